@@ -1,0 +1,46 @@
+/**
+ * What the parsers of all dialects produce: one discriminated union, so that a session does not care how a command
+ * was spelt. Byte strings are views of what the network delivered (or copies, where a command came in pieces); they
+ * are the receiver's to keep.
+ */
+export type ClientCommand =
+  | { readonly verb: 'set'; readonly key: Uint8Array; readonly value: Uint8Array }
+  | { readonly verb: 'get'; readonly key: Uint8Array }
+  | { readonly verb: 'json-get'; readonly key: Uint8Array; readonly path: string }
+  | { readonly verb: 'delete'; readonly keys: readonly Uint8Array[] }
+  | { readonly verb: 'exists'; readonly keys: readonly Uint8Array[] }
+  | { readonly verb: 'use'; readonly bucket: string }
+  | { readonly verb: 'list-buckets' }
+  | { readonly verb: 'count' }
+  | { readonly verb: 'merge' }
+  | { readonly verb: 'flush' }
+  | { readonly verb: 'ping'; readonly message: Uint8Array | null }
+  | { readonly verb: 'echo'; readonly message: Uint8Array }
+  | { readonly verb: 'info'; readonly section: string | null }
+  | { readonly verb: 'config-get'; readonly patterns: readonly string[] }
+  /** Redis' COMMAND and its subcommands: clients ask it when they connect. */
+  | { readonly verb: 'command'; readonly subcommand: string | null }
+  | { readonly verb: 'quit' }
+  /**
+   * What could not be understood. `message` is the line of the error reply without its `-ERR `. After a `fatal` one
+   * the stream has lost its framing: the session answers and closes.
+   */
+  | { readonly verb: 'invalid'; readonly message: string; readonly fatal: boolean };
+
+export interface ProtocolLimits {
+  /** Longest key in bytes. */
+  readonly keyBytes: number;
+  /** Longest value in bytes. */
+  readonly valueBytes: number;
+  /** Longest line of the text dialect in bytes, its end not counted. */
+  readonly lineBytes: number;
+}
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+export const DEFAULT_LIMITS: ProtocolLimits = {
+  keyBytes: 64 * KIB,
+  valueBytes: 16 * MIB,
+  lineBytes: 16 * MIB + 64 * KIB,
+};
