@@ -33,12 +33,13 @@ export type Result =
 
 /**
  * - `invalid`: the request can never succeed as it is (no such field, not JSON);
- * - `unavailable`: not executed, and it is safe to try again (no leader, overloaded);
+ * - `unavailable`: not executed, and it is safe to try again (no leader);
+ * - `overloaded`: not executed, too much is waiting already;
  * - `unknown`: a write whose outcome cannot be told: it may take effect, now or later, or never;
  * - `corruption`: bytes on a disk are damaged; the message names file and offset;
  * - `internal`: a defect or a failed disk.
  */
-export type ErrorCode = 'invalid' | 'unavailable' | 'unknown' | 'corruption' | 'internal';
+export type ErrorCode = 'invalid' | 'unavailable' | 'overloaded' | 'unknown' | 'corruption' | 'internal';
 
 export function isWrite(request: Request): request is Write {
   return request.type === 'set' || request.type === 'delete';

@@ -1,0 +1,44 @@
+/**
+ * The campaigning role. A campaign first asks whether it could win (pre-vote: changes no term anywhere, so a node
+ * that was cut off does not disturb the others when it returns), then asks for the votes themselves.
+ */
+import type { Core } from './core.ts';
+import type { NodeId } from './message.ts';
+import { majorityOf } from './quorum.ts';
+
+export type Ballot = 'won' | 'lost' | 'open';
+
+export class Candidate {
+  readonly role = 'candidate';
+  readonly phase: 'pre-vote' | 'vote';
+  readonly electionDeadlineMs: number;
+  readonly #core: Core;
+  readonly #ballots = new Map<NodeId, boolean>();
+
+  /** In phase `vote` the core has already entered the new term. */
+  constructor(core: Core, phase: 'pre-vote' | 'vote') {
+    this.#core = core;
+    this.phase = phase;
+    this.electionDeadlineMs = core.drawElectionDeadline();
+    if (phase === 'vote') core.voteFor(core.id);
+    this.#ballots.set(core.id, true);
+    const { lastIndex, lastTerm } = core.log;
+    if (phase === 'pre-vote') core.broadcast({ type: 'pre-vote', term: core.term + 1, lastIndex, lastTerm });
+    else core.broadcast({ type: 'vote', term: core.term, lastIndex, lastTerm });
+  }
+
+  /** Counts a voter once, however often its answer arrives. */
+  onBallot(from: NodeId, granted: boolean): Ballot {
+    if (!this.#ballots.has(from)) this.#ballots.set(from, granted);
+    return this.ballot();
+  }
+
+  ballot(): Ballot {
+    const majority = majorityOf(this.#core.voters.length);
+    let granted = 0;
+    for (const voter of this.#core.voters) if (this.#ballots.get(voter) === true) granted++;
+    if (granted >= majority) return 'won';
+    const refused = this.#ballots.size - granted;
+    return refused > this.#core.voters.length - majority ? 'lost' : 'open';
+  }
+}

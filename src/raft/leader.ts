@@ -1,0 +1,213 @@
+/**
+ * The leading role: orders commands, copies the log to the followers, commits what a majority has made durable, and
+ * confirms that it still leads before a read is answered.
+ */
+import { assert } from '../base/assert.ts';
+import { type Entry, EntryKind, type Index } from '../log/entry.ts';
+import type { Core } from './core.ts';
+import type { Message, NodeId } from './message.ts';
+import { Progress } from './progress.ts';
+import { majorityOf, quorumValue } from './quorum.ts';
+import { ReadRounds } from './read_rounds.ts';
+
+/** Payload bytes in one append; a single larger entry still travels. */
+const APPEND_BYTES_MAX = 1024 * 1024;
+
+export class Leader {
+  readonly role = 'leader';
+  readonly #core: Core;
+  readonly #followers = new Map<NodeId, Progress>();
+  readonly #reads = new ReadRounds();
+  readonly #quorumScratch: number[];
+  /** Index of the no-op of this term. Until it is committed the commit index may be behind (section 8). */
+  readonly #firstIndexOfTerm: Index;
+  #nextHeartbeatMs: number;
+  #nextQuorumCheckMs: number;
+
+  constructor(core: Core) {
+    this.#core = core;
+    const { log } = core;
+    for (const peer of core.peers) this.#followers.set(peer, new Progress(log.lastIndex + 1, core.nowMs));
+    this.#quorumScratch = new Array<number>(core.voters.length);
+    this.#firstIndexOfTerm = log.lastIndex + 1;
+    this.#nextHeartbeatMs = core.nowMs;
+    this.#nextQuorumCheckMs = core.nowMs + core.timing.electionTimeoutMs;
+    this.#append(EntryKind.Noop, new Uint8Array(0));
+  }
+
+  get deadlineMs(): number {
+    return Math.min(this.#nextHeartbeatMs, this.#nextQuorumCheckMs);
+  }
+
+  /** A majority, this node included, was heard within an election timeout: rivals are not heard out. */
+  get isSticky(): boolean {
+    return this.#heardWithin(this.#core.timing.electionTimeoutMs) >= majorityOf(this.#core.voters.length);
+  }
+
+  progressOf(peer: NodeId): Readonly<Progress> | undefined {
+    return this.#followers.get(peer);
+  }
+
+  propose(payload: Uint8Array): Index {
+    return this.#append(EntryKind.Command, payload);
+  }
+
+  readIndex(id: number): void {
+    this.#reads.add(id);
+  }
+
+  /** Returns false when a majority has been silent for an election timeout: the leader must step down. */
+  tick(): boolean {
+    const core = this.#core;
+    if (core.nowMs >= this.#nextQuorumCheckMs) {
+      if (!this.isSticky) return false;
+      this.#nextQuorumCheckMs = core.nowMs + core.timing.electionTimeoutMs;
+    }
+    if (core.nowMs >= this.#nextHeartbeatMs) {
+      this.#nextHeartbeatMs = core.nowMs + core.timing.heartbeatMs;
+      for (const [peer, progress] of this.#followers) {
+        const silentMs = core.nowMs - progress.progressAtMs;
+        if (progress.awaitsAnswer && silentMs > core.timing.electionTimeoutMs) progress.becomeProbe();
+        this.#heartbeat(peer, progress);
+      }
+    }
+    return true;
+  }
+
+  /** Puts what this turn has gathered into messages: one append per follower, one round for all reads. */
+  flush(): void {
+    const core = this.#core;
+    if (this.#reads.wantsRound && core.commitIndex >= this.#firstIndexOfTerm) {
+      this.#reads.start(core.commitIndex);
+      if (core.peers.length > 0)
+        for (const [peer, progress] of this.#followers) this.#heartbeat(peer, progress);
+      else this.#reads.onQuorum(this.#reads.round, core.output.reads);
+    }
+    // Followers at the same place, the usual case, share one array of entries.
+    let shared: readonly Entry[] = [];
+    let sharedFrom: Index = 0;
+    for (const [peer, progress] of this.#followers) {
+      while (progress.canSend && (progress.nextIndex <= core.log.lastIndex || progress.state === 'probe')) {
+        if (progress.nextIndex !== sharedFrom) {
+          sharedFrom = progress.nextIndex;
+          shared =
+            sharedFrom > core.log.lastIndex
+              ? []
+              : core.log.entries(sharedFrom, core.log.lastIndex + 1, APPEND_BYTES_MAX);
+        }
+        this.#sendAppend(peer, progress, shared);
+      }
+    }
+  }
+
+  onAccepted(from: NodeId, message: Message & { type: 'append-accepted' }): void {
+    const progress = this.#hear(from);
+    if (progress === null) return;
+    assert(message.matchIndex <= this.#core.log.lastIndex, 'a follower holds no more than we sent', {
+      matchIndex: message.matchIndex,
+    });
+    if (progress.onAccepted(message.matchIndex, this.#core.nowMs)) this.#commit();
+  }
+
+  onRejected(from: NodeId, message: Message & { type: 'append-rejected' }): void {
+    const progress = this.#hear(from);
+    if (progress === null) return;
+    const { log } = this.#core;
+    // Skip whole terms: no entry of ours with a newer term than the hint's can be the follower's at that place.
+    let retryIndex = Math.min(message.hintIndex, log.lastIndex);
+    while (retryIndex > 0 && log.termAt(retryIndex) > message.hintTerm) retryIndex--;
+    progress.onRejected(message.rejectedIndex, retryIndex);
+  }
+
+  onHeartbeatReply(from: NodeId, message: Message & { type: 'heartbeat-reply' }): void {
+    const progress = this.#hear(from);
+    if (progress === null) return;
+    // A probe whose answer was lost is repeated, at the pace of heartbeats.
+    if (progress.state === 'probe') progress.paused = false;
+    if (message.round <= progress.round) return;
+    progress.round = message.round;
+    if (!this.#reads.isConfirming) return;
+    const rounds = this.#quorumScratch;
+    let at = 0;
+    for (const follower of this.#followers.values()) rounds[at++] = follower.round;
+    rounds[at] = this.#reads.round;
+    this.#reads.onQuorum(quorumValue(rounds), this.#core.output.reads);
+  }
+
+  onDurable(): void {
+    this.#commit();
+  }
+
+  /** The connection to a follower is new, or messages to it were dropped: what was in flight may be lost. */
+  onPeerReset(peer: NodeId): void {
+    this.#followers.get(peer)?.becomeProbe();
+  }
+
+  abandon(): void {
+    this.#reads.abandon(this.#core.output.reads);
+  }
+
+  #append(kind: EntryKind, payload: Uint8Array): Index {
+    const { log, term } = this.#core;
+    const index = log.lastIndex + 1;
+    log.append({ index, term, kind, payload });
+    return index;
+  }
+
+  #commit(): void {
+    const { log, commitIndex, term } = this.#core;
+    const matches = this.#quorumScratch;
+    let at = 0;
+    for (const follower of this.#followers.values()) matches[at++] = follower.matchIndex;
+    // Our own copy counts only as far as it is durable.
+    matches[at] = log.durableIndex;
+    const index = quorumValue(matches);
+    // Entries of earlier terms are never committed by counting copies, only by what follows them (section 5.4.2).
+    if (index > commitIndex && log.termAt(index) === term) this.#core.advanceCommit(index);
+  }
+
+  #sendAppend(peer: NodeId, progress: Progress, entries: readonly Entry[]): void {
+    const { log, term, commitIndex, nowMs } = this.#core;
+    const prevIndex = progress.nextIndex - 1;
+    this.#core.send(peer, {
+      type: 'append',
+      term,
+      prevIndex,
+      prevTerm: log.termAt(prevIndex),
+      commitIndex,
+      entries,
+    });
+    progress.onSent(prevIndex + entries.length, payloadBytes(entries), nowMs);
+  }
+
+  #heartbeat(peer: NodeId, progress: Progress): void {
+    const { term, commitIndex } = this.#core;
+    this.#core.send(peer, {
+      type: 'heartbeat',
+      term,
+      commitIndex: Math.min(commitIndex, progress.matchIndex),
+      round: this.#reads.round,
+    });
+  }
+
+  #hear(from: NodeId): Progress | null {
+    const progress = this.#followers.get(from);
+    if (progress === undefined) return null;
+    progress.heardAtMs = this.#core.nowMs;
+    return progress;
+  }
+
+  #heardWithin(timeoutMs: number): number {
+    let heard = 1;
+    for (const progress of this.#followers.values()) {
+      if (this.#core.nowMs - progress.heardAtMs < timeoutMs) heard++;
+    }
+    return heard;
+  }
+}
+
+function payloadBytes(entries: readonly Entry[]): number {
+  let bytes = 0;
+  for (const entry of entries) bytes += entry.payload.length;
+  return bytes;
+}

@@ -1,0 +1,257 @@
+/**
+ * The consensus core of one Raft group on one node (Ongaro, "Consensus: Bridging Theory and Practice", 2014).
+ *
+ * No I/O: time and messages come in as arguments, and `takeOutput` hands out what must be persisted and sent. The
+ * three roles are classes of their own (`follower.ts`, `candidate.ts`, `leader.ts`) over the shared `Core`; this class
+ * holds the rules that decide which role acts: a later term ends every role, an earlier one is turned away, votes.
+ *
+ * Liveness has three guards that only work together: pre-vote (a returning node asks before it raises the term),
+ * CheckQuorum (a leader that a majority does not answer steps down) and stickiness (who hears a leader helps no
+ * candidate).
+ *
+ * Turn order for the caller: any number of `step`, `tick`, `propose`, `readIndex`, `onDurable`; then one `takeOutput`.
+ */
+import { assert, unreachable } from '../base/assert.ts';
+import type { Index, Term } from '../log/entry.ts';
+import { Candidate } from './candidate.ts';
+import { Core, type CoreOptions } from './core.ts';
+import { Follower } from './follower.ts';
+import { Leader } from './leader.ts';
+import type { Message, NodeId } from './message.ts';
+import type { HardState, Output } from './output.ts';
+
+export interface RaftOptions extends CoreOptions {
+  /** As last made durable; term 0 and no vote on a new node. */
+  readonly hardState: HardState;
+  /** What the state machine already covers: committed for certain. */
+  readonly appliedIndex: Index;
+  readonly nowMs: number;
+}
+
+export class Raft {
+  readonly #core: Core;
+  #role: Follower | Candidate | Leader;
+
+  constructor(options: RaftOptions) {
+    const { hardState, log, voters } = options;
+    // The log may be ahead of the hard state by a term that was never acknowledged to anyone: nothing was voted in it.
+    const behind = log.lastTerm > hardState.term;
+    const term = behind ? log.lastTerm : hardState.term;
+    this.#core = new Core(options, term, behind ? null : hardState.vote, options.appliedIndex);
+    this.#core.nowMs = options.nowMs;
+    const follower = new Follower(this.#core, null);
+    // Nobody else can be leader of a group of one: it need not wait.
+    if (voters.length === 1) follower.electionDeadlineMs = options.nowMs;
+    this.#role = follower;
+  }
+
+  get id(): NodeId {
+    return this.#core.id;
+  }
+
+  get term(): Term {
+    return this.#core.term;
+  }
+
+  get vote(): NodeId | null {
+    return this.#core.vote;
+  }
+
+  get role(): 'follower' | 'candidate' | 'leader' {
+    return this.#role.role;
+  }
+
+  get commitIndex(): Index {
+    return this.#core.commitIndex;
+  }
+
+  /** The leader of this term as far as this node knows. */
+  get leader(): NodeId | null {
+    switch (this.#role.role) {
+      case 'follower':
+        return this.#role.leader;
+      case 'candidate':
+        return null;
+      case 'leader':
+        return this.#core.id;
+      default:
+        return unreachable(this.#role);
+    }
+  }
+
+  /** Monotonic time at which `tick` has something to do. May move later; a tick too early does nothing. */
+  get deadlineMs(): number {
+    return this.#role.role === 'leader' ? this.#role.deadlineMs : this.#role.electionDeadlineMs;
+  }
+
+  tick(nowMs: number): void {
+    this.#setTime(nowMs);
+    const role = this.#role;
+    if (role.role === 'leader') {
+      if (!role.tick()) this.#becomeFollower(null);
+    } else if (nowMs >= role.electionDeadlineMs) {
+      this.#campaign('pre-vote');
+    }
+  }
+
+  /**
+   * Orders a command.
+   * @returns the index where it may be committed (check the term there when it is), null when this node does not lead.
+   */
+  propose(payload: Uint8Array): Index | null {
+    return this.#role.role === 'leader' ? this.#role.propose(payload) : null;
+  }
+
+  /** Asks for the right to read; the answer is a `ReadState` with this `id`, which the caller never uses twice. */
+  readIndex(id: number): void {
+    if (this.#role.role === 'leader') this.#role.readIndex(id);
+    else this.#core.output.reads.push({ id, index: null });
+  }
+
+  /** The log has become durable up to `durableIndex`. */
+  onDurable(durableIndex: Index, nowMs: number): void {
+    this.#setTime(nowMs);
+    if (this.#role.role === 'follower') this.#role.onDurable(durableIndex);
+    else if (this.#role.role === 'leader') this.#role.onDurable();
+  }
+
+  /** What was sent to a peer and not answered may be lost. */
+  onPeerReset(peer: NodeId): void {
+    if (this.#role.role === 'leader') this.#role.onPeerReset(peer);
+  }
+
+  takeOutput(): Output {
+    if (this.#role.role === 'leader') this.#role.flush();
+    return this.#core.takeOutput();
+  }
+
+  step(from: NodeId, message: Message, nowMs: number): void {
+    this.#setTime(nowMs);
+    const core = this.#core;
+    if (!core.peers.includes(from)) return;
+    if (message.term > core.term && !this.#entersTermOf(from, message)) return;
+    if (message.term < core.term) {
+      this.#turnAway(from, message);
+      return;
+    }
+    switch (message.type) {
+      case 'pre-vote':
+      case 'vote':
+        this.#onVoteRequest(from, message);
+        return;
+      case 'pre-vote-reply':
+        this.#onBallot('pre-vote', from, message.granted);
+        return;
+      case 'vote-reply':
+        this.#onBallot('vote', from, message.granted);
+        return;
+      case 'append':
+        this.#followerOf(from).onAppend(from, message);
+        return;
+      case 'heartbeat':
+        this.#followerOf(from).onHeartbeat(from, message);
+        return;
+      case 'append-accepted':
+        if (this.#role.role === 'leader') this.#role.onAccepted(from, message);
+        return;
+      case 'append-rejected':
+        if (this.#role.role === 'leader') this.#role.onRejected(from, message);
+        return;
+      case 'heartbeat-reply':
+        if (this.#role.role === 'leader') this.#role.onHeartbeatReply(from, message);
+        return;
+      default:
+        unreachable(message);
+    }
+  }
+
+  /** Handles a message of a later term. Returns whether `step` goes on with it, now in that term. */
+  #entersTermOf(from: NodeId, message: Message): boolean {
+    const core = this.#core;
+    if (message.type === 'pre-vote') {
+      // The term is only a proposal: answer, and stay in ours.
+      const granted = !this.#isSticky() && core.isUpToDate(message.lastIndex, message.lastTerm);
+      const term = granted ? message.term : core.term;
+      core.send(from, { type: 'pre-vote-reply', term, granted });
+      return false;
+    }
+    if (message.type === 'pre-vote-reply' && message.granted) {
+      // It grants the term that we would campaign in, the one after ours.
+      if (message.term === core.term + 1) this.#onBallot('pre-vote', from, true);
+      return false;
+    }
+    if (message.type === 'vote' && this.#isSticky()) return false;
+    core.enterTerm(message.term);
+    this.#becomeFollower(message.type === 'append' || message.type === 'heartbeat' ? from : null);
+    return true;
+  }
+
+  /** A sender of an earlier term learns ours, so that an old leader or candidate gives way. */
+  #turnAway(from: NodeId, message: Message): void {
+    const { term } = this.#core;
+    if (message.type === 'append' || message.type === 'heartbeat') {
+      this.#core.send(from, { type: 'heartbeat-reply', term, round: 0 });
+    } else if (message.type === 'pre-vote') {
+      this.#core.send(from, { type: 'pre-vote-reply', term, granted: false });
+    } else if (message.type === 'vote') {
+      this.#core.send(from, { type: 'vote-reply', term, granted: false });
+    }
+  }
+
+  /** A request for a vote in the term that we are in. */
+  #onVoteRequest(from: NodeId, message: Message & { type: 'pre-vote' | 'vote' }): void {
+    const core = this.#core;
+    if (message.type === 'pre-vote') {
+      core.send(from, { type: 'pre-vote-reply', term: core.term, granted: false });
+      return;
+    }
+    const free = core.vote === from || (core.vote === null && this.leader === null);
+    const granted = free && core.isUpToDate(message.lastIndex, message.lastTerm);
+    if (granted) {
+      core.voteFor(from);
+      // Also ends a pre-vote of our own; and gives the candidate time.
+      this.#becomeFollower(null);
+    }
+    core.send(from, { type: 'vote-reply', term: core.term, granted });
+  }
+
+  #onBallot(phase: 'pre-vote' | 'vote', from: NodeId, granted: boolean): void {
+    if (this.#role.role !== 'candidate' || this.#role.phase !== phase) return;
+    this.#settle(this.#role, this.#role.onBallot(from, granted));
+  }
+
+  #campaign(phase: 'pre-vote' | 'vote'): void {
+    if (phase === 'vote') this.#core.enterTerm(this.#core.term + 1);
+    const candidate = new Candidate(this.#core, phase);
+    this.#role = candidate;
+    this.#settle(candidate, candidate.ballot());
+  }
+
+  #settle(candidate: Candidate, ballot: 'won' | 'lost' | 'open'): void {
+    if (ballot === 'lost') this.#becomeFollower(null);
+    if (ballot !== 'won') return;
+    if (candidate.phase === 'pre-vote') this.#campaign('vote');
+    else this.#role = new Leader(this.#core);
+  }
+
+  #followerOf(leader: NodeId): Follower {
+    assert(this.#role.role !== 'leader', 'a term has one leader', { term: this.#core.term, other: leader });
+    if (this.#role.role === 'candidate') this.#becomeFollower(leader);
+    assert(this.#role.role === 'follower', 'who hears a leader follows it');
+    return this.#role;
+  }
+
+  #becomeFollower(leader: NodeId | null): void {
+    if (this.#role.role === 'leader') this.#role.abandon();
+    this.#role = new Follower(this.#core, leader);
+  }
+
+  #isSticky(): boolean {
+    return this.#role.role !== 'candidate' && this.#role.isSticky;
+  }
+
+  #setTime(nowMs: number): void {
+    assert(nowMs >= this.#core.nowMs, 'monotonic time does not go back', { nowMs, before: this.#core.nowMs });
+    this.#core.nowMs = nowMs;
+  }
+}

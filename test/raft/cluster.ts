@@ -1,0 +1,199 @@
+/**
+ * A cluster of consensus cores over logs in memory, driven by hand: time moves when the test says so, messages wait in
+ * `inbox` until they are delivered, entries become durable when `sync` is called.
+ */
+import type { Random } from '../../src/io/random.ts';
+import type { Entry, Index, Term } from '../../src/log/entry.ts';
+import type { Message, NodeId } from '../../src/raft/message.ts';
+import type { HardState, ReadState } from '../../src/raft/output.ts';
+import { Raft } from '../../src/raft/raft.ts';
+import type { RaftLog } from '../../src/raft/raft_log.ts';
+
+export class MemoryLog implements RaftLog {
+  #entries: Entry[] = [];
+  durableIndex: Index = 0;
+
+  get lastIndex(): Index {
+    return this.#entries.length;
+  }
+
+  get lastTerm(): Term {
+    return this.termAt(this.lastIndex);
+  }
+
+  termAt(index: Index): Term {
+    if (index === 0) return 0;
+    const entry = this.#entries[index - 1];
+    if (entry === undefined) throw new Error(`no entry ${index}`);
+    return entry.term;
+  }
+
+  entries(from: Index, toExclusive: Index, maxBytes: number): Entry[] {
+    const found: Entry[] = [];
+    let bytes = 0;
+    for (const entry of this.#entries.slice(from - 1, toExclusive - 1)) {
+      bytes += entry.payload.length;
+      if (found.length > 0 && bytes > maxBytes) break;
+      found.push(entry);
+    }
+    return found;
+  }
+
+  append(entry: Entry): void {
+    if (entry.index < 1 || entry.index > this.lastIndex + 1) throw new Error(`gap at ${entry.index}`);
+    this.#entries.length = entry.index - 1;
+    this.durableIndex = Math.min(this.durableIndex, entry.index - 1);
+    this.#entries.push(entry);
+  }
+
+  sync(): void {
+    this.durableIndex = this.lastIndex;
+  }
+
+  /** What a crash leaves. */
+  loseUnsynced(): void {
+    this.#entries.length = this.durableIndex;
+  }
+
+  terms(): Term[] {
+    return this.#entries.map((entry) => entry.term);
+  }
+}
+
+export interface Mail {
+  readonly from: NodeId;
+  readonly to: NodeId;
+  readonly message: Message;
+}
+
+export class Member {
+  readonly id: NodeId;
+  readonly log: MemoryLog;
+  raft: Raft;
+  durable: HardState = { term: 0, vote: null };
+  reads: ReadState[] = [];
+
+  constructor(id: NodeId, log: MemoryLog, raft: Raft) {
+    this.id = id;
+    this.log = log;
+    this.raft = raft;
+  }
+}
+
+export const TIMING = { heartbeatMs: 50, electionTimeoutMs: 500 };
+
+/** Draws 0, always, unless the test gives its own: node `id` then campaigns after exactly one election timeout. */
+const noJitter: Random = { below: () => 0 };
+
+export class Cluster {
+  readonly members: Member[] = [];
+  inbox: Mail[] = [];
+  nowMs = 0;
+  readonly #random: Random;
+
+  constructor(size: number, random: Random = noJitter) {
+    this.#random = random;
+    for (let id = 1; id <= size; id++) {
+      const log = new MemoryLog();
+      this.members.push(new Member(id, log, this.#makeRaft(id, log, { term: 0, vote: null }, 0, size)));
+    }
+  }
+
+  member(id: NodeId): Member {
+    const member = this.members[id - 1];
+    if (member === undefined) throw new Error(`no node ${id}`);
+    return member;
+  }
+
+  raft(id: NodeId): Raft {
+    return this.member(id).raft;
+  }
+
+  /** Collects a node's output: persists at once, queues its mail. */
+  collect(id: NodeId): void {
+    const member = this.member(id);
+    const output = member.raft.takeOutput();
+    if (output.hardState !== null) member.durable = output.hardState;
+    member.reads.push(...output.reads);
+    for (const { to, message } of output.messages) this.inbox.push({ from: id, to, message });
+  }
+
+  sync(id: NodeId): void {
+    const member = this.member(id);
+    if (member.log.durableIndex === member.log.lastIndex) return;
+    member.log.sync();
+    member.raft.onDurable(member.log.durableIndex, this.nowMs);
+    this.collect(id);
+  }
+
+  deliver(mail: Mail): void {
+    this.raft(mail.to).step(mail.from, mail.message, this.nowMs);
+    this.collect(mail.to);
+  }
+
+  /** Delivers everything, and what follows from it, except what `drop` picks; logs are synced as they grow. */
+  settle(drop: (mail: Mail) => boolean = () => false): void {
+    for (let rounds = 0; rounds < 1000; rounds++) {
+      const mails = this.inbox;
+      this.inbox = [];
+      for (const mail of mails) if (!drop(mail)) this.deliver(mail);
+      for (const { id } of this.members) this.sync(id);
+      if (this.inbox.length === 0) return;
+    }
+    throw new Error('the cluster does not come to rest');
+  }
+
+  tick(id: NodeId): void {
+    this.raft(id).tick(this.nowMs);
+    this.collect(id);
+  }
+
+  /** Lets an election timeout pass for all, then lets `id` campaign first. */
+  elect(id: NodeId, drop?: (mail: Mail) => boolean): void {
+    this.nowMs += 2 * TIMING.electionTimeoutMs;
+    this.tick(id);
+    this.settle(drop);
+  }
+
+  /** Passes time in heartbeats: the leaders tick and everything is delivered. */
+  beat(times = 1, drop?: (mail: Mail) => boolean): void {
+    for (let i = 0; i < times; i++) {
+      this.nowMs += TIMING.heartbeatMs;
+      for (const { id, raft } of this.members) if (raft.role === 'leader') this.tick(id);
+      this.settle(drop);
+    }
+  }
+
+  propose(id: NodeId, text: string): Index | null {
+    const index = this.raft(id).propose(new TextEncoder().encode(text));
+    this.collect(id);
+    return index;
+  }
+
+  restart(id: NodeId): void {
+    const member = this.member(id);
+    member.log.loseUnsynced();
+    const applied = 0;
+    member.raft = this.#makeRaft(id, member.log, member.durable, applied, this.members.length);
+    this.inbox = this.inbox.filter((mail) => mail.to !== id);
+  }
+
+  #makeRaft(id: NodeId, log: MemoryLog, hardState: HardState, appliedIndex: Index, size: number): Raft {
+    const voters = Array.from({ length: size }, (_none, index) => index + 1);
+    return new Raft({
+      id,
+      voters,
+      log,
+      random: this.#random,
+      timing: TIMING,
+      hardState,
+      appliedIndex,
+      nowMs: this.nowMs,
+    });
+  }
+}
+
+/** Drops what goes to or comes from the given nodes. */
+export function cutOff(...ids: NodeId[]): (mail: Mail) => boolean {
+  return ({ from, to }) => ids.includes(from) !== ids.includes(to);
+}

@@ -1,0 +1,112 @@
+import { describe, expect, it } from 'vitest';
+import { Cluster, cutOff, TIMING } from './cluster.ts';
+
+describe('election', () => {
+  it('elects the first to campaign, with a no-op of the new term', () => {
+    const cluster = new Cluster(3);
+    cluster.elect(1);
+    expect(cluster.raft(1).role).toBe('leader');
+    expect(cluster.members.map(({ raft }) => raft.leader)).toEqual([1, 1, 1]);
+    expect(cluster.members.map(({ raft }) => raft.term)).toEqual([1, 1, 1]);
+    expect(cluster.member(3).log.terms()).toEqual([1]);
+  });
+
+  it('lets a group of one lead at once', () => {
+    const cluster = new Cluster(1);
+    cluster.tick(1);
+    cluster.settle();
+    expect(cluster.raft(1).role).toBe('leader');
+    expect(cluster.raft(1).commitIndex).toBe(1);
+  });
+
+  it('does not raise the term of a node that cannot win: pre-vote', () => {
+    const cluster = new Cluster(3);
+    cluster.elect(1);
+    const cut = cutOff(3);
+    for (let i = 0; i < 5; i++) {
+      cluster.beat(20, cut);
+      cluster.tick(3);
+      cluster.settle(cut);
+    }
+    expect(cluster.raft(3).role).toBe('candidate');
+    expect(cluster.raft(3).term).toBe(1);
+    cluster.inbox = [];
+    cluster.beat();
+    expect(cluster.raft(1).role).toBe('leader');
+    expect(cluster.raft(3).leader).toBe(1);
+    expect(cluster.raft(1).term).toBe(1);
+  });
+
+  it('does not hear out a candidate while the leader is alive: stickiness', () => {
+    const cluster = new Cluster(3);
+    cluster.elect(1);
+    cluster.beat(2);
+    // A candidate that skipped the pre-vote, as an old one of a later term might look.
+    const { lastIndex, lastTerm } = cluster.member(3).log;
+    cluster.deliver({ from: 3, to: 2, message: { type: 'vote', term: 9, lastIndex, lastTerm } });
+    expect(cluster.raft(2).term).toBe(1);
+    expect(cluster.inbox).toEqual([]);
+  });
+
+  it('steps down when a majority is silent: CheckQuorum', () => {
+    const cluster = new Cluster(3);
+    cluster.elect(1);
+    cluster.beat(25, cutOff(1));
+    expect(cluster.raft(1).role).toBe('follower');
+    expect(cluster.raft(1).leader).toBeNull();
+  });
+
+  it('votes once a term, and keeps to it after a restart', () => {
+    const cluster = new Cluster(3);
+    cluster.nowMs = 10_000;
+    const vote = { type: 'vote', term: 5, lastIndex: 0, lastTerm: 0 } as const;
+    cluster.deliver({ from: 1, to: 2, message: vote });
+    expect(cluster.inbox.pop()?.message).toEqual({ type: 'vote-reply', term: 5, granted: true });
+    cluster.deliver({ from: 3, to: 2, message: vote });
+    expect(cluster.inbox.pop()?.message).toEqual({ type: 'vote-reply', term: 5, granted: false });
+    cluster.restart(2);
+    cluster.deliver({ from: 3, to: 2, message: vote });
+    expect(cluster.inbox.pop()?.message).toEqual({ type: 'vote-reply', term: 5, granted: false });
+    cluster.deliver({ from: 1, to: 2, message: vote });
+    expect(cluster.inbox.pop()?.message).toEqual({ type: 'vote-reply', term: 5, granted: true });
+  });
+
+  it('refuses a candidate whose log is behind', () => {
+    const cluster = new Cluster(3);
+    cluster.elect(1, cutOff(3));
+    cluster.propose(1, 'a');
+    cluster.settle(cutOff(3));
+    // Node 3 lacks two entries; nobody has heard of a leader for long.
+    cluster.elect(3);
+    expect(cluster.raft(3).role).not.toBe('leader');
+    cluster.elect(2);
+    expect(cluster.raft(2).role).toBe('leader');
+    expect(cluster.member(3).log.terms()).toEqual([1, 1, 2]);
+  });
+
+  it('never forgets a term that its log has seen', () => {
+    const cluster = new Cluster(3);
+    cluster.elect(1);
+    const member = cluster.member(2);
+    // The entry became durable, the hard state of its term did not.
+    member.durable = { term: 0, vote: null };
+    cluster.restart(2);
+    expect(cluster.raft(2).term).toBe(1);
+    expect(cluster.raft(2).vote).toBeNull();
+  });
+
+  it('elects again within two timeouts of the leader going silent', () => {
+    const cluster = new Cluster(3);
+    cluster.elect(1);
+    cluster.nowMs += TIMING.electionTimeoutMs;
+    cluster.tick(2);
+    cluster.settle(cutOff(1));
+    // Node 3 is sticky no longer: it has been silent for as long.
+    expect(cluster.raft(2).role).toBe('leader');
+    expect(cluster.raft(2).term).toBe(2);
+    cluster.inbox = [];
+    cluster.beat();
+    expect(cluster.raft(1).role).toBe('follower');
+    expect(cluster.raft(1).leader).toBe(2);
+  });
+});
