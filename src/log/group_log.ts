@@ -1,0 +1,96 @@
+/**
+ * One group's view of the shared log: entries by index, appended at the end or over a suffix that a new leader
+ * contradicts. The log is append-only: an entry at or below the last index is a new record that supersedes what the
+ * older records say from that index on.
+ */
+import { assert } from '../base/assert.ts';
+import type { Entry, Index, Term } from './entry.ts';
+import type { GroupState } from './group_state.ts';
+
+/** What a group needs of the log that it shares with others. */
+export interface EntryStorage {
+  /** Buffers a record for the entry and takes note of it in `state`. */
+  append(state: GroupState, entry: Entry): void;
+  /** Reads an entry that `state` knows. The payload never changes. */
+  read(state: GroupState, index: Index): Entry;
+}
+
+export class GroupLog {
+  readonly #state: GroupState;
+  readonly #storage: EntryStorage;
+
+  /**
+   * Called, from the completion of a sync, whenever `durableIndex` has advanced. It may append and flush; an exception
+   * that it throws goes to the disk's caller.
+   */
+  onDurable: (durableIndex: Index) => void = ignore;
+
+  constructor(state: GroupState, storage: EntryStorage) {
+    this.#state = state;
+    this.#storage = storage;
+  }
+
+  /** 1, as nothing is cut from the front yet. */
+  get firstIndex(): Index {
+    return this.#state.firstIndex;
+  }
+
+  /** 0 when the log is empty. */
+  get lastIndex(): Index {
+    return this.#state.lastIndex;
+  }
+
+  /** 0 when the log is empty. */
+  get lastTerm(): Term {
+    return this.#state.lastTerm;
+  }
+
+  /** Every entry up to it survives a crash. Falls when a suffix is replaced. */
+  get durableIndex(): Index {
+    return this.#state.durableIndex;
+  }
+
+  /** The term of the entry at `index`, 0 for index 0; `firstIndex - 1 <= index <= lastIndex`. */
+  termAt(index: Index): Term {
+    return this.#state.termAt(index);
+  }
+
+  /**
+   * The entry at `index`, `firstIndex <= index <= lastIndex`. Its payload is the caller's to keep, not to write to.
+   * @throws CorruptionError when its bytes are not what was written; DiskError when they can't be read.
+   */
+  entry(index: Index): Entry {
+    return this.#storage.read(this.#state, index);
+  }
+
+  /**
+   * The entries from `from` up to, not including, `toExclusive` (at most `lastIndex + 1`): the first, then as many as
+   * keep the sum of their payloads within `maxBytes`. Throws as `entry` does.
+   */
+  entries(from: Index, toExclusive: Index, maxBytes: number): Entry[] {
+    const state = this.#state;
+    assert(
+      from >= state.firstIndex && from <= toExclusive && toExclusive <= state.lastIndex + 1,
+      'the range is in the log',
+      { group: state.group, from, toExclusive, lastIndex: state.lastIndex },
+    );
+    const entries: Entry[] = [];
+    let bytes = 0;
+    for (let index = from; index < toExclusive; index++) {
+      bytes += state.payloadBytesAt(index);
+      if (index > from && bytes > maxBytes) break;
+      entries.push(this.#storage.read(state, index));
+    }
+    return entries;
+  }
+
+  /**
+   * Buffers the entry, of which a copy is taken, for the next `flush` of the log. Its index is between `firstIndex` and
+   * `lastIndex + 1`; one at or below `lastIndex` replaces the suffix from there on. Terms never fall along the log.
+   */
+  append(entry: Entry): void {
+    this.#storage.append(this.#state, entry);
+  }
+}
+
+function ignore(): void {}

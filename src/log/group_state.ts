@@ -1,0 +1,107 @@
+/**
+ * Where the entries of one group are: term, place and payload size by index, in pages of typed arrays, so that an entry
+ * costs twenty bytes and no object. Shared by the log, which moves durability on, and the group's `GroupLog`.
+ */
+import { assert } from '../base/assert.ts';
+import type { GroupId, Index, Term } from './entry.ts';
+
+const PAGE_SHIFT = 12;
+const PAGE_ENTRIES = 1 << PAGE_SHIFT;
+const PAGE_MASK = PAGE_ENTRIES - 1;
+
+interface Page {
+  readonly terms: Float64Array;
+  readonly segments: Uint32Array;
+  /** In units of eight bytes. */
+  readonly offsets: Uint32Array;
+  readonly payloadBytes: Uint32Array;
+}
+
+export class GroupState {
+  readonly group: GroupId;
+  readonly firstIndex: Index = 1;
+  lastIndex: Index = 0;
+  lastTerm: Term = 0;
+  /** Never above `lastIndex`; falls when a suffix is replaced. */
+  durableIndex: Index = 0;
+  /** What `durableIndex` becomes when the sync in flight completes; falls with a replaced suffix as well. */
+  writtenIndex: Index = 0;
+  /** Among the groups of the batch that is being gathered. */
+  isInBatch = false;
+  readonly #pages: Page[] = [];
+
+  constructor(group: GroupId) {
+    this.group = group;
+  }
+
+  /** Why an entry with this index and term can't come next, for people; null when it can. */
+  objection(index: Index, term: Term): string | null {
+    if (!Number.isSafeInteger(index) || index < this.firstIndex || index > this.lastIndex + 1) {
+      return `index ${index} of group ${this.group} does not continue a log of the indices ${this.firstIndex} to ${this.lastIndex}`;
+    }
+    const before = this.termAt(index - 1);
+    if (!Number.isSafeInteger(term) || term < before) {
+      return `term ${term} of index ${index} of group ${this.group} follows the later term ${before}`;
+    }
+    return null;
+  }
+
+  /** Takes note of an entry that `objection` does not object to; drops the suffix from its index on. */
+  append(index: Index, term: Term, segment: number, offset: number, payloadBytes: number): void {
+    if (this.durableIndex >= index) this.durableIndex = index - 1;
+    if (this.writtenIndex >= index) this.writtenIndex = index - 1;
+    const page = this.#pageFor(index);
+    const slot = (index - 1) & PAGE_MASK;
+    page.terms[slot] = term;
+    page.segments[slot] = segment;
+    page.offsets[slot] = offset / 8;
+    page.payloadBytes[slot] = payloadBytes;
+    this.lastIndex = index;
+    this.lastTerm = term;
+  }
+
+  /** 0 for index 0. */
+  termAt(index: Index): Term {
+    assert(index >= this.firstIndex - 1 && index <= this.lastIndex, 'the index is in the log', {
+      group: this.group,
+      index,
+      lastIndex: this.lastIndex,
+    });
+    return index === 0 ? 0 : this.#page(index).terms[(index - 1) & PAGE_MASK];
+  }
+
+  segmentAt(index: Index): number {
+    return this.#page(index).segments[(index - 1) & PAGE_MASK];
+  }
+
+  /** Offset of the record in its segment, in bytes. */
+  offsetAt(index: Index): number {
+    return this.#page(index).offsets[(index - 1) & PAGE_MASK] * 8;
+  }
+
+  payloadBytesAt(index: Index): number {
+    return this.#page(index).payloadBytes[(index - 1) & PAGE_MASK];
+  }
+
+  #page(index: Index): Page {
+    assert(index >= this.firstIndex && index <= this.lastIndex, 'the index is in the log', {
+      group: this.group,
+      index,
+      lastIndex: this.lastIndex,
+    });
+    return this.#pages[(index - 1) >>> PAGE_SHIFT];
+  }
+
+  #pageFor(index: Index): Page {
+    const number = (index - 1) >>> PAGE_SHIFT;
+    if (number === this.#pages.length) {
+      this.#pages.push({
+        terms: new Float64Array(PAGE_ENTRIES),
+        segments: new Uint32Array(PAGE_ENTRIES),
+        offsets: new Uint32Array(PAGE_ENTRIES),
+        payloadBytes: new Uint32Array(PAGE_ENTRIES),
+      });
+    }
+    return this.#pages[number];
+  }
+}

@@ -1,0 +1,65 @@
+/** Encodes records; the layout is in `record.ts`. */
+import { crc32 } from '../codec/crc32.ts';
+import type { Entry, GroupId } from './entry.ts';
+import {
+  placeSeed,
+  RECORD_HEADER_BYTES,
+  RECORD_MAGIC,
+  RECORD_VERSION,
+  RecordField,
+  RecordKind,
+  setUint53,
+} from './record.ts';
+
+export class RecordWriter {
+  /** Headers are put together here, where a checksum needs no new view for each. */
+  readonly #header = new Uint8Array(RECORD_HEADER_BYTES);
+  readonly #view = new DataView(this.#header.buffer);
+  readonly #checked = this.#header.subarray(0, RecordField.HeaderCrc);
+
+  constructor() {
+    this.#header.set(RECORD_MAGIC);
+    this.#header[RecordField.Version] = RECORD_VERSION;
+  }
+
+  /**
+   * Writes an entry's record to `target` from `at` on, where `recordBytes(payload.length)` zero bytes are free.
+   * `segment` and `offset` are the record's place in the log.
+   */
+  writeEntry(
+    target: Uint8Array,
+    at: number,
+    segment: number,
+    offset: number,
+    group: GroupId,
+    entry: Entry,
+  ): void {
+    const { payload } = entry;
+    this.#header[RecordField.RecordKind] = RecordKind.Entry;
+    this.#header[RecordField.EntryKind] = entry.kind;
+    this.#view.setUint32(RecordField.Group, group, true);
+    this.#view.setUint32(RecordField.Length, payload.length, true);
+    setUint53(this.#view, RecordField.Index, entry.index);
+    setUint53(this.#view, RecordField.Term, entry.term);
+    this.#view.setUint32(RecordField.PayloadCrc, crc32(payload), true);
+    this.#seal(target, at, segment, offset);
+    target.set(payload, at + RECORD_HEADER_BYTES);
+  }
+
+  /** Writes a marker that attests everything before its own place. */
+  writeMarker(target: Uint8Array, at: number, segment: number, offset: number): void {
+    this.#header[RecordField.RecordKind] = RecordKind.Marker;
+    this.#header[RecordField.EntryKind] = 0;
+    this.#view.setUint32(RecordField.Group, 0, true);
+    this.#view.setUint32(RecordField.Length, 0, true);
+    setUint53(this.#view, RecordField.Index, offset);
+    setUint53(this.#view, RecordField.Term, segment);
+    this.#view.setUint32(RecordField.PayloadCrc, 0, true);
+    this.#seal(target, at, segment, offset);
+  }
+
+  #seal(target: Uint8Array, at: number, segment: number, offset: number): void {
+    this.#view.setUint32(RecordField.HeaderCrc, crc32(this.#checked, placeSeed(segment, offset)), true);
+    target.set(this.#header, at);
+  }
+}
