@@ -1,7 +1,8 @@
 /** Comparison and text of byte strings. */
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+// A byte order mark is a character like any other: names that differ must stay different.
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** Orders byte strings as memcmp does, a prefix before what it starts. A plain loop beats native calls on keys. */
 export function compareBytes(a: Uint8Array, b: Uint8Array): number {

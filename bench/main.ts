@@ -1,0 +1,16 @@
+/** `npm run bench -- NAME`: measurements, apart from the tests because they need a quiet machine to mean something. */
+import { benchCluster } from './cluster.ts';
+
+const BENCHES: Readonly<Record<string, { readonly what: string; readonly run: () => Promise<void> }>> = {
+  cluster: { what: 'SET and GET on a 3-node cluster, against the floor', run: benchCluster },
+};
+
+const [name] = process.argv.slice(2);
+const bench = name === undefined ? undefined : BENCHES[name];
+if (bench === undefined) {
+  const list = Object.entries(BENCHES).map(([key, { what }]) => `  ${key.padEnd(10)} ${what}\n`);
+  process.stderr.write(`Usage: npm run bench -- NAME\n\n${list.join('')}`);
+  process.exitCode = name === '--help' ? 0 : 2;
+} else {
+  await bench.run();
+}

@@ -1,0 +1,111 @@
+/**
+ * One life of a process as its disk knows it: whether it still lasts, where the next crash inside an operation strikes,
+ * and how completions find their way back.
+ */
+import { DiskError } from '../../src/base/errors.ts';
+import { SimCrash, type SimProcess } from '../process.ts';
+import type { Done, Drive } from './drive.ts';
+import type { SimFile } from './file.ts';
+
+/** How the process appears in the trace, put together once. */
+export interface Labels {
+  readonly makeDirectory: string;
+  readonly create: string;
+  readonly preallocate: string;
+  readonly rename: string;
+  readonly remove: string;
+  readonly append: string;
+  readonly truncate: string;
+  readonly sync: string;
+  readonly synced: string;
+  readonly syncFailed: string;
+  readonly syncDirectory: string;
+}
+
+export class Life {
+  readonly labels: Labels;
+  readonly #drive: Drive;
+  readonly #process: SimProcess;
+  readonly #generation: number;
+  readonly #epoch: number;
+
+  constructor(drive: Drive, process: SimProcess) {
+    this.#drive = drive;
+    this.#process = process;
+    this.#generation = process.generation;
+    this.#epoch = drive.epoch;
+    const { name } = process;
+    this.labels = {
+      makeDirectory: `${name} make-directory`,
+      create: `${name} create`,
+      preallocate: `${name} preallocate`,
+      rename: `${name} rename`,
+      remove: `${name} remove`,
+      append: `${name} append`,
+      truncate: `${name} truncate`,
+      sync: `${name} sync`,
+      synced: `${name} synced`,
+      syncFailed: `${name} sync-failed`,
+      syncDirectory: `${name} sync-directory`,
+    };
+  }
+
+  /** @throws SimCrash when the life is over. */
+  check(): void {
+    if (this.#process.generation !== this.#generation || this.#drive.epoch !== this.#epoch) {
+      throw new SimCrash(this.#process.name);
+    }
+  }
+
+  /** Starts an operation that changes the disk; what it returns goes to `end`. */
+  begin(): 'no' | 'after' {
+    const crash = this.beginPartial();
+    return crash === 'before' ? this.crashInside() : crash;
+  }
+
+  /** As `begin`, for an operation that can be done in part: the caller does so at 'before', and calls `crashInside`. */
+  beginPartial(): 'no' | 'before' | 'after' {
+    this.check();
+    return this.#drive.drawCrashInside();
+  }
+
+  end(crash: 'no' | 'after'): void {
+    if (crash === 'after') this.crashInside();
+  }
+
+  crashInside(): never {
+    this.#process.crashInside();
+  }
+
+  /** Calls `done` in a later event of this time. */
+  complete(done: Done, error: DiskError | null): void {
+    this.#drive.scheduler.soon(() => this.arrive(done, error));
+  }
+
+  /** Calls `done` now, if the process can take it. */
+  arrive(done: Done, error: DiskError | null): void {
+    this.#process.runAs(this.#generation, () => done(error));
+  }
+
+  startSync(file: SimFile, operation: string, path: string, done: Done): void {
+    const drive = this.#drive;
+    drive.event(this.labels.sync, file.number, file.size);
+    const flight = file.startSync();
+    const fails = drive.drawSyncError();
+    this.whenSynced(() => {
+      if (fails) file.failSync(flight);
+      else file.land(flight);
+      drive.event(fails ? this.labels.syncFailed : this.labels.synced, file.number, flight.size);
+      this.arrive(done, fails ? new DiskError(operation, path, 'EIO', 'the sync has failed') : null);
+    });
+  }
+
+  /** Calls `landed` after the time that a sync takes, unless the machine has crashed by then. */
+  whenSynced(landed: () => void): void {
+    const drive = this.#drive;
+    const epoch = this.#epoch;
+    drive.scheduler.after(drive.drawSyncUs(), () => {
+      if (drive.epoch === epoch) landed();
+    });
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * Raft's safety properties (thesis, figure 3.2), checked after every event against what all nodes have ever shown:
+ *
+ * - election safety: a term has at most one leader;
+ * - log matching: two logs that hold the same term at an index hold the same entry there and before;
+ * - leader completeness: a leader's log holds every entry committed before its term;
+ * - state machine safety: no two nodes have different entries committed (or applied) at an index;
+ * - and of each node: term and commit index never fall, a vote is not changed within a term, while it lives; nothing is
+ *   applied that isn't committed.
+ *
+ * The work is incremental: a node is looked at only where it has changed, so a step costs a few comparisons.
+ */
+import { crc32 } from '../src/codec/crc32.ts';
+import type { GroupLog } from '../src/log/group_log.ts';
+import type { Replica } from '../src/replica/replica.ts';
+
+export class InvariantViolation extends Error {
+  readonly invariant: string;
+
+  constructor(invariant: string, details: Readonly<Record<string, unknown>>) {
+    super(`${invariant} violated: ${JSON.stringify(details)}`);
+    this.name = 'InvariantViolation';
+    this.invariant = invariant;
+  }
+}
+
+export interface Observed {
+  readonly replica: Replica;
+  readonly groupLog: GroupLog;
+}
+
+/** An entry as far as it must be the same everywhere. */
+interface EntryMark {
+  readonly prevTerm: number;
+  readonly checksum: number;
+}
+
+/** What was last seen of one node. */
+class Shadow {
+  subject: Observed | null = null;
+  term = 0;
+  vote: number | null = null;
+  commitIndex = 0;
+  /** Terms of the node's log by index; position 0 is unused. */
+  readonly terms: number[] = [0];
+}
+
+export class Invariants {
+  readonly #shadows: Shadow[];
+  readonly #leaders = new Map<number, number>();
+  /** By index, then by term. */
+  readonly #entries: Map<number, EntryMark>[] = [new Map()];
+  /** Terms of the committed entries by index; position 0 is unused. */
+  readonly #committed: number[] = [0];
+  elections = 0;
+
+  constructor(nodes: number) {
+    this.#shadows = Array.from({ length: nodes }, () => new Shadow());
+  }
+
+  get commitIndex(): number {
+    return this.#committed.length - 1;
+  }
+
+  /** @param id From 1. */
+  check(id: number, subject: Observed): void {
+    const shadow = this.#shadows[id - 1];
+    const { raft } = subject.replica;
+    if (shadow.subject !== subject) this.#onRestart(shadow, subject);
+    const { term, vote, role, commitIndex } = raft;
+    if (term !== shadow.term || vote !== shadow.vote) {
+      if (term < shadow.term) fail('terms only rise', { id, from: shadow.term, to: term });
+      if (term === shadow.term && shadow.vote !== null) {
+        fail('one vote a term', { id, term, first: shadow.vote, second: vote });
+      }
+      shadow.term = term;
+      shadow.vote = vote;
+    }
+    this.#checkLog(id, shadow, subject.groupLog);
+    if (commitIndex !== shadow.commitIndex) this.#checkCommit(id, shadow, subject, commitIndex);
+    if (role === 'leader' && this.#leaders.get(term) !== id) this.#checkLeader(id, term, subject.groupLog);
+    if (subject.replica.appliedIndex > commitIndex) {
+      fail('only committed entries are applied', { id, applied: subject.replica.appliedIndex, commitIndex });
+    }
+  }
+
+  #onRestart(shadow: Shadow, subject: Observed): void {
+    shadow.subject = subject;
+    shadow.commitIndex = 0;
+    shadow.vote = null;
+    // Terms below the last seen are possible after a crash: what was not durable yet was not shown to anybody.
+    shadow.term = 0;
+    shadow.terms.length = 1;
+  }
+
+  #checkLog(id: number, shadow: Shadow, log: GroupLog): void {
+    const { terms } = shadow;
+    const last = log.lastIndex;
+    let from = Math.min(last, terms.length - 1);
+    if (from === last && terms.length - 1 === last && terms[last] === log.lastTerm) return;
+    while (from > 0 && terms[from] !== log.termAt(from)) from--;
+    terms.length = from + 1;
+    for (let index = from + 1; index <= last; index++) {
+      const entry = log.entry(index);
+      this.#checkEntry(id, index, entry.term, { prevTerm: terms[index - 1], checksum: crc32(entry.payload) });
+      terms.push(entry.term);
+    }
+  }
+
+  #checkEntry(id: number, index: number, term: number, mark: EntryMark): void {
+    while (this.#entries.length <= index) this.#entries.push(new Map());
+    const known = this.#entries[index].get(term);
+    if (known === undefined) this.#entries[index].set(term, mark);
+    else if (known.checksum !== mark.checksum || known.prevTerm !== mark.prevTerm) {
+      fail('log matching', { id, index, term, known, found: mark });
+    }
+  }
+
+  #checkCommit(id: number, shadow: Shadow, subject: Observed, commitIndex: number): void {
+    if (commitIndex < shadow.commitIndex) {
+      fail('the commit index only rises', { id, from: shadow.commitIndex, to: commitIndex });
+    }
+    for (let index = shadow.commitIndex + 1; index <= commitIndex; index++) {
+      const term = subject.groupLog.termAt(index);
+      if (index >= this.#committed.length) this.#committed.push(term);
+      else if (this.#committed[index] !== term) {
+        fail('state machine safety', { id, index, term, committedTerm: this.#committed[index] });
+      }
+    }
+    shadow.commitIndex = commitIndex;
+  }
+
+  #checkLeader(id: number, term: number, log: GroupLog): void {
+    const other = this.#leaders.get(term);
+    if (other !== undefined) fail('election safety', { term, leaders: [other, id] });
+    this.elections++;
+    this.#leaders.set(term, id);
+    for (let index = 1; index < this.#committed.length; index++) {
+      // Only what was committed in earlier terms: a deposed leader may still think that it leads.
+      if (this.#committed[index] >= term) break;
+      if (index > log.lastIndex || log.termAt(index) !== this.#committed[index]) {
+        fail('leader completeness', { id, term, index, committedTerm: this.#committed[index] });
+      }
+    }
+  }
+}
+
+function fail(invariant: string, details: Readonly<Record<string, unknown>>): never {
+  throw new InvariantViolation(invariant, details);
+}

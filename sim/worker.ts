@@ -1,0 +1,12 @@
+/** A worker thread of a campaign: runs the seeds that it is handed, one after the other. */
+import { parentPort } from 'node:worker_threads';
+import { runSeed } from './world.ts';
+
+export interface SeedOrder {
+  readonly seed: string;
+  readonly stormMs: number;
+}
+
+parentPort?.on('message', ({ seed, stormMs }: SeedOrder) => {
+  parentPort?.postMessage(runSeed(seed, { stormMs }));
+});

@@ -1,0 +1,135 @@
+#!/usr/bin/env node
+/** The `envelopedb` command: picks the subcommand and runs it. */
+import { readFileSync } from 'node:fs';
+import type { LogLevel } from '../io/logger.ts';
+import { type CommandSpec, parse } from './args.ts';
+import { runCluster } from './cluster.ts';
+import { runNode } from './node.ts';
+import { runServer } from './server.ts';
+
+const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+
+const LOGGING = {
+  'log-level': {
+    type: 'string',
+    valueName: 'LEVEL',
+    default: 'info',
+    choices: LEVELS,
+    description: 'Least severe events that are written to standard error',
+  },
+} as const;
+
+const SPECS: readonly CommandSpec[] = [
+  {
+    name: 'cluster',
+    summary: 'Run a 3-node cluster on this machine',
+    usage: 'envelopedb cluster [options]',
+    positionals: [],
+    options: {
+      clear: { type: 'flag', description: 'Wipe the data of all three nodes first' },
+      data: {
+        type: 'string',
+        valueName: 'DIR',
+        default: './data',
+        description: 'Where the nodes keep their data',
+      },
+      ...LOGGING,
+    },
+  },
+  {
+    name: 'node',
+    summary: 'Run one node of a cluster',
+    usage: 'envelopedb node PORT [options]',
+    positionals: [{ name: 'PORT', description: 'The port of this node, one of those in --peers' }],
+    options: {
+      peers: {
+        type: 'string',
+        valueName: 'LIST',
+        default: '127.0.0.1:9001,127.0.0.1:9002,127.0.0.1:9003',
+        description: 'host:port of every node, this one among them; the same list in the same order on all',
+      },
+      host: {
+        type: 'string',
+        valueName: 'HOST',
+        default: '127.0.0.1',
+        description: 'The host of this node in --peers; also where it listens',
+      },
+      data: {
+        type: 'string',
+        valueName: 'DIR',
+        default: './data',
+        description: 'Data is kept in DIR/node-PORT',
+      },
+      clear: { type: 'flag', description: "Wipe this node's data first" },
+      ...LOGGING,
+    },
+  },
+  {
+    name: 'server',
+    summary: 'Run a standalone node: no peers, no replication',
+    usage: 'envelopedb server [options]',
+    positionals: [],
+    options: {
+      port: {
+        type: 'integer',
+        valueName: 'PORT',
+        default: 8888,
+        min: 0,
+        max: 65_535,
+        description: 'Port to listen on',
+      },
+      host: { type: 'string', valueName: 'HOST', default: '127.0.0.1', description: 'Address to listen on' },
+      data: { type: 'string', valueName: 'DIR', default: './db_data', description: 'Where data is kept' },
+      clear: { type: 'flag', description: 'Wipe the data first' },
+      ...LOGGING,
+    },
+  },
+];
+
+async function main(): Promise<void> {
+  const parsed = parse(process.argv.slice(2), SPECS, { name: 'envelopedb', version: version() });
+  if (parsed.kind === 'print') {
+    (parsed.exitCode === 0 ? process.stdout : process.stderr).write(parsed.text);
+    process.exitCode = parsed.exitCode;
+    return;
+  }
+  const { values } = parsed;
+  const common = {
+    data: String(values.data),
+    clear: values.clear === true,
+    logLevel: String(values['log-level']) as LogLevel | 'silent',
+  };
+  switch (parsed.command) {
+    case 'cluster':
+      await runCluster(common);
+      return;
+    case 'node':
+      await runNode({
+        ...common,
+        port: String(parsed.positionals[0]),
+        host: String(values.host),
+        peers: String(values.peers),
+      });
+      return;
+    default:
+      await runServer({ ...common, port: Number(values.port), host: String(values.host) });
+  }
+}
+
+function version(): string {
+  // From the sources and from `dist/src/cli` alike, the nearest package.json above is the project's.
+  for (const up of ['../../', '../../../']) {
+    try {
+      const text = readFileSync(new URL(`${up}package.json`, import.meta.url), 'utf8');
+      return (JSON.parse(text) as { version: string }).version;
+    } catch {
+      // Not here: one level up.
+    }
+  }
+  return 'unknown';
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`envelopedb: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});

@@ -1,0 +1,22 @@
+/** `envelopedb server`: a standalone node, a group of one. */
+import type { LogLevel } from '../io/logger.ts';
+import { startNode, stopOnSignal } from './host.ts';
+
+export interface ServerCommand {
+  readonly port: number;
+  readonly host: string;
+  readonly data: string;
+  readonly clear: boolean;
+  readonly logLevel: LogLevel | 'silent';
+}
+
+export async function runServer(command: ServerCommand): Promise<void> {
+  const node = await startNode({
+    id: 1,
+    members: [{ host: command.host, port: command.port }],
+    directory: command.data,
+    clear: command.clear,
+    logLevel: command.logLevel,
+  });
+  stopOnSignal(node);
+}

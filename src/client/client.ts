@@ -1,0 +1,123 @@
+/**
+ * A small client for Node programs and tests: one connection, commands answered in order.
+ *
+ * It never repeats a command by itself: when the connection breaks, whatever was not answered is rejected with
+ * `ClientError` code `CONNECTION`, and whether a write among it took effect is unknown.
+ */
+import { connect, type Socket } from 'node:net';
+import { EnvelopeError } from '../base/errors.ts';
+import { concatBytes, utf8 } from '../codec/bytes.ts';
+import { type ClientReply, ReplyReader } from './reply_reader.ts';
+
+/** `code` is `REPLY` for an error that the server answered with, `CONNECTION` when there was no answer. */
+export class ClientError extends EnvelopeError {}
+
+interface Waiting {
+  readonly resolve: (reply: ClientReply) => void;
+  readonly reject: (error: ClientError) => void;
+}
+
+export class Client {
+  readonly #socket: Socket;
+  readonly #reader = new ReplyReader();
+  readonly #waiting: Waiting[] = [];
+  #closed: ClientError | null = null;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    socket.on('data', (bytes) => this.#onData(bytes));
+    socket.on('error', () => {});
+    socket.on('close', () => this.#onClose('the connection was lost before an answer came'));
+  }
+
+  /** @throws ClientError `CONNECTION` when nobody answers within `timeoutMs`. */
+  static connect(address: { host: string; port: number }, timeoutMs = 5000): Promise<Client> {
+    return new Promise((resolve, reject) => {
+      const socket = connect(address);
+      const fail = (why: string): void => {
+        socket.destroy();
+        reject(new ClientError('CONNECTION', `${address.host}:${address.port}: ${why}`));
+      };
+      const timer = setTimeout(() => fail('no answer'), timeoutMs);
+      socket.once('error', (error) => {
+        clearTimeout(timer);
+        fail(error.message);
+      });
+      socket.once('connect', () => {
+        clearTimeout(timer);
+        socket.removeAllListeners('error');
+        resolve(new Client(socket));
+      });
+    });
+  }
+
+  /** Sends one command as a RESP array, so that keys and values may hold any bytes. */
+  command(...parts: readonly (string | Uint8Array)[]): Promise<ClientReply> {
+    if (this.#closed !== null) return Promise.reject(this.#closed);
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+      this.#socket.write(encodeCommand(parts));
+    });
+  }
+
+  /** @throws ClientError `REPLY` with the server's words. */
+  async set(key: string | Uint8Array, value: string | Uint8Array): Promise<void> {
+    await this.#ask('SET', key, value);
+  }
+
+  /** Null when there is no such key. The bytes are the caller's. */
+  async get(key: string | Uint8Array): Promise<Uint8Array | null> {
+    const reply = await this.#ask('GET', key);
+    if (reply.type !== 'bulk') throw new ClientError('REPLY', `GET was answered with a ${reply.type} reply`);
+    return reply.value;
+  }
+
+  /** Whether the key was there. */
+  async delete(key: string | Uint8Array): Promise<boolean> {
+    const reply = await this.#ask('DEL', key);
+    return reply.type === 'integer' && reply.value > 0;
+  }
+
+  /** Later commands of this connection read and write this bucket. */
+  async use(bucket: string): Promise<void> {
+    await this.#ask('USE', bucket);
+  }
+
+  close(): void {
+    this.#socket.destroy();
+    this.#onClose('the client was closed');
+  }
+
+  async #ask(...parts: readonly (string | Uint8Array)[]): Promise<ClientReply> {
+    const reply = await this.command(...parts);
+    if (reply.type === 'error') throw new ClientError('REPLY', reply.text);
+    return reply;
+  }
+
+  #onData(bytes: Uint8Array): void {
+    try {
+      this.#reader.push(bytes);
+      for (let reply = this.#reader.next(); reply !== null; reply = this.#reader.next()) {
+        this.#waiting.shift()?.resolve(reply);
+      }
+    } catch (error) {
+      this.#onClose(error instanceof Error ? error.message : String(error));
+      this.#socket.destroy();
+    }
+  }
+
+  #onClose(why: string): void {
+    this.#closed ??= new ClientError('CONNECTION', why);
+    for (const { reject } of this.#waiting.splice(0)) reject(this.#closed);
+  }
+}
+
+function encodeCommand(parts: readonly (string | Uint8Array)[]): Uint8Array {
+  const pieces: Uint8Array[] = [utf8(`*${parts.length}\r\n`)];
+  for (const part of parts) {
+    const bytes = typeof part === 'string' ? utf8(part) : part;
+    pieces.push(utf8(`$${bytes.length}\r\n`), bytes, utf8('\r\n'));
+  }
+  return concatBytes(pieces);
+}

@@ -1,0 +1,10 @@
+/** The package's public door. */
+export { CorruptionError, DiskError, EnvelopeError, LimitError } from './base/errors.ts';
+export { Client, ClientError } from './client/client.ts';
+export type { ClientReply } from './client/reply_reader.ts';
+export type { Clock, Timer } from './io/clock.ts';
+export type { AppendFile, Disk, ReadFile } from './io/disk.ts';
+export type { LogFields, Logger, LogLevel } from './io/logger.ts';
+export type { Address, Connection, ConnectionHandler, Listener, Network } from './io/network.ts';
+export type { Random } from './io/random.ts';
+export { Node, type NodeOptions } from './server/node.ts';

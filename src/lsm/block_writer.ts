@@ -1,0 +1,103 @@
+/**
+ * Builds a data block: records with shared key prefixes, restart points, checksums.
+ *
+ * Record: varint bytes shared with the key before | varint rest of the key | varint value length | u8 kind | varint
+ * sequence | u32 CRC over the whole record (see `recordCrc`) | rest of the key | value. At a restart point nothing is
+ * shared. Behind the records: u32 offset of each restart point | u32 their number | u32 CRC of the block before it.
+ */
+import { crc32 } from '../codec/crc32.ts';
+import { VARINT_BYTES_MAX, writeVarint } from '../codec/varint.ts';
+import type { Index } from '../log/entry.ts';
+import { writeUint32 } from './bytes.ts';
+import type { RecordKind } from './record.ts';
+
+const RECORD_OVERHEAD_BYTES = 4 * VARINT_BYTES_MAX + 1 + 4;
+const scratch = new Uint8Array(VARINT_BYTES_MAX + 1);
+
+/** Over kind, sequence, the full key and the value: notices a record that was rebuilt from the wrong prefix. */
+export function recordCrc(key: Uint8Array, sequence: Index, kind: RecordKind, value: Uint8Array): number {
+  scratch[0] = kind;
+  const end = writeVarint(scratch, 1, sequence);
+  return crc32(value, crc32(key, crc32(scratch.subarray(0, end))));
+}
+
+export class BlockWriter {
+  readonly #restartInterval: number;
+  #bytes = new Uint8Array(8192);
+  #end = 0;
+  #restarts: number[] = [];
+  #records = 0;
+  #lastKey: Uint8Array = new Uint8Array(0);
+
+  constructor(restartInterval: number) {
+    this.#restartInterval = restartInterval;
+  }
+
+  get isEmpty(): boolean {
+    return this.#records === 0;
+  }
+
+  /** Size of the block if it were finished now, in bytes. */
+  get sizeBytes(): number {
+    return this.#end + 4 * this.#restarts.length + 8;
+  }
+
+  /** A copy of the last key added. */
+  get lastKey(): Uint8Array {
+    return this.#lastKey;
+  }
+
+  add(key: Uint8Array, sequence: Index, kind: RecordKind, value: Uint8Array): void {
+    this.#reserve(RECORD_OVERHEAD_BYTES + key.length + value.length);
+    const bytes = this.#bytes;
+    let shared = 0;
+    if (this.#records % this.#restartInterval === 0) this.#restarts.push(this.#end);
+    else shared = sharedPrefix(this.#lastKey, key);
+    let at = writeVarint(bytes, this.#end, shared);
+    at = writeVarint(bytes, at, key.length - shared);
+    at = writeVarint(bytes, at, value.length);
+    bytes[at++] = kind;
+    at = writeVarint(bytes, at, sequence);
+    writeUint32(bytes, at, recordCrc(key, sequence, kind, value));
+    at += 4;
+    bytes.set(key.subarray(shared), at);
+    at += key.length - shared;
+    bytes.set(value, at);
+    this.#end = at + value.length;
+    this.#lastKey = key.slice();
+    this.#records++;
+  }
+
+  /** The block's bytes, valid until the next `add`; the writer starts anew. */
+  finish(): Uint8Array {
+    this.#reserve(4 * this.#restarts.length + 8);
+    const bytes = this.#bytes;
+    let at = this.#end;
+    for (const restart of this.#restarts) {
+      writeUint32(bytes, at, restart);
+      at += 4;
+    }
+    writeUint32(bytes, at, this.#restarts.length);
+    at += 4;
+    writeUint32(bytes, at, crc32(bytes.subarray(0, at)));
+    at += 4;
+    this.#end = 0;
+    this.#restarts = [];
+    this.#records = 0;
+    return bytes.subarray(0, at);
+  }
+
+  #reserve(bytes: number): void {
+    if (this.#end + bytes <= this.#bytes.length) return;
+    const larger = new Uint8Array(Math.max(2 * this.#bytes.length, this.#end + bytes));
+    larger.set(this.#bytes.subarray(0, this.#end));
+    this.#bytes = larger;
+  }
+}
+
+function sharedPrefix(a: Uint8Array, b: Uint8Array): number {
+  const length = Math.min(a.length, b.length);
+  let at = 0;
+  while (at < length && a[at] === b[at]) at++;
+  return at;
+}

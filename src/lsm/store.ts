@@ -1,0 +1,428 @@
+/**
+ * The store: a log-structured merge tree (O'Neil et al., 1996). Writes go to a memtable; a full one is flushed to a
+ * sorted table in the background; when there are many tables they are merged into one.
+ *
+ * It has no log of its own. The sequence number of a write is the index of the log entry it came from, `flushedIndex`
+ * says how far the tables cover that log, and after a crash the caller applies again what follows. An entry is never
+ * torn apart between memtables, so a flush covers whole entries.
+ */
+import { assert } from '../base/assert.ts';
+import { EnvelopeError, type Outcome } from '../base/errors.ts';
+import type { Clock } from '../io/clock.ts';
+import type { Disk } from '../io/disk.ts';
+import type { Logger } from '../io/logger.ts';
+import type { Index } from '../log/entry.ts';
+import { hashKey } from './bloom_filter.ts';
+import type { ManifestWriter } from './manifest.ts';
+import { Memtable, MemtableCursor } from './memtable.ts';
+import { MergeCursor } from './merge_cursor.ts';
+import { type Cursor, RecordKind } from './record.ts';
+import { type OpenedFiles, readState, renewManifest, tablePath } from './store_files.ts';
+import { type IteratorRange, StoreIterator } from './store_iterator.ts';
+import { TableBuild } from './table_build.ts';
+import { TableCursor, TableReader } from './table_reader.ts';
+import { Table, Version } from './version.ts';
+
+export interface StoreOptions {
+  readonly disk: Disk;
+  readonly directory: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** A memtable that has grown to this many bytes is flushed. */
+  readonly memtableBytes?: number;
+  /** Data blocks are closed when they reach this many bytes. */
+  readonly blockBytes?: number;
+  /** Records between restart points of a block. */
+  readonly restartInterval?: number;
+  /** 0: no filter. */
+  readonly filterBitsPerKey?: number;
+  /** With so many memtables waiting for their flush, `writable` is false. */
+  readonly immutableMemtablesMax?: number;
+  /** With so many tables, all are merged into one. */
+  readonly mergeAtTables?: number;
+  /** Bytes of records that background work handles at a time. */
+  readonly stepBytes?: number;
+}
+
+export interface StoreStatistics {
+  readonly tables: number;
+  readonly tableBytes: number;
+  readonly memtableBytes: number;
+  readonly flushes: number;
+  readonly merges: number;
+  /** Records in tables and memtables, superseded ones and tombstones included. */
+  readonly entries: number;
+}
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const DEFAULTS = {
+  memtableBytes: 16 * MIB,
+  blockBytes: 4 * KIB,
+  restartInterval: 16,
+  filterBitsPerKey: 10,
+  immutableMemtablesMax: 2,
+  mergeAtTables: 8,
+  stepBytes: 64 * KIB,
+};
+const EMPTY = new Uint8Array(0);
+
+type Done = (error: Error | null) => void;
+
+/** A full memtable, waiting for its flush. */
+interface Immutable {
+  readonly memtable: Memtable;
+  /** The log index that is covered once it is flushed. */
+  readonly coveredIndex: Index;
+}
+
+export class Store {
+  /** Background work has failed for good; nothing more is flushed or merged. */
+  onFailure: (error: Error) => void = () => {};
+  /** `writable` has become true. */
+  onWritable: () => void = () => {};
+  readonly #options: StoreOptions & typeof DEFAULTS;
+  readonly #manifest: ManifestWriter;
+  #active: Memtable;
+  /** From old to new. */
+  #immutables: Immutable[] = [];
+  #version: Version;
+  /** Tables that a merge has replaced: their files go when nobody reads them any more. */
+  readonly #obsolete = new Set<number>();
+  #nextFile: number;
+  #flushedIndex: Index;
+  #appliedIndex: Index;
+  #build: TableBuild | null = null;
+  #isBusy = false;
+  #mergeIsWanted = false;
+  /** Who waits for everything up to an index to be in tables. */
+  #flushWaiters: { readonly index: Index; readonly done: Done }[] = [];
+  #mergeWaiters: Done[] = [];
+  #failure: Error | null = null;
+  #closed = false;
+  #flushes = 0;
+  #merges = 0;
+
+  /**
+   * Recovers a store, or makes a new one. `done` gets CorruptionError when a file is damaged or missing, DiskError when
+   * the disk fails.
+   */
+  static open(options: StoreOptions, done: (outcome: Outcome<Store>) => void): void {
+    const { disk, directory } = options;
+    const readers = new Map<number, TableReader>();
+    try {
+      disk.makeDirectory(directory);
+      const state = readState(disk, directory);
+      for (const number of state.tables) readers.set(number, openTable(disk, tablePath(directory, number)));
+      renewManifest(disk, directory, state, (outcome) => {
+        if (outcome.ok) done({ ok: true, value: new Store(options, outcome.value, readers) });
+        else done(outcome);
+      });
+    } catch (error) {
+      for (const reader of readers.values()) reader.close();
+      done({ ok: false, error: toError(error) });
+    }
+  }
+
+  private constructor(options: StoreOptions, files: OpenedFiles, readers: ReadonlyMap<number, TableReader>) {
+    this.#options = { ...DEFAULTS, ...options };
+    this.#manifest = files.manifest;
+    this.#nextFile = files.state.nextFile;
+    this.#flushedIndex = files.state.flushedIndex;
+    this.#appliedIndex = files.state.flushedIndex;
+    this.#active = new Memtable(this.#options.memtableBytes);
+    const tables = [...readers]
+      .sort(([a], [b]) => b - a)
+      .map(([number, reader]) => new Table(number, reader, this.#onTableUnused));
+    this.#version = new Version(tables);
+  }
+
+  /** Tables cover the log up to here, durably. */
+  get flushedIndex(): Index {
+    return this.#flushedIndex;
+  }
+
+  /** The last entry that was begun. */
+  get appliedIndex(): Index {
+    return this.#appliedIndex;
+  }
+
+  /** False while too many memtables wait for their flush: who can wait should. */
+  get writable(): boolean {
+    return this.#immutables.length < this.#options.immutableMemtablesMax;
+  }
+
+  /** What follows belongs to the log entry `index`, which is above `appliedIndex`; an entry may hold nothing. */
+  beginEntry(index: Index): void {
+    assert(index > this.#appliedIndex, 'entries are applied in order, each once', {
+      index,
+      applied: this.#appliedIndex,
+    });
+    if (this.#active.usedBytes >= this.#options.memtableBytes && !this.#active.isEmpty) this.#rotate();
+    this.#appliedIndex = index;
+  }
+
+  /** The bytes are copied. */
+  put(key: Uint8Array, value: Uint8Array): void {
+    this.#active.add(key, this.#appliedIndex, RecordKind.Put, value);
+  }
+
+  delete(key: Uint8Array): void {
+    this.#active.add(key, this.#appliedIndex, RecordKind.Tombstone, EMPTY);
+  }
+
+  /**
+   * The value, as a view that is valid until control returns to the event loop; null when there is no such key.
+   * @throws CorruptionError, DiskError when it cannot be told.
+   */
+  get(key: Uint8Array): Uint8Array | null {
+    const active = getFrom(this.#active, key);
+    if (active !== undefined) return active;
+    for (let at = this.#immutables.length - 1; at >= 0; at--) {
+      const found = getFrom(this.#immutables[at].memtable, key);
+      if (found !== undefined) return found;
+    }
+    const hash = hashKey(key);
+    for (const { reader } of this.#version.tables) {
+      const record = reader.find(key, hash);
+      if (record !== null) return record.kind === RecordKind.Put ? record.value : null;
+    }
+    return null;
+  }
+
+  has(key: Uint8Array): boolean {
+    return this.get(key) !== null;
+  }
+
+  /** Live keys as of now. Close it: it holds files. */
+  iterator(range: IteratorRange = {}): StoreIterator {
+    const version = this.#version.hold();
+    const sources: Cursor[] = [new MemtableCursor(this.#active, this.#appliedIndex)];
+    for (let at = this.#immutables.length - 1; at >= 0; at--) {
+      sources.push(new MemtableCursor(this.#immutables[at].memtable));
+    }
+    try {
+      for (const { reader } of version.tables) sources.push(new TableCursor(reader));
+      return new StoreIterator(new MergeCursor(sources), range, () => version.release());
+    } catch (error) {
+      version.release();
+      throw error;
+    }
+  }
+
+  /** `done` comes, later, when everything applied before the call is in tables and durable. */
+  flush(done: Done): void {
+    if (!this.#isUsable(done)) return;
+    if (!this.#active.isEmpty) this.#rotate();
+    const last = this.#immutables[this.#immutables.length - 1];
+    if (last === undefined) this.#options.clock.later(() => done(null));
+    else this.#flushWaiters.push({ index: last.coveredIndex, done });
+  }
+
+  /** Flushes, then merges all tables into one: what is deleted or superseded is gone. `done` comes later. */
+  merge(done: Done): void {
+    if (!this.#isUsable(done)) return;
+    this.flush((error) => {
+      if (error !== null) {
+        done(error);
+        return;
+      }
+      if (!this.#isUsable(done)) return;
+      this.#mergeWaiters.push(done);
+      this.#mergeIsWanted = true;
+      this.#work();
+    });
+  }
+
+  statistics(): StoreStatistics {
+    let tableBytes = 0;
+    let entries = this.#active.entries;
+    let memtableBytes = this.#active.usedBytes;
+    for (const { memtable } of this.#immutables) {
+      entries += memtable.entries;
+      memtableBytes += memtable.usedBytes;
+    }
+    for (const { reader } of this.#version.tables) {
+      tableBytes += reader.sizeBytes;
+      entries += reader.entries;
+    }
+    const { length: tables } = this.#version.tables;
+    return { tables, tableBytes, memtableBytes, flushes: this.#flushes, merges: this.#merges, entries };
+  }
+
+  /** Stops background work and closes the files; does not flush. Who waits is told so. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#build?.stop();
+    this.#manifest.close();
+    this.#version.release();
+    this.#tellWaiters(new EnvelopeError('CLOSED', 'the store was closed'));
+  }
+
+  #isUsable(done: Done): boolean {
+    const error = this.#failure ?? (this.#closed ? new EnvelopeError('CLOSED', 'the store is closed') : null);
+    if (error !== null) this.#options.clock.later(() => done(error));
+    return error === null;
+  }
+
+  #rotate(): void {
+    this.#immutables.push({ memtable: this.#active, coveredIndex: this.#appliedIndex });
+    this.#active = new Memtable(this.#options.memtableBytes);
+    this.#work();
+  }
+
+  /** Starts what is to be done next, if nothing is under way: flushes first, oldest first. */
+  #work(): void {
+    if (this.#isBusy || this.#closed || this.#failure !== null) return;
+    const { tables } = this.#version;
+    const [oldest] = this.#immutables;
+    if (oldest !== undefined) this.#flushOne(oldest);
+    else if (this.#mergeIsWanted || tables.length >= this.#options.mergeAtTables) this.#mergeAll(tables);
+  }
+
+  #flushOne(immutable: Immutable): void {
+    const { memtable, coveredIndex } = immutable;
+    const number = this.#nextFile++;
+    this.#start(number, {
+      records: () => new MergeCursor([new MemtableCursor(memtable)]),
+      tombstones: this.#version.tables.length === 0 ? 'drop' : 'keep',
+      onBuilt: (reader) => {
+        const added = reader === null ? [] : [number];
+        this.#commit({ flushedIndex: coveredIndex, added, removed: [] }, () => {
+          this.#flushes++;
+          this.#immutables.shift();
+          this.#flushedIndex = coveredIndex;
+          if (reader !== null)
+            this.#install([new Table(number, reader, this.#onTableUnused), ...this.#version.tables]);
+          this.#onFlushed();
+        });
+      },
+    });
+  }
+
+  #onFlushed(): void {
+    const told = this.#flushWaiters.filter(({ index }) => index <= this.#flushedIndex);
+    this.#flushWaiters = this.#flushWaiters.filter(({ index }) => index > this.#flushedIndex);
+    for (const { done } of told) done(null);
+    if (this.#immutables.length === this.#options.immutableMemtablesMax - 1) this.onWritable();
+  }
+
+  #mergeAll(tables: readonly Table[]): void {
+    this.#mergeIsWanted = false;
+    const waiters = this.#mergeWaiters;
+    this.#mergeWaiters = [];
+    const [only] = tables;
+    if (only === undefined || (tables.length === 1 && only.reader.tombstones === 0)) {
+      for (const done of waiters) done(null);
+      return;
+    }
+    const number = this.#nextFile++;
+    const removed = tables.map((table) => table.number);
+    this.#mergeWaiters = waiters;
+    this.#start(number, {
+      records: () => new MergeCursor(tables.map(({ reader }) => new TableCursor(reader))),
+      tombstones: 'drop',
+      onBuilt: (reader) => {
+        const added = reader === null ? [] : [number];
+        this.#commit({ flushedIndex: this.#flushedIndex, added, removed }, () => {
+          this.#merges++;
+          for (const replaced of removed) this.#obsolete.add(replaced);
+          this.#install(reader === null ? [] : [new Table(number, reader, this.#onTableUnused)]);
+          this.#mergeWaiters = this.#mergeWaiters.filter((done) => !waiters.includes(done));
+          for (const done of waiters) done(null);
+        });
+      },
+    });
+  }
+
+  #start(
+    number: number,
+    job: {
+      readonly records: () => Cursor;
+      readonly tombstones: 'keep' | 'drop';
+      readonly onBuilt: (reader: TableReader | null) => void;
+    },
+  ): void {
+    this.#isBusy = true;
+    const { records, tombstones, onBuilt } = job;
+    const path = tablePath(this.#options.directory, number);
+    this.#build = new TableBuild({ ...this.#options, path, records, tombstones }, (outcome) => {
+      this.#build = null;
+      if (outcome.ok) onBuilt(outcome.value);
+      else this.#fail(outcome.error);
+    });
+  }
+
+  #commit(edit: { flushedIndex: Index; added: number[]; removed: number[] }, onDurable: () => void): void {
+    this.#manifest.append({ ...edit, nextFile: this.#nextFile }, (error) => {
+      if (this.#closed) return;
+      if (error !== null) {
+        this.#fail(error);
+        return;
+      }
+      this.#isBusy = false;
+      onDurable();
+      this.#work();
+    });
+  }
+
+  #install(tables: readonly Table[]): void {
+    const before = this.#version;
+    this.#version = new Version(tables);
+    before.release();
+  }
+
+  readonly #onTableUnused = (table: Table): void => {
+    table.reader.close();
+    if (!this.#obsolete.delete(table.number) || this.#closed) return;
+    try {
+      this.#options.disk.remove(table.reader.path);
+    } catch (error) {
+      // The next open removes it.
+      this.#options.logger.log('warn', 'table-not-removed', {
+        path: table.reader.path,
+        why: toError(error).message,
+      });
+    }
+  };
+
+  #fail(error: Error): void {
+    if (this.#failure !== null || this.#closed) return;
+    this.#failure = error;
+    this.#options.logger.log('error', 'store-failed', {
+      directory: this.#options.directory,
+      why: error.message,
+    });
+    this.#tellWaiters(error);
+    this.onFailure(error);
+  }
+
+  #tellWaiters(error: Error): void {
+    const waiters = [...this.#flushWaiters.map(({ done }) => done), ...this.#mergeWaiters];
+    this.#flushWaiters = [];
+    this.#mergeWaiters = [];
+    for (const done of waiters) done(error);
+  }
+}
+
+/** Undefined: the memtable says nothing of the key; null: it is deleted. */
+function getFrom(memtable: Memtable, key: Uint8Array): Uint8Array | null | undefined {
+  const node = memtable.find(key);
+  if (node === 0) return undefined;
+  return memtable.kindAt(node) === RecordKind.Put ? memtable.valueAt(node) : null;
+}
+
+function openTable(disk: Disk, path: string): TableReader {
+  const file = disk.open(path);
+  try {
+    return new TableReader(file);
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+function toError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}

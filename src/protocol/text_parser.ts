@@ -1,0 +1,130 @@
+/**
+ * The text dialect: one command a line, ended by LF or CRLF. Words are separated by single spaces; the value of a SET is
+ * every byte behind the space after the key.
+ *
+ * Bytes are looked at once: a line that comes in pieces is searched for its end only where it is new. Of a line beyond
+ * the limit nothing is kept; it is skipped up to its end and answered with the limit's name.
+ */
+import { concatBytes } from '../codec/bytes.ts';
+import type { ClientCommand, ProtocolLimits } from './command.ts';
+import type { CommandParser } from './parser.ts';
+import { joinSmallPieces } from './pieces.ts';
+import { invalid, isWord, keyTooLong, makeCommand, valueTooLong, wrongCount } from './verbs.ts';
+
+const LF = 0x0a;
+const CR = 0x0d;
+const SPACE = 0x20;
+const NO_ARGUMENTS: readonly Uint8Array[] = [];
+
+export class TextParser implements CommandParser {
+  readonly #limits: ProtocolLimits;
+  /** The chunk being cut into lines, from `#at` on. */
+  #chunk: Uint8Array = new Uint8Array(0);
+  #at = 0;
+  /** Chunks that wait behind it. */
+  readonly #waiting: Uint8Array[] = [];
+  /** The beginning of a line whose end has not come. */
+  #pieces: Uint8Array[] = [];
+  #pieceBytes = 0;
+  /** The line is too long: its length so far; 0 otherwise. */
+  #skippedBytes = 0;
+
+  constructor(limits: ProtocolLimits) {
+    this.#limits = limits;
+  }
+
+  push(bytes: Uint8Array): void {
+    if (bytes.length > 0) this.#waiting.push(bytes);
+  }
+
+  next(): ClientCommand | null {
+    for (;;) {
+      if (this.#at >= this.#chunk.length) {
+        const chunk = this.#waiting.shift();
+        if (chunk === undefined) return null;
+        this.#chunk = chunk;
+        this.#at = 0;
+      }
+      const end = this.#chunk.indexOf(LF, this.#at);
+      if (end < 0) {
+        this.#keep(this.#chunk.subarray(this.#at));
+        this.#at = this.#chunk.length;
+        continue;
+      }
+      const rest = this.#chunk.subarray(this.#at, end);
+      this.#at = end + 1;
+      const command = this.#finishLine(rest);
+      if (command !== null) return command;
+    }
+  }
+
+  #keep(bytes: Uint8Array): void {
+    if (this.#skippedBytes > 0) {
+      this.#skippedBytes += bytes.length;
+      return;
+    }
+    this.#pieces.push(bytes);
+    this.#pieceBytes += bytes.length;
+    // One more byte may be the CR of the line's end.
+    if (this.#pieceBytes > this.#limits.lineBytes + 1) {
+      this.#skippedBytes = this.#pieceBytes;
+      this.#pieces = [];
+      this.#pieceBytes = 0;
+    } else {
+      joinSmallPieces(this.#pieces);
+    }
+  }
+
+  #finishLine(rest: Uint8Array): ClientCommand | null {
+    let line = rest;
+    if (this.#skippedBytes > 0) {
+      const bytes = this.#skippedBytes + rest.length;
+      this.#skippedBytes = 0;
+      return this.#lineTooLong(bytes);
+    }
+    if (this.#pieces.length > 0) {
+      this.#pieces.push(rest);
+      line = concatBytes(this.#pieces);
+      this.#pieces = [];
+      this.#pieceBytes = 0;
+    }
+    const length = line.length > 0 && line[line.length - 1] === CR ? line.length - 1 : line.length;
+    if (length === 0) return null;
+    if (length > this.#limits.lineBytes) return this.#lineTooLong(length);
+    return this.#parse(length === line.length ? line : line.subarray(0, length));
+  }
+
+  #lineTooLong(bytes: number): ClientCommand {
+    return invalid(`line is ${bytes} bytes, the limit is ${this.#limits.lineBytes} (max line bytes)`);
+  }
+
+  #parse(line: Uint8Array): ClientCommand | null {
+    const verbEnd = line.indexOf(SPACE);
+    if (verbEnd < 0) return makeCommand(line, NO_ARGUMENTS, this.#limits);
+    const verb = line.subarray(0, verbEnd);
+    if (isWord(verb, 'SET')) return this.#parseSet(line, verbEnd + 1);
+    const args: Uint8Array[] = [];
+    for (let at = verbEnd + 1; at < line.length; ) {
+      const space = line.indexOf(SPACE, at);
+      const end = space < 0 ? line.length : space;
+      // Runs of spaces between words, and at the end of the line, are harmless.
+      if (end > at) args.push(line.subarray(at, end));
+      at = end + 1;
+    }
+    if (verbEnd === 0) return args.length === 0 ? null : makeCommand(args[0], args.slice(1), this.#limits);
+    if (args.length > 1 && (isWord(verb, 'DEL') || isWord(verb, 'EXISTS'))) {
+      return wrongCount(isWord(verb, 'DEL') ? 'DEL' : 'EXISTS');
+    }
+    return makeCommand(verb, args, this.#limits);
+  }
+
+  #parseSet(line: Uint8Array, keyStart: number): ClientCommand {
+    const keyEnd = line.indexOf(SPACE, keyStart);
+    if (keyEnd < 0 || keyEnd === keyStart) return wrongCount('SET');
+    const { keyBytes, valueBytes } = this.#limits;
+    if (keyEnd - keyStart > keyBytes) return keyTooLong(keyEnd - keyStart, this.#limits);
+    const value = line.subarray(keyEnd + 1);
+    if (value.length > valueBytes) return valueTooLong(value.length, this.#limits);
+    return { verb: 'set', key: line.subarray(keyStart, keyEnd), value };
+  }
+}

@@ -1,0 +1,271 @@
+/**
+ * Term and vote on disk. They are never restored from peers, so there are two checksummed copies, two append-only
+ * files of fixed records, written one after the other: a crash can tear only one of them. The highest intact record
+ * counts. A damaged last record in both cannot come from a crash: it is corruption, and the node refuses to guess.
+ *
+ * Record, 48 bytes, little-endian: u32 magic | u16 version | u16 0 | u32 group | u32 node | u64 generation | u64 term |
+ * u64 vote (0: none) | u32 0 | u32 crc32 of the 44 bytes before.
+ */
+import { assert } from '../base/assert.ts';
+import { CorruptionError, EnvelopeError, type Outcome } from '../base/errors.ts';
+import { crc32 } from '../codec/crc32.ts';
+import type { AppendFile, Disk } from '../io/disk.ts';
+import type { GroupId } from '../log/entry.ts';
+import type { NodeId } from '../raft/message.ts';
+import type { HardState } from '../raft/output.ts';
+
+const RECORD_BYTES = 48;
+const MAGIC = 0x54534845; // "EHST"
+const VERSION = 1;
+/** A copy is rewritten, at open, when it holds more records than this. */
+const RECORDS_MAX = 1024;
+const NAMES = ['vote-a', 'vote-b'] as const;
+
+export interface HardStateOptions {
+  readonly disk: Disk;
+  readonly directory: string;
+  readonly group: GroupId;
+  readonly node: NodeId;
+}
+
+interface Copy {
+  readonly path: string;
+  readonly records: number;
+  readonly state: (HardState & { readonly generation: number }) | null;
+  /** Nothing in it is damaged. */
+  readonly isWhole: boolean;
+  /** It ends with an intact record (or is empty): the newest that was ever synced to this copy. */
+  readonly lastIsIntact: boolean;
+}
+
+interface Opened {
+  readonly state: HardState & { readonly generation: number };
+  readonly isNew: boolean;
+}
+
+type SaveCallback = (error: Error | null) => void;
+
+export class HardStateFile {
+  /** As last known to be durable when opened. */
+  readonly initial: HardState;
+  /** There was no copy at all: a new node. Wrong if the node has a log. */
+  readonly isNew: boolean;
+  #generation: number;
+  readonly #options: HardStateOptions;
+  readonly #files: AppendFile[];
+  /** The newest state that waits for the save under way to end, and who asked for it. */
+  #next: { state: HardState; done: SaveCallback[] } | null = null;
+  #saving = false;
+  #failure: Error | null = null;
+
+  /** For `open`, once both copies are in order and their names durable. */
+  constructor(options: HardStateOptions, files: AppendFile[], opened: Opened) {
+    this.#options = options;
+    this.#files = files;
+    this.initial = opened.state;
+    this.isNew = opened.isNew;
+    this.#generation = opened.state.generation;
+  }
+
+  /** Hands over the file, or CorruptionError, DiskError, or an EnvelopeError `WRONG_NODE` for another node's data. */
+  static open(options: HardStateOptions, done: (outcome: Outcome<HardStateFile>) => void): void {
+    try {
+      const { disk, directory } = options;
+      disk.makeDirectory(directory);
+      const copies = NAMES.map((name) => readCopy(options, `${directory}/${name}`));
+      const [a, b] = copies;
+      if (!a.lastIsIntact && !b.lastIsIntact) {
+        throw new CorruptionError(
+          b.path,
+          b.records * RECORD_BYTES,
+          'both copies of term and vote are damaged',
+        );
+      }
+      const newest = (a.state?.generation ?? 0) >= (b.state?.generation ?? 0) ? a.state : b.state;
+      if (newest === null && !(a.lastIsIntact && b.lastIsIntact)) {
+        throw new CorruptionError(a.path, 0, 'no copy of term and vote is intact');
+      }
+      // Even "no vote yet" is written down, so that lost files are told from a new node.
+      const state = newest ?? { term: 0, vote: null, generation: 1 };
+      repair(options, copies, { state, isNew: newest === null }, done);
+    } catch (error) {
+      fail(done, error);
+    }
+  }
+
+  /**
+   * Makes `state` durable in both copies. Saves that come while one is under way are joined: only the newest state is
+   * written, and all are told together. An error is final.
+   */
+  save(state: HardState, done: SaveCallback): void {
+    if (this.#next === null) this.#next = { state, done: [done] };
+    else {
+      assert(state.term >= this.#next.state.term, 'terms only rise', { term: state.term });
+      this.#next.state = state;
+      this.#next.done.push(done);
+    }
+    if (!this.#saving) this.#startSave();
+  }
+
+  close(): void {
+    for (const file of this.#files) file.close();
+  }
+
+  #startSave(): void {
+    const job = this.#next;
+    if (job === null) return;
+    this.#next = null;
+    this.#saving = true;
+    this.#generation++;
+    const record = encodeRecord(this.#options, job.state, this.#generation);
+    this.#write(0, record, job.done);
+  }
+
+  #write(copy: number, record: Uint8Array, done: SaveCallback[]): void {
+    if (this.#failure !== null || copy === this.#files.length) {
+      this.#saving = false;
+      for (const callback of done) callback(this.#failure);
+      this.#startSave();
+      return;
+    }
+    try {
+      this.#files[copy].append(record);
+      this.#files[copy].sync((error) => {
+        this.#failure ??= error;
+        this.#write(copy + 1, record, done);
+      });
+    } catch (error) {
+      this.#failure = error instanceof Error ? error : new Error(String(error));
+      this.#write(copy, record, done);
+    }
+  }
+}
+
+/** Brings both copies to one clean state before anything new is written, then hands over. */
+function repair(
+  options: HardStateOptions,
+  copies: readonly Copy[],
+  opened: Opened,
+  done: (outcome: Outcome<HardStateFile>) => void,
+): void {
+  const { disk, directory } = options;
+  const { state } = opened;
+  const files: AppendFile[] = [];
+  const next = (at: number): void => {
+    if (at === copies.length) {
+      disk.syncDirectory(directory, (error) => {
+        if (error !== null) done({ ok: false, error });
+        else done({ ok: true, value: new HardStateFile(options, files, opened) });
+      });
+      return;
+    }
+    const copy = copies[at];
+    const current = copy.state?.generation === state.generation && copy.isWhole;
+    if (current && copy.records <= RECORDS_MAX) {
+      files.push(disk.openAppend(copy.path, copy.records * RECORD_BYTES));
+      next(at + 1);
+      return;
+    }
+    // A fresh file under another name first: the old copy is whole until the new one is.
+    const fresh = `${copy.path}.new`;
+    if (disk.exists(fresh)) disk.remove(fresh);
+    const file = disk.create(fresh);
+    file.append(encodeRecord(options, state, state.generation));
+    file.sync((error) => {
+      if (error !== null) {
+        done({ ok: false, error });
+        return;
+      }
+      try {
+        file.close();
+        disk.rename(fresh, copy.path);
+        // One copy at a time: its new name is durable before the other copy is touched.
+        disk.syncDirectory(directory, (directoryError) => {
+          if (directoryError !== null) {
+            done({ ok: false, error: directoryError });
+            return;
+          }
+          try {
+            files.push(disk.openAppend(copy.path, RECORD_BYTES));
+            next(at + 1);
+          } catch (failure) {
+            fail(done, failure);
+          }
+        });
+      } catch (failure) {
+        fail(done, failure);
+      }
+    });
+  };
+  next(0);
+}
+
+function readCopy(options: HardStateOptions, path: string): Copy {
+  if (!options.disk.exists(path)) return { path, records: 0, state: null, isWhole: true, lastIsIntact: true };
+  const file = options.disk.open(path);
+  try {
+    const bytes = file.size === 0 ? new Uint8Array(0) : file.view(0, file.size).slice();
+    let state: Copy['state'] = null;
+    let damaged = 0;
+    let at = 0;
+    for (; at + RECORD_BYTES <= bytes.length; at += RECORD_BYTES) {
+      const found = decodeRecord(options, bytes.subarray(at, at + RECORD_BYTES), path, at);
+      if (found === null) damaged++;
+      else state = found;
+    }
+    // Records are synced one by one, so a crash can tear only the last; but rot can be anywhere.
+    const lastIsIntact = at === bytes.length && (at === 0 || isIntact(bytes.subarray(at - RECORD_BYTES)));
+    return { path, records: at / RECORD_BYTES, state, isWhole: lastIsIntact && damaged === 0, lastIsIntact };
+  } finally {
+    file.close();
+  }
+}
+
+function encodeRecord(options: HardStateOptions, state: HardState, generation: number): Uint8Array {
+  const record = new Uint8Array(RECORD_BYTES);
+  const view = new DataView(record.buffer);
+  view.setUint32(0, MAGIC, true);
+  view.setUint16(4, VERSION, true);
+  view.setUint32(8, options.group, true);
+  view.setUint32(12, options.node, true);
+  view.setBigUint64(16, BigInt(generation), true);
+  view.setBigUint64(24, BigInt(state.term), true);
+  view.setBigUint64(32, BigInt(state.vote ?? 0), true);
+  view.setUint32(44, crc32(record.subarray(0, 44)), true);
+  return record;
+}
+
+function decodeRecord(
+  options: HardStateOptions,
+  record: Uint8Array,
+  path: string,
+  offset: number,
+): Copy['state'] {
+  const view = new DataView(record.buffer, record.byteOffset, record.length);
+  if (view.getUint32(44, true) !== crc32(record.subarray(0, 44)) || view.getUint32(0, true) !== MAGIC)
+    return null;
+  const version = view.getUint16(4, true);
+  if (version !== VERSION) throw new CorruptionError(path, offset, `format version ${version} is not known`);
+  const node = view.getUint32(12, true);
+  if (node !== options.node || view.getUint32(8, true) !== options.group) {
+    throw new EnvelopeError(
+      'WRONG_NODE',
+      `${path} belongs to node ${node} of group ${view.getUint32(8, true)}, not to node ${options.node} of group ${options.group}: is this the right data directory?`,
+    );
+  }
+  const vote = Number(view.getBigUint64(32, true));
+  return {
+    generation: Number(view.getBigUint64(16, true)),
+    term: Number(view.getBigUint64(24, true)),
+    vote: vote === 0 ? null : vote,
+  };
+}
+
+function isIntact(record: Uint8Array): boolean {
+  const view = new DataView(record.buffer, record.byteOffset, record.length);
+  return view.getUint32(44, true) === crc32(record.subarray(0, 44)) && view.getUint32(0, true) === MAGIC;
+}
+
+function fail(done: (outcome: Outcome<never>) => void, error: unknown): void {
+  done({ ok: false, error: error instanceof Error ? error : new Error(String(error)) });
+}

@@ -1,0 +1,417 @@
+/**
+ * One Raft group on one node: joins the consensus core, the log and the state machine.
+ *
+ * Everything that arrives in a turn of the event loop is only taken in; at the end of the turn `#turn` does the rest
+ * in one go: one append per follower, one write to the log, one round for all reads, then what is committed is applied
+ * and answered. The order within it is what safety rests on: no message leaves before the hard state it was made
+ * under is durable, and an entry is applied only when it is committed and durable here (so tables never cover more
+ * than the log does).
+ */
+import { assert } from '../base/assert.ts';
+import { CorruptionError } from '../base/errors.ts';
+import type { Clock, Timer } from '../io/clock.ts';
+import type { Logger } from '../io/logger.ts';
+import type { Random } from '../io/random.ts';
+import { errorResult, type Read, type Result, type Write } from '../kv/request.ts';
+import type { StateMachine } from '../kv/state_machine.ts';
+import { encodeWrite } from '../kv/write_codec.ts';
+import { type Entry, EntryKind, type Index, type Term } from '../log/entry.ts';
+import type { GroupLog } from '../log/group_log.ts';
+import type { Store } from '../lsm/store.ts';
+import type { RaftTiming } from '../raft/core.ts';
+import type { Message, NodeId } from '../raft/message.ts';
+import type { Envelope, Output } from '../raft/output.ts';
+import { Raft } from '../raft/raft.ts';
+import type { HardStateFile } from './hard_state_file.ts';
+
+export interface ReplicaOptions {
+  readonly id: NodeId;
+  readonly voters: readonly NodeId[];
+  readonly timing: RaftTiming;
+  readonly log: GroupLog;
+  readonly hardState: HardStateFile;
+  readonly store: Store;
+  readonly stateMachine: StateMachine;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** A proposal that is not decided after this long is answered `unknown`. */
+  readonly proposalTimeoutMs: number;
+  /** Payload bytes proposed and not applied yet; more is refused. */
+  readonly proposalBytesMax: number;
+  /** Best effort; a message that cannot be sent is dropped and `onPeerReset` called. */
+  readonly send: (to: NodeId, message: Message) => void;
+  /** Writes the log's pending records and starts their sync. */
+  readonly flushLog: () => void;
+  /** The replica met damage or a failed disk and must not go on. */
+  readonly onFailure: (error: Error) => void;
+}
+
+type Done = (result: Result) => void;
+
+interface Proposal {
+  readonly term: Term;
+  readonly bytes: number;
+  readonly deadlineMs: number;
+  readonly done: Done;
+}
+
+interface PendingRead {
+  readonly request: Read;
+  readonly done: Done;
+}
+
+/** Entries applied in one turn, so that other work gets its share of the loop. */
+const APPLY_ENTRIES_MAX = 2048;
+const APPLY_BYTES_MAX = 1024 * 1024;
+/** Keys that a count looks at in one turn. */
+const COUNT_KEYS_PER_TURN = 2048;
+
+const SUPERSEDED = errorResult('unknown', 'leadership changed: the write may or may not take effect');
+const NOT_LEADER = errorResult('unavailable', 'this node does not lead');
+
+export class Replica {
+  readonly #options: ReplicaOptions;
+  readonly #raft: Raft;
+  #turnIsPlanned = false;
+  #stopped = false;
+  #timer: Timer | null = null;
+  #timerAtMs = Number.POSITIVE_INFINITY;
+  /** Set while a hard state is being written: messages made under it wait. */
+  #heldBack: Envelope[] | null = null;
+  #savesUnderWay = 0;
+
+  /** By index, oldest first. */
+  readonly #proposals = new Map<Index, Proposal>();
+  #proposalBytes = 0;
+
+  #arrivingReads: PendingRead[] = [];
+  #nextReadId = 1;
+  /** Handed to the core, not confirmed yet. */
+  readonly #unconfirmedReads = new Map<number, PendingRead[]>();
+  /** Confirmed, waiting for their index to be applied. */
+  #confirmedReads: { index: Index; reads: PendingRead[] }[] = [];
+
+  #lastLeader: NodeId | null = null;
+  #lastTerm: Term = 0;
+  /** The leader of the group, as this node knows it, has changed. */
+  onLeaderChange: (leader: NodeId | null) => void = () => {};
+
+  constructor(options: ReplicaOptions) {
+    const { log, store, hardState, clock } = options;
+    this.#options = options;
+    if (store.flushedIndex > log.lastIndex) {
+      throw new CorruptionError(
+        'log',
+        0,
+        `the tables cover index ${store.flushedIndex}, the log ends at ${log.lastIndex}: log records are missing`,
+      );
+    }
+    this.#raft = new Raft({
+      id: options.id,
+      voters: options.voters,
+      log,
+      random: options.random,
+      timing: options.timing,
+      hardState: hardState.initial,
+      appliedIndex: store.flushedIndex,
+      nowMs: clock.monotonicMs(),
+    });
+    log.onDurable = (index) => this.#onDurable(index);
+    store.onWritable = () => this.#planTurn();
+    this.#planTurn();
+  }
+
+  get leader(): NodeId | null {
+    return this.#raft.leader;
+  }
+
+  get isLeader(): boolean {
+    return this.#raft.role === 'leader';
+  }
+
+  /** The consensus state, to look at. */
+  get raft(): Omit<
+    Raft,
+    'tick' | 'propose' | 'readIndex' | 'onDurable' | 'onPeerReset' | 'takeOutput' | 'step'
+  > {
+    return this.#raft;
+  }
+
+  get appliedIndex(): Index {
+    return this.#options.store.appliedIndex;
+  }
+
+  /**
+   * Orders a write. `done` is called once, later: with its result when it is applied; `unavailable` when it was
+   * certainly not executed; `unknown` when that cannot be told.
+   */
+  propose(write: Write, done: Done): void {
+    if (this.#stopped || this.#raft.role !== 'leader') {
+      done(NOT_LEADER);
+      return;
+    }
+    const payload = encodeWrite(write);
+    if (this.#proposalBytes > 0 && this.#proposalBytes + payload.length > this.#options.proposalBytesMax) {
+      done(
+        errorResult(
+          'overloaded',
+          `overloaded: more than ${this.#options.proposalBytesMax} bytes of writes wait`,
+        ),
+      );
+      return;
+    }
+    const index = this.#raft.propose(payload);
+    assert(index !== null, 'a leader takes proposals');
+    // A proposal of an earlier leadership at this index is gone from our log, but another node may still hold it and,
+    // should it lead before this entry is committed, commit it.
+    this.#settleProposal(index, SUPERSEDED);
+    const deadlineMs = this.#options.clock.monotonicMs() + this.#options.proposalTimeoutMs;
+    this.#proposals.set(index, { term: this.#raft.term, bytes: payload.length, deadlineMs, done });
+    this.#proposalBytes += payload.length;
+    this.#planTurn();
+  }
+
+  /**
+   * Runs a linearizable read: `done` is called once, later, with its result, or `unavailable` when leadership could not
+   * be confirmed.
+   */
+  read(request: Read, done: Done): void {
+    if (this.#stopped || this.#raft.role !== 'leader') {
+      done(NOT_LEADER);
+      return;
+    }
+    this.#arrivingReads.push({ request, done });
+    this.#planTurn();
+  }
+
+  /** Takes in a message of a peer. */
+  step(from: NodeId, message: Message): void {
+    if (this.#stopped) return;
+    this.#raft.step(from, message, this.#options.clock.monotonicMs());
+    this.#planTurn();
+  }
+
+  onPeerReset(peer: NodeId): void {
+    if (this.#stopped) return;
+    this.#raft.onPeerReset(peer);
+    this.#planTurn();
+  }
+
+  /** Answers everything that waits (`unknown` or `unavailable`) and does nothing from here on. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#timer?.cancel();
+    for (const index of [...this.#proposals.keys()]) {
+      this.#settleProposal(
+        index,
+        errorResult('unknown', 'the node stopped: the write may or may not take effect'),
+      );
+    }
+    const stopped = errorResult('unavailable', 'the node is stopping');
+    for (const { done } of this.#arrivingReads) done(stopped);
+    for (const reads of this.#unconfirmedReads.values()) for (const { done } of reads) done(stopped);
+    for (const { reads } of this.#confirmedReads) for (const { done } of reads) done(stopped);
+    this.#arrivingReads = [];
+    this.#unconfirmedReads.clear();
+    this.#confirmedReads = [];
+  }
+
+  #planTurn(): void {
+    if (this.#turnIsPlanned || this.#stopped) return;
+    this.#turnIsPlanned = true;
+    this.#options.clock.later(this.#turnTask);
+  }
+
+  readonly #turnTask = (): void => {
+    this.#turnIsPlanned = false;
+    if (this.#stopped) return;
+    try {
+      this.#turn();
+    } catch (error) {
+      this.#options.onFailure(error instanceof Error ? error : new Error(String(error)));
+    }
+  };
+
+  #turn(): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    if (nowMs >= this.#raft.deadlineMs) this.#raft.tick(nowMs);
+    this.#expireProposals(nowMs);
+    if (this.#arrivingReads.length > 0) {
+      const id = this.#nextReadId++;
+      this.#unconfirmedReads.set(id, this.#arrivingReads);
+      this.#arrivingReads = [];
+      this.#raft.readIndex(id);
+    }
+    const output = this.#raft.takeOutput();
+    this.#persistAndSend(output);
+    // Behind the sends: the followers work while this node writes.
+    this.#options.flushLog();
+    this.#apply();
+    this.#takeReads(output);
+    this.#runReads();
+    this.#noticeLeader();
+    this.#setTimer();
+  }
+
+  #persistAndSend(output: Output): void {
+    if (output.hardState !== null) {
+      this.#heldBack ??= [];
+      this.#savesUnderWay++;
+      this.#options.hardState.save(output.hardState, (error) => this.#onSaved(error));
+    }
+    if (this.#heldBack !== null) {
+      for (const envelope of output.messages) this.#heldBack.push(envelope);
+      return;
+    }
+    for (const { to, message } of output.messages) this.#options.send(to, message);
+  }
+
+  #onSaved(error: Error | null): void {
+    if (this.#stopped) return;
+    if (error !== null) {
+      this.#options.onFailure(error);
+      return;
+    }
+    this.#savesUnderWay--;
+    if (this.#savesUnderWay > 0 || this.#heldBack === null) return;
+    const messages = this.#heldBack;
+    this.#heldBack = null;
+    for (const { to, message } of messages) this.#options.send(to, message);
+    this.#planTurn();
+  }
+
+  #onDurable(index: Index): void {
+    if (this.#stopped) return;
+    this.#raft.onDurable(index, this.#options.clock.monotonicMs());
+    this.#planTurn();
+  }
+
+  #apply(): void {
+    const { store, log } = this.#options;
+    // In a group of one nobody else vouches for the hard state: nothing is decided before it is durable.
+    if (this.#heldBack !== null) return;
+    const target = Math.min(this.#raft.commitIndex, log.durableIndex);
+    let applied = 0;
+    while (store.appliedIndex < target && applied < APPLY_ENTRIES_MAX) {
+      const from = store.appliedIndex + 1;
+      const until = Math.min(target, from + APPLY_ENTRIES_MAX - 1);
+      for (const entry of log.entries(from, until + 1, APPLY_BYTES_MAX)) {
+        if (!store.writable) return;
+        this.#applyEntry(entry);
+        applied++;
+      }
+      // One batch of bytes a turn when it was cut short by its size.
+      if (store.appliedIndex < until) break;
+    }
+    if (store.appliedIndex < target) this.#planTurn();
+  }
+
+  #applyEntry(entry: Entry): void {
+    const { stateMachine } = this.#options;
+    const proposal = this.#proposals.get(entry.index);
+    if (entry.kind !== EntryKind.Command) {
+      stateMachine.applyNothing(entry.index);
+      if (proposal !== undefined) this.#settleProposal(entry.index, NOT_LEADER);
+      return;
+    }
+    const ours = proposal !== undefined && proposal.term === entry.term;
+    const result = stateMachine.apply(entry.index, entry.payload, ours ? 'wanted' : 'not-wanted');
+    if (proposal === undefined) return;
+    if (!ours) {
+      this.#settleProposal(entry.index, NOT_LEADER);
+      return;
+    }
+    assert(result !== null, 'a wanted result is given', { index: entry.index });
+    this.#settleProposal(entry.index, result);
+  }
+
+  #settleProposal(index: Index, result: Result): void {
+    const proposal = this.#proposals.get(index);
+    if (proposal === undefined) return;
+    this.#proposals.delete(index);
+    this.#proposalBytes -= proposal.bytes;
+    proposal.done(result);
+  }
+
+  #expireProposals(nowMs: number): void {
+    for (const [index, proposal] of this.#proposals) {
+      if (proposal.deadlineMs > nowMs) return;
+      const message = 'no majority has confirmed the write in time: it may or may not take effect';
+      this.#settleProposal(index, errorResult('unknown', message));
+    }
+  }
+
+  #takeReads(output: Output): void {
+    for (const { id, index } of output.reads) {
+      const reads = this.#unconfirmedReads.get(id);
+      assert(reads !== undefined, 'a read is answered once', { id });
+      this.#unconfirmedReads.delete(id);
+      if (index === null) for (const { done } of reads) done(NOT_LEADER);
+      else this.#confirmedReads.push({ index, reads });
+    }
+  }
+
+  #runReads(): void {
+    if (this.#confirmedReads.length === 0) return;
+    const ready = this.#confirmedReads;
+    this.#confirmedReads = [];
+    for (const batch of ready) {
+      if (batch.index > this.appliedIndex) {
+        this.#confirmedReads.push(batch);
+        continue;
+      }
+      for (const { request, done } of batch.reads) this.#runRead(request, done);
+    }
+  }
+
+  #runRead(request: Read, done: Done): void {
+    if (request.type !== 'count') {
+      done(this.#options.stateMachine.read(request));
+      return;
+    }
+    const count = this.#options.stateMachine.count(request.bucket);
+    const step = (): void => {
+      if (this.#stopped) {
+        count.cancel();
+        done(errorResult('unavailable', 'the node is stopping'));
+        return;
+      }
+      const result = count.step(COUNT_KEYS_PER_TURN);
+      if (result === null) this.#options.clock.after(0, step);
+      else done(result);
+    };
+    step();
+  }
+
+  #noticeLeader(): void {
+    const { leader, term } = this.#raft;
+    if (leader === this.#lastLeader && term === this.#lastTerm) return;
+    this.#lastTerm = term;
+    if (leader !== null && leader !== this.#lastLeader) {
+      this.#options.logger.log('info', 'leader-known', { node: this.#options.id, leader, term });
+    }
+    this.#lastLeader = leader;
+    this.onLeaderChange(leader);
+  }
+
+  /** One timer for the core's deadline and the oldest proposal; late ones are harmless, so it is only moved forward. */
+  #setTimer(): void {
+    let atMs = this.#raft.deadlineMs;
+    for (const proposal of this.#proposals.values()) {
+      if (proposal.deadlineMs < atMs) atMs = proposal.deadlineMs;
+      break;
+    }
+    if (this.#timer !== null && this.#timerAtMs <= atMs) return;
+    this.#timer?.cancel();
+    this.#timerAtMs = atMs;
+    const delayMs = Math.max(0, atMs - this.#options.clock.monotonicMs());
+    this.#timer = this.#options.clock.after(delayMs, this.#onTimer);
+  }
+
+  readonly #onTimer = (): void => {
+    this.#timer = null;
+    this.#turnTask();
+  };
+}

@@ -1,0 +1,353 @@
+/**
+ * One node, put together: recovers what is on its disk, joins its group, listens, and tells clients from peers by the
+ * first byte they send. The same class runs over the real seams in production and over the simulated ones in `sim`.
+ *
+ * Start order: term and vote, log, tables, then the replica, then the listener: nobody can ask a node that has not
+ * recovered. A node that meets damage or a failed disk stops with the reason (`onFailure`) instead of answering wrongly.
+ */
+import { CorruptionError, type EnvelopeError, type Outcome } from '../base/errors.ts';
+import { utf8 } from '../codec/bytes.ts';
+import { crc32 } from '../codec/crc32.ts';
+import type { Clock } from '../io/clock.ts';
+import type { Disk } from '../io/disk.ts';
+import type { Logger } from '../io/logger.ts';
+import type { Address, Connection, ConnectionHandler, Listener, Network } from '../io/network.ts';
+import type { Random } from '../io/random.ts';
+import { StateMachine } from '../kv/state_machine.ts';
+import type { GroupLog } from '../log/group_log.ts';
+import { Log, type LogOptions } from '../log/log.ts';
+import { Store, type StoreOptions } from '../lsm/store.ts';
+import { DEFAULT_LIMITS, type ProtocolLimits } from '../protocol/command.ts';
+import { DEFAULT_TIMING, type RaftTiming } from '../raft/core.ts';
+import type { NodeId } from '../raft/message.ts';
+import { HardStateFile } from '../replica/hard_state_file.ts';
+import { decodeMessage, MessageEncoder } from '../replica/message_codec.ts';
+import { Replica } from '../replica/replica.ts';
+import { PeerAcceptor } from './peer_acceptor.ts';
+import { PeerLink } from './peer_link.ts';
+import { frameBytesMax, type PeerFrame, PREAMBLE } from './peer_protocol.ts';
+import { Router, type RouterTimeouts } from './router.ts';
+import { Session } from './session.ts';
+
+export interface NodeOptions {
+  /** Place of this node in `members`, from 1. */
+  readonly id: NodeId;
+  /** Every node's address, in the same order on all of them. */
+  readonly members: readonly Address[];
+  /** Where to listen; `members[id - 1]` unless the node is reached under another address. */
+  readonly listen?: Address;
+  readonly directory: string;
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly network: Network;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly timing?: RaftTiming;
+  readonly limits?: ProtocolLimits;
+  readonly timeouts?: RouterTimeouts;
+  readonly log?: Tuning<LogOptions>;
+  readonly store?: Tuning<StoreOptions>;
+  /** Client and peer connections at a time; further ones are closed at once. */
+  readonly connectionsMax?: number;
+  /** The node met what it cannot go on with. It has stopped. */
+  readonly onFailure: (error: Error) => void;
+}
+
+type Tuning<Options> = Omit<Options, 'disk' | 'directory' | 'clock' | 'logger'>;
+
+/** The only group of a node today; the formats carry the number already. */
+const GROUP = 1;
+const CONNECTIONS_MAX = 10_000;
+const WAITING_MAX = 10_000;
+const PROPOSAL_BYTES_MAX = 64 * 1024 * 1024;
+
+export const DEFAULT_TIMEOUTS: RouterTimeouts = { noLeaderMs: 3000, answerMs: 10_000 };
+
+interface Parts {
+  readonly hardState: HardStateFile;
+  readonly log: Log;
+  readonly store: Store;
+}
+
+export class Node {
+  readonly replica: Replica;
+  readonly groupLog: GroupLog;
+  readonly store: Store;
+  readonly #options: NodeOptions;
+  readonly #parts: Parts;
+  readonly #router: Router;
+  readonly #links = new Map<NodeId, PeerLink>();
+  readonly #connections = new Set<Connection>();
+  readonly #encoder = new MessageEncoder();
+  readonly #limits: ProtocolLimits;
+  readonly #cluster: number;
+  #listener: Listener | null = null;
+  #stopped = false;
+
+  /** Recovers and starts a node. `done` comes once it listens. */
+  static open(options: NodeOptions, done: (outcome: Outcome<Node>) => void): void {
+    const { disk, directory, clock, logger, id } = options;
+    const fail = (error: Error): void => done({ ok: false, error });
+    HardStateFile.open({ disk, directory, group: GROUP, node: id }, (hardState) => {
+      if (!hardState.ok) return fail(hardState.error);
+      Log.open({ disk, directory: `${directory}/log`, clock, logger, ...options.log }, (log) => {
+        if (!log.ok) return fail(log.error);
+        if (hardState.value.isNew && log.value.group(GROUP).lastIndex > 0) {
+          return fail(
+            new CorruptionError(directory, 0, 'the files of term and vote are missing beside a log'),
+          );
+        }
+        Store.open({ disk, directory: `${directory}/tables`, clock, logger, ...options.store }, (store) => {
+          if (!store.ok) return fail(store.error);
+          try {
+            const node = new Node(options, {
+              hardState: hardState.value,
+              log: log.value,
+              store: store.value,
+            });
+            node.#start();
+            done({ ok: true, value: node });
+          } catch (error) {
+            fail(toError(error));
+          }
+        });
+      });
+    });
+  }
+
+  private constructor(options: NodeOptions, parts: Parts) {
+    const { id, members, clock, random, logger } = options;
+    const { log, store, hardState } = parts;
+    this.#options = options;
+    this.#parts = parts;
+    this.#limits = options.limits ?? DEFAULT_LIMITS;
+    this.#cluster = clusterChecksum(members);
+    this.store = store;
+    this.groupLog = log.group(GROUP);
+    log.onFailure = (error) => this.#fail(error);
+    store.onFailure = (error) => this.#fail(error);
+    const voters = members.map((_member, index) => index + 1);
+    this.replica = new Replica({
+      id,
+      voters,
+      timing: options.timing ?? DEFAULT_TIMING,
+      log: this.groupLog,
+      hardState,
+      store,
+      stateMachine: new StateMachine(store),
+      clock,
+      random,
+      logger,
+      proposalTimeoutMs: (options.timeouts ?? DEFAULT_TIMEOUTS).answerMs,
+      proposalBytesMax: PROPOSAL_BYTES_MAX,
+      send: (to, message) => {
+        this.#links.get(to)?.send({ kind: 'raft', group: GROUP, message: this.#encoder.encode(message) });
+      },
+      flushLog: () => log.flush(),
+      onFailure: (error) => this.#fail(error),
+    });
+    this.#router = new Router({
+      replica: this.replica,
+      clock,
+      timeouts: options.timeouts ?? DEFAULT_TIMEOUTS,
+      waitingMax: WAITING_MAX,
+      send: (to, frame) => this.#links.get(to)?.send(frame) ?? false,
+    });
+    this.replica.onLeaderChange = () => this.#router.onLeaderChange();
+    for (const peer of voters) if (peer !== id) this.#links.set(peer, this.#makeLink(peer));
+  }
+
+  /** The port listened on, once it is known. */
+  get port(): number {
+    return this.#listener?.port ?? 0;
+  }
+
+  get isStopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** What INFO shows: lined-up `name:value` pairs, flat. */
+  status(): Record<string, string | number> {
+    const { raft } = this.replica;
+    const { id, members } = this.#options;
+    return {
+      node: id,
+      nodes: members.length,
+      role: raft.role,
+      leader: raft.leader ?? 'none',
+      leader_address: raft.leader === null ? 'none' : format(members[raft.leader - 1]),
+      term: raft.term,
+      commit_index: raft.commitIndex,
+      applied_index: this.replica.appliedIndex,
+      last_index: this.groupLog.lastIndex,
+      durable_index: this.groupLog.durableIndex,
+      flushed_index: this.store.flushedIndex,
+      connections: this.#connections.size,
+    };
+  }
+
+  /**
+   * Stops in order: takes no more requests, answers those under way, makes what is in the log durable, closes the files.
+   */
+  stop(done: (error: Error | null) => void): void {
+    if (this.#stopped) {
+      done(null);
+      return;
+    }
+    this.#shutDown('in-order');
+    this.#parts.log.close((error) => {
+      this.store.close();
+      this.#parts.hardState.close();
+      done(error);
+    });
+  }
+
+  #start(): void {
+    const { network, members, id, logger } = this.#options;
+    const address = this.#options.listen ?? members[id - 1];
+    this.#listener = network.listen(
+      address,
+      (connection) => this.#onConnection(connection),
+      (error) => this.#fail(error),
+    );
+    for (const link of this.#links.values()) link.start();
+    logger.log('info', 'node-started', { node: id, address: format(address), nodes: members.length });
+  }
+
+  #onConnection(connection: Connection): void {
+    if (this.#stopped || this.#connections.size >= (this.#options.connectionsMax ?? CONNECTIONS_MAX)) {
+      connection.handler = { onData: () => {}, onClose: () => {} };
+      connection.destroy();
+      return;
+    }
+    this.#connections.add(connection);
+    connection.handler = {
+      onData: (bytes) => {
+        if (bytes.length === 0) return;
+        connection.handler = this.#handlerFor(connection, bytes[0]);
+        connection.handler.onData(bytes);
+      },
+      onEnd: () => connection.destroy(),
+      onClose: () => this.#connections.delete(connection),
+    };
+  }
+
+  #handlerFor(connection: Connection, firstByte: number): ConnectionHandler {
+    const { id, logger } = this.#options;
+    const onClose = (closed: Connection): void => {
+      this.#connections.delete(closed);
+    };
+    const onFailure = (error: Error): void => this.#fail(error);
+    if (firstByte === PREAMBLE[0]) {
+      return new PeerAcceptor(connection, {
+        self: id,
+        peers: [...this.#links.keys()],
+        cluster: this.#cluster,
+        frameBytesMax: frameBytesMax(this.#limits.valueBytes),
+        logger,
+        onFrame: (from, frame) => this.#onPeerFrame(connection, from, frame),
+        onClose,
+      });
+    }
+    return new Session(connection, {
+      dialect: firstByte === 0x2a ? 'resp' : 'text',
+      limits: this.#limits,
+      clock: this.#options.clock,
+      router: this.#router,
+      store: this.store,
+      status: () => this.status(),
+      onClose,
+      onFailure,
+    });
+  }
+
+  #onPeerFrame(connection: Connection, from: NodeId, frame: PeerFrame): void {
+    if (this.#stopped) return;
+    try {
+      this.#dispatch(from, frame);
+    } catch (error) {
+      if (!isFormatError(error)) {
+        this.#fail(toError(error));
+        return;
+      }
+      const why = error.message;
+      this.#options.logger.log('warn', 'peer-message-refused', { node: this.#options.id, peer: from, why });
+      connection.destroy();
+    }
+  }
+
+  #dispatch(from: NodeId, frame: PeerFrame): void {
+    switch (frame.kind) {
+      case 'raft':
+        // Messages of a group that this node does not host are for a later version to understand.
+        if (frame.group === GROUP) this.replica.step(from, decodeMessage(frame.message));
+        return;
+      case 'request':
+        this.#router.onRequest(from, frame.id, frame.request);
+        return;
+      case 'response':
+        this.#router.onResponse(from, frame.id, frame.result);
+        return;
+      case 'hello':
+      case 'ping':
+      case 'pong':
+        return;
+    }
+  }
+
+  #makeLink(peer: NodeId): PeerLink {
+    const { id, members, network, clock, random, logger } = this.#options;
+    return new PeerLink({
+      self: id,
+      peer,
+      address: members[peer - 1],
+      cluster: this.#cluster,
+      network,
+      clock,
+      random,
+      logger,
+      onUp: () => this.replica.onPeerReset(peer),
+      onDown: () => {
+        this.replica.onPeerReset(peer);
+        this.#router.onPeerDown(peer);
+      },
+    });
+  }
+
+  #fail(error: Error): void {
+    if (this.#stopped) return;
+    this.#options.logger.log('error', 'node-failed', { node: this.#options.id, why: error.message });
+    this.#shutDown('at-once');
+    this.#options.onFailure(error);
+  }
+
+  #shutDown(how: 'in-order' | 'at-once'): void {
+    this.#stopped = true;
+    this.#listener?.close();
+    this.#router.stop();
+    this.replica.stop();
+    for (const link of this.#links.values()) link.close();
+    for (const connection of this.#connections) {
+      if (how === 'in-order') connection.close();
+      else connection.destroy();
+    }
+    if (how === 'at-once') this.store.close();
+  }
+}
+
+/** The same on all nodes that were given the same list of members. */
+function clusterChecksum(members: readonly Address[]): number {
+  return crc32(utf8(members.map(format).join(',')));
+}
+
+function format(address: Address): string {
+  return `${address.host}:${address.port}`;
+}
+
+function toError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+function isFormatError(error: unknown): error is EnvelopeError {
+  return error instanceof Error && (error as Partial<EnvelopeError>).code === 'FORMAT';
+}

@@ -1,0 +1,100 @@
+/**
+ * The incoming half of the talk with a peer: checks the greeting, then hands over what the peer says. Answers pings on
+ * the same connection; everything else goes out over our own link to that peer.
+ */
+import { FrameReader } from '../codec/frame.ts';
+import type { Logger } from '../io/logger.ts';
+import type { Connection, ConnectionHandler } from '../io/network.ts';
+import type { NodeId } from '../raft/message.ts';
+import { decodePeerFrame, encodePeerFrame, type PeerFrame, PREAMBLE } from './peer_protocol.ts';
+
+export interface PeerAcceptorOptions {
+  readonly self: NodeId;
+  readonly peers: readonly NodeId[];
+  readonly cluster: number;
+  readonly frameBytesMax: number;
+  readonly logger: Logger;
+  /** May throw: a malformed message breaks the connection, anything else is the owner's to handle. */
+  readonly onFrame: (from: NodeId, frame: PeerFrame) => void;
+  readonly onClose: (connection: Connection) => void;
+}
+
+const PONG = encodePeerFrame({ kind: 'pong' });
+
+export class PeerAcceptor implements ConnectionHandler {
+  readonly #options: PeerAcceptorOptions;
+  readonly #connection: Connection;
+  readonly #reader: FrameReader;
+  #preambleSeen = 0;
+  #from: NodeId | null = null;
+  #isOpen = true;
+
+  constructor(connection: Connection, options: PeerAcceptorOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    this.#reader = new FrameReader(options.frameBytesMax);
+  }
+
+  onData(bytes: Uint8Array): void {
+    if (!this.#isOpen) return;
+    let at = 0;
+    while (this.#preambleSeen < PREAMBLE.length && at < bytes.length) {
+      if (bytes[at++] !== PREAMBLE[this.#preambleSeen++]) {
+        this.#refuse('its preamble is not that of this version');
+        return;
+      }
+    }
+    this.#reader.push(at === 0 ? bytes : bytes.subarray(at));
+    while (this.#isOpen) {
+      const frame = this.#next();
+      if (frame === null) return;
+      this.#onFrame(frame);
+    }
+  }
+
+  onEnd(): void {
+    this.#connection.destroy();
+  }
+
+  onClose(): void {
+    this.#isOpen = false;
+    this.#options.onClose(this.#connection);
+  }
+
+  /** A frame that is damaged or malformed ends the connection: behind it nothing can be trusted. */
+  #next(): PeerFrame | null {
+    try {
+      const body = this.#reader.next();
+      return body === null ? null : decodePeerFrame(body);
+    } catch (error) {
+      this.#refuse(error instanceof Error ? error.message : String(error));
+      return null;
+    }
+  }
+
+  #onFrame(frame: PeerFrame): void {
+    if (this.#from === null) {
+      this.#greet(frame);
+    } else if (frame.kind === 'ping') {
+      this.#connection.write(PONG);
+    } else {
+      this.#options.onFrame(this.#from, frame);
+    }
+  }
+
+  #greet(frame: PeerFrame): void {
+    const { cluster, peers, self } = this.#options;
+    if (frame.kind !== 'hello') this.#refuse('it did not greet');
+    else if (frame.cluster !== cluster) this.#refuse('its list of members is not ours');
+    else if (frame.to !== self) this.#refuse(`it takes us for node ${frame.to}`);
+    else if (!peers.includes(frame.from)) this.#refuse(`node ${frame.from} is not a member`);
+    else this.#from = frame.from;
+  }
+
+  #refuse(why: string): void {
+    const { logger, self } = this.#options;
+    logger.log('warn', 'peer-refused', { node: self, remote: this.#connection.remote, why });
+    this.#isOpen = false;
+    this.#connection.destroy();
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * The outgoing half of the talk with one peer: dials, greets, queues frames and sends those of one turn together,
+ * redials with back-off when the connection breaks. Nothing is kept for a peer that is not connected: Raft repeats
+ * what matters, and a forwarded request must fail rather than arrive late.
+ *
+ * Liveness: the link pings while it is open; a peer that has not answered for `SILENCE_MS` is taken for gone, because a
+ * half-open connection would otherwise swallow everything for minutes.
+ */
+import { concatBytes } from '../codec/bytes.ts';
+import { FrameReader } from '../codec/frame.ts';
+import type { Clock, Timer } from '../io/clock.ts';
+import type { Logger } from '../io/logger.ts';
+import type { Address, Connection, Network } from '../io/network.ts';
+import type { Random } from '../io/random.ts';
+import type { NodeId } from '../raft/message.ts';
+import { decodePeerFrame, encodePeerFrame, type PeerFrame, PREAMBLE } from './peer_protocol.ts';
+
+export interface PeerLinkOptions {
+  readonly self: NodeId;
+  readonly peer: NodeId;
+  readonly address: Address;
+  /** See `PeerFrame`'s hello. */
+  readonly cluster: number;
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** The link has opened: what was sent over an earlier connection may be lost. */
+  readonly onUp: () => void;
+  /** The link was lost, or its buffer overflowed and was dropped. */
+  readonly onDown: () => void;
+}
+
+const PING_MS = 1000;
+const SILENCE_MS = 3000;
+const REDIAL_MIN_MS = 50;
+const REDIAL_MAX_MS = 1000;
+/** More unsent bytes than this: the peer does not keep up, and the connection is given up. */
+const BUFFER_BYTES_MAX = 128 * 1024 * 1024;
+const CONTROL_FRAME_BYTES_MAX = 1024;
+
+const PING = encodePeerFrame({ kind: 'ping' });
+
+export class PeerLink {
+  readonly #options: PeerLinkOptions;
+  #connection: Connection | null = null;
+  #isUp = false;
+  #closed = false;
+  #frames: Uint8Array[] = [];
+  #flushIsPlanned = false;
+  #redialMs = REDIAL_MIN_MS;
+  #timer: Timer | null = null;
+  #heardAtMs = 0;
+
+  constructor(options: PeerLinkOptions) {
+    this.#options = options;
+  }
+
+  get isUp(): boolean {
+    return this.#isUp;
+  }
+
+  start(): void {
+    this.#dial();
+  }
+
+  /** Returns whether the frame was taken; false: certainly not sent. */
+  send(frame: PeerFrame): boolean {
+    if (!this.#isUp) return false;
+    this.#frames.push(encodePeerFrame(frame));
+    if (!this.#flushIsPlanned) {
+      this.#flushIsPlanned = true;
+      this.#options.clock.later(this.#flush);
+    }
+    return true;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+    this.#connection?.destroy();
+    this.#lost();
+  }
+
+  #dial(): void {
+    if (this.#closed) return;
+    const reader = new FrameReader(CONTROL_FRAME_BYTES_MAX);
+    const connection = this.#options.network.connect(this.#options.address, {
+      onOpen: () => {
+        if (connection === this.#connection) this.#onOpen();
+      },
+      onData: (bytes) => {
+        if (connection === this.#connection) this.#onData(reader, bytes);
+      },
+      onEnd: () => connection.destroy(),
+      onClose: () => {
+        if (connection === this.#connection) this.#onClose();
+      },
+    });
+    this.#connection = connection;
+    this.#setTimer(SILENCE_MS, this.#giveUpDialling);
+  }
+
+  #onOpen(): void {
+    const { cluster, self, peer, clock } = this.#options;
+    this.#isUp = true;
+    this.#heardAtMs = clock.monotonicMs();
+    const hello = encodePeerFrame({ kind: 'hello', cluster, from: self, to: peer });
+    this.#connection?.write(concatBytes([PREAMBLE, hello]));
+    this.#options.logger.log('debug', 'peer-link-up', { node: self, peer });
+    this.#setTimer(PING_MS, this.#ping);
+    this.#options.onUp();
+  }
+
+  #onData(reader: FrameReader, bytes: Uint8Array): void {
+    this.#heardAtMs = this.#options.clock.monotonicMs();
+    // Only an answer proves that the peer takes us; a connection that it closes at once must not be retried in a hurry.
+    this.#redialMs = REDIAL_MIN_MS;
+    try {
+      reader.push(bytes);
+      for (let body = reader.next(); body !== null; body = reader.next()) decodePeerFrame(body);
+    } catch {
+      this.#drop();
+    }
+  }
+
+  #onClose(): void {
+    this.#connection = null;
+    this.#lost();
+    if (this.#closed) return;
+    const delayMs = this.#redialMs + this.#options.random.below(this.#redialMs);
+    this.#redialMs = Math.min(2 * this.#redialMs, REDIAL_MAX_MS);
+    this.#setTimer(delayMs, () => this.#dial());
+  }
+
+  /** Ends a connection that is of no use any more; its `onClose` redials. */
+  #drop(): void {
+    this.#connection?.destroy();
+    this.#lost();
+  }
+
+  #lost(): void {
+    this.#frames = [];
+    if (!this.#isUp) return;
+    this.#isUp = false;
+    this.#options.logger.log('debug', 'peer-link-down', {
+      node: this.#options.self,
+      peer: this.#options.peer,
+    });
+    this.#options.onDown();
+  }
+
+  readonly #flush = (): void => {
+    this.#flushIsPlanned = false;
+    const connection = this.#connection;
+    if (!this.#isUp || connection === null || this.#frames.length === 0) return;
+    const bytes = this.#frames.length === 1 ? this.#frames[0] : concatBytes(this.#frames);
+    this.#frames = [];
+    connection.write(bytes);
+    if (connection.bufferedBytes > BUFFER_BYTES_MAX) this.#drop();
+  };
+
+  readonly #giveUpDialling = (): void => {
+    if (!this.#isUp) this.#connection?.destroy();
+  };
+
+  readonly #ping = (): void => {
+    const { clock } = this.#options;
+    if (!this.#isUp || this.#connection === null) return;
+    if (clock.monotonicMs() - this.#heardAtMs > SILENCE_MS) {
+      this.#drop();
+      return;
+    }
+    this.#connection.write(PING);
+    this.#setTimer(PING_MS, this.#ping);
+  };
+
+  #setTimer(delayMs: number, task: () => void): void {
+    this.#timer?.cancel();
+    this.#timer = this.#options.clock.after(delayMs, task);
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * What nodes say to each other over a peer connection: frames (see `codec/frame.ts`) of MessagePack arrays whose first
+ * element is the kind. A connection carries one direction: the node that dialled speaks, the other only answers pings.
+ *
+ * The dialling node opens with `PREAMBLE`, whose first byte no client dialect begins with, then a `hello`.
+ */
+import { Decoder, Encoder } from '@msgpack/msgpack';
+import { EnvelopeError } from '../base/errors.ts';
+import { writeFrame } from '../codec/frame.ts';
+import type { NodeId } from '../raft/message.ts';
+
+/** NUL, "EDB", then the version of the peer protocol. */
+export const PREAMBLE = new Uint8Array([0x00, 0x45, 0x44, 0x42, 0x01]);
+
+export const FrameKind = { Hello: 0, Raft: 1, Request: 2, Response: 3, Ping: 4, Pong: 5 } as const;
+
+/** Frames larger than this are refused: the largest value, with room for what is around it. */
+export function frameBytesMax(valueBytesMax: number): number {
+  return 2 * valueBytesMax + 4 * 1024 * 1024;
+}
+
+export type PeerFrame =
+  /** `cluster` is a checksum over the list of members: nodes that disagree about it must not talk. */
+  | { readonly kind: 'hello'; readonly cluster: number; readonly from: NodeId; readonly to: NodeId }
+  | { readonly kind: 'raft'; readonly group: number; readonly message: readonly unknown[] }
+  | { readonly kind: 'request'; readonly id: number; readonly request: readonly unknown[] }
+  | { readonly kind: 'response'; readonly id: number; readonly result: readonly unknown[] }
+  | { readonly kind: 'ping' }
+  | { readonly kind: 'pong' };
+
+const encoder = new Encoder();
+const decoder = new Decoder();
+
+export function encodePeerFrame(frame: PeerFrame): Uint8Array {
+  return writeFrame(encoder.encodeSharedRef(fieldsOf(frame)));
+}
+
+/** @throws EnvelopeError `FORMAT` when the body is not a peer frame. */
+export function decodePeerFrame(body: Uint8Array): PeerFrame {
+  let fields: unknown;
+  try {
+    fields = decoder.decode(body);
+  } catch (error) {
+    throw malformed(error instanceof Error ? error.message : String(error));
+  }
+  if (!Array.isArray(fields)) throw malformed('not an array');
+  const [kind, a, b, c] = fields as unknown[];
+  switch (kind) {
+    case FrameKind.Hello:
+      return { kind: 'hello', cluster: unsigned(a), from: unsigned(b), to: unsigned(c) };
+    case FrameKind.Raft:
+      return { kind: 'raft', group: unsigned(a), message: array(b) };
+    case FrameKind.Request:
+      return { kind: 'request', id: unsigned(a), request: array(b) };
+    case FrameKind.Response:
+      return { kind: 'response', id: unsigned(a), result: array(b) };
+    case FrameKind.Ping:
+      return { kind: 'ping' };
+    case FrameKind.Pong:
+      return { kind: 'pong' };
+    default:
+      throw malformed(`unknown kind ${String(kind)}`);
+  }
+}
+
+function fieldsOf(frame: PeerFrame): unknown[] {
+  switch (frame.kind) {
+    case 'hello':
+      return [FrameKind.Hello, frame.cluster, frame.from, frame.to];
+    case 'raft':
+      return [FrameKind.Raft, frame.group, frame.message];
+    case 'request':
+      return [FrameKind.Request, frame.id, frame.request];
+    case 'response':
+      return [FrameKind.Response, frame.id, frame.result];
+    case 'ping':
+      return [FrameKind.Ping];
+    case 'pong':
+      return [FrameKind.Pong];
+  }
+}
+
+function unsigned(value: unknown): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
+    throw malformed('a field is not an unsigned integer');
+  }
+  return value;
+}
+
+function array(value: unknown): readonly unknown[] {
+  if (!Array.isArray(value)) throw malformed('a field is not an array');
+  return value;
+}
+
+function malformed(what: string): EnvelopeError {
+  return new EnvelopeError('FORMAT', `a peer frame is malformed: ${what}`);
+}

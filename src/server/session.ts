@@ -1,0 +1,272 @@
+/**
+ * One client connection: parses commands, runs them in order, answers in order.
+ *
+ * Commands of a pipeline overlap only where nobody could tell: a run of writes, or a run of reads, is under way together
+ * as long as it goes to the same leader; anything else waits for what came before it. So a client always reads its own
+ * earlier writes, and its writes take effect in the order it sent them.
+ *
+ * Memory is bounded: a connection with too much unanswered, or whose client does not read its answers, is not read from
+ * until that has drained.
+ */
+
+import { assert } from '../base/assert.ts';
+import { concatBytes, utf8 } from '../codec/bytes.ts';
+import type { Clock } from '../io/clock.ts';
+import type { Connection, ConnectionHandler } from '../io/network.ts';
+import { DEFAULT_BUCKET, errorResult, type Request, type Result } from '../kv/request.ts';
+import type { Store } from '../lsm/store.ts';
+import { answer, answerAlone, type Dialect } from '../protocol/answer.ts';
+import type { ClientCommand, ProtocolLimits } from '../protocol/command.ts';
+import type { CommandParser } from '../protocol/parser.ts';
+import { bulkReply, type Reply } from '../protocol/reply.ts';
+import { writeReply } from '../protocol/reply_writer.ts';
+import { RespParser } from '../protocol/resp_parser.ts';
+import { TextParser } from '../protocol/text_parser.ts';
+import type { Router } from './router.ts';
+
+export interface SessionOptions {
+  readonly dialect: Dialect;
+  readonly limits: ProtocolLimits;
+  readonly clock: Clock;
+  readonly router: Router;
+  readonly store: Store;
+  readonly status: () => Record<string, string | number>;
+  readonly onClose: (connection: Connection) => void;
+  /** A defect: not something that the client did. */
+  readonly onFailure: (error: Error) => void;
+}
+
+/** Commands of one connection that may be started and not answered: each may hold a value of the largest size. */
+const UNANSWERED_MAX = 128;
+/** Bytes of answers that a client may leave unread. */
+const UNREAD_BYTES_MAX = 16 * 1024 * 1024;
+
+/** A command's place in the order of answers. */
+interface Slot {
+  reply: Uint8Array | null;
+}
+
+/** What may be under way together; `any` is answered at once and only keeps its place among the answers. */
+type Lane = 'read' | 'write' | 'alone' | 'any';
+
+export class Session implements ConnectionHandler {
+  readonly #connection: Connection;
+  readonly #options: SessionOptions;
+  readonly #parser: CommandParser;
+  readonly #slots: Slot[] = [];
+  /** The next command, parsed but not startable yet. */
+  #blocked: ClientCommand | null = null;
+  #underWay = 0;
+  #lane: Lane = 'alone';
+  /** Where the commands under way were sent. */
+  #target: number | null = null;
+  #bucket = DEFAULT_BUCKET;
+  #answers: Uint8Array[] = [];
+  #flushIsPlanned = false;
+  #paused = false;
+  /** The client has finished sending; what it has sent is still carried out. */
+  #inputEnded = false;
+  #ending: 'no' | 'after-answers' | 'closed' = 'no';
+
+  constructor(connection: Connection, options: SessionOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    this.#parser =
+      options.dialect === 'resp' ? new RespParser(options.limits) : new TextParser(options.limits);
+  }
+
+  onData(bytes: Uint8Array): void {
+    if (this.#ending !== 'no') return;
+    this.#parser.push(bytes);
+    this.#proceed();
+  }
+
+  onDrain(): void {
+    this.#proceed();
+  }
+
+  /** The client sends no more, but may still read: what it asked is answered first. */
+  onEnd(): void {
+    this.#inputEnded = true;
+    this.#proceed();
+  }
+
+  onClose(): void {
+    this.#ending = 'closed';
+    this.#options.onClose(this.#connection);
+  }
+
+  /** Starts commands as long as order and limits allow. */
+  #proceed(): void {
+    try {
+      while (this.#ending === 'no' && this.#mayTakeMore()) {
+        const command = this.#blocked ?? this.#parser.next();
+        if (command === null) {
+          if (this.#inputEnded) this.#endAfterAnswers();
+          break;
+        }
+        this.#blocked = null;
+        if (!this.#mayStart(command)) {
+          this.#blocked = command;
+          break;
+        }
+        this.#start(command);
+      }
+      this.#regulate();
+    } catch (error) {
+      this.#options.onFailure(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  #mayTakeMore(): boolean {
+    return this.#slots.length < UNANSWERED_MAX && this.#connection.bufferedBytes < UNREAD_BYTES_MAX;
+  }
+
+  #mayStart(command: ClientCommand): boolean {
+    const lane = laneOf(command);
+    if (this.#underWay === 0 || lane === 'any') return true;
+    return lane !== 'alone' && lane === this.#lane && this.#options.router.target === this.#target;
+  }
+
+  /** Stops reading from the client while it has too much under way; starts again when that has gone down. */
+  #regulate(): void {
+    const full = this.#blocked !== null || !this.#mayTakeMore();
+    if (full === this.#paused || this.#ending === 'closed') return;
+    this.#paused = full;
+    if (full) this.#connection.pause();
+    else this.#connection.resume();
+  }
+
+  #start(command: ClientCommand): void {
+    const slot: Slot = { reply: null };
+    this.#slots.push(slot);
+    if (laneOf(command) !== 'any') {
+      this.#lane = laneOf(command);
+      this.#target = this.#options.router.target;
+    }
+    const request = this.#requestOf(command);
+    if (request === null) {
+      this.#startLocal(command, slot);
+      return;
+    }
+    this.#underWay++;
+    this.#options.router.route(request, (result) => {
+      this.#underWay--;
+      this.#finish(slot, answer(this.#options.dialect, command, result));
+    });
+  }
+
+  /** What a command asks of the state machine; null for those that the session answers itself. */
+  #requestOf(command: ClientCommand): Request | null {
+    const bucket = this.#bucket;
+    switch (command.verb) {
+      case 'set':
+        return { type: 'set', bucket, key: command.key, value: command.value };
+      case 'delete':
+        return { type: 'delete', bucket, keys: command.keys };
+      case 'get':
+        return { type: 'get', bucket, key: command.key };
+      case 'json-get':
+        return { type: 'json-get', bucket, key: command.key, path: command.path };
+      case 'exists':
+        return { type: 'exists', bucket, keys: command.keys };
+      case 'list-buckets':
+        return { type: 'list-buckets' };
+      case 'count':
+        return { type: 'count', bucket };
+      default:
+        return null;
+    }
+  }
+
+  #startLocal(command: ClientCommand, slot: Slot): void {
+    if (command.verb === 'merge' || command.verb === 'flush') {
+      this.#maintain(command, slot);
+      return;
+    }
+    if (command.verb === 'use') this.#bucket = command.bucket;
+    const reply =
+      command.verb === 'info' ? bulkReply(utf8(formatStatus(this.#options.status()))) : answerAlone(command);
+    assert(reply !== null, 'every command is answered somewhere', { verb: command.verb });
+    this.#finish(slot, reply);
+    if (command.verb === 'quit' || (command.verb === 'invalid' && command.fatal)) this.#endAfterAnswers();
+  }
+
+  /** Maintenance of this node's own store: not a matter of the group. */
+  #maintain(command: ClientCommand, slot: Slot): void {
+    this.#underWay++;
+    const done = (error: Error | null): void => {
+      this.#underWay--;
+      const result: Result = error === null ? { type: 'ok' } : errorResult('internal', error.message);
+      this.#finish(slot, answer(this.#options.dialect, command, result));
+    };
+    if (command.verb === 'merge') this.#options.store.merge(done);
+    else this.#options.store.flush(done);
+  }
+
+  #finish(slot: Slot, reply: Reply): void {
+    slot.reply = writeReply(reply);
+    if (this.#slots[0] !== slot) return;
+    let answered = 0;
+    for (const { reply: bytes } of this.#slots) {
+      if (bytes === null) break;
+      this.#answers.push(bytes);
+      answered++;
+    }
+    if (answered === this.#slots.length) this.#slots.length = 0;
+    else this.#slots.splice(0, answered);
+    this.#planFlush();
+  }
+
+  /** The answers of a turn leave in one write, and what they made room for starts. */
+  #planFlush(): void {
+    if (this.#flushIsPlanned) return;
+    this.#flushIsPlanned = true;
+    this.#options.clock.later(this.#flush);
+  }
+
+  readonly #flush = (): void => {
+    this.#flushIsPlanned = false;
+    if (this.#ending === 'closed') return;
+    if (this.#answers.length > 0) {
+      this.#connection.write(this.#answers.length === 1 ? this.#answers[0] : concatBytes(this.#answers));
+      this.#answers = [];
+    }
+    if (this.#ending === 'after-answers') this.#endAfterAnswers();
+    else this.#proceed();
+  };
+
+  /** Closes once everything that was started has been answered. */
+  #endAfterAnswers(): void {
+    if (this.#ending === 'closed') return;
+    this.#ending = 'after-answers';
+    if (this.#slots.length > 0 || this.#answers.length > 0) return;
+    this.#ending = 'closed';
+    this.#connection.close();
+  }
+}
+
+function laneOf(command: ClientCommand): Lane {
+  switch (command.verb) {
+    case 'set':
+    case 'delete':
+      return 'write';
+    case 'get':
+    case 'json-get':
+    case 'exists':
+      return 'read';
+    case 'list-buckets':
+    case 'count':
+    case 'merge':
+    case 'flush':
+      return 'alone';
+    default:
+      return 'any';
+  }
+}
+
+function formatStatus(status: Record<string, string | number>): string {
+  return Object.entries(status)
+    .map(([name, value]) => `${name}:${value}\r\n`)
+    .join('');
+}

@@ -1,0 +1,136 @@
+/** Real nodes in processes of their own, on loopback ports and temporary directories, for tests that kill them. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Client } from '../../src/client/client.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const TSX = new URL('../../node_modules/tsx/dist/loader.mjs', import.meta.url).href;
+const HOST = '127.0.0.1';
+
+export class ProcessCluster {
+  readonly directory: string;
+  readonly ports: readonly number[];
+  readonly #children = new Map<number, ChildProcess>();
+  /** What the nodes said, for when a test fails. */
+  log = '';
+
+  private constructor(ports: readonly number[]) {
+    this.ports = ports;
+    this.directory = mkdtempSync(join(tmpdir(), 'envelopedb-cluster-'));
+  }
+
+  static async start(): Promise<ProcessCluster> {
+    const cluster = new ProcessCluster(await freePorts(3));
+    for (const port of cluster.ports) cluster.start(port);
+    return cluster;
+  }
+
+  start(port: number): void {
+    const peers = this.ports.map((peer) => `${HOST}:${peer}`).join(',');
+    const args = ['--import', TSX, MAIN, 'node', String(port), '--peers', peers, '--data', this.directory];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const keep = (bytes: Buffer): void => {
+      this.log += bytes.toString();
+    };
+    child.stdout?.on('data', keep);
+    child.stderr?.on('data', keep);
+    this.#children.set(port, child);
+  }
+
+  isRunning(port: number): boolean {
+    const child = this.#children.get(port);
+    return child !== undefined && child.exitCode === null && child.signalCode === null;
+  }
+
+  /** Ends a node and returns once it is gone: its code, or the signal that ended it. */
+  async end(port: number, signal: 'SIGKILL' | 'SIGTERM'): Promise<number | string> {
+    const child = this.#children.get(port);
+    if (child === undefined || !this.isRunning(port))
+      throw new Error(`the node on port ${port} is not running`);
+    const gone = new Promise<number | string>((resolve) => {
+      child.on('exit', (code, by) => resolve(by ?? code ?? -1));
+    });
+    child.kill(signal);
+    return gone;
+  }
+
+  async connect(port: number): Promise<Client> {
+    return await Client.connect({ host: HOST, port });
+  }
+
+  /** The INFO of a node as pairs; null when it does not answer. */
+  async info(port: number): Promise<Map<string, string> | null> {
+    try {
+      const client = await this.connect(port);
+      try {
+        const reply = await client.command('INFO');
+        if (reply.type !== 'bulk' || reply.value === null) return null;
+        const lines = new TextDecoder().decode(reply.value).split('\r\n');
+        return new Map(lines.filter((line) => line.includes(':')).map((line) => splitOnce(line, ':')));
+      } finally {
+        client.close();
+      }
+    } catch {
+      return null;
+    }
+  }
+
+  /** The port of the node that a majority of those running takes for the leader. */
+  async leader(): Promise<number> {
+    return await eventually('a leader', 20_000, async () => {
+      const votes = new Map<string, number>();
+      for (const port of this.ports) {
+        const leader = (await this.info(port))?.get('leader_address');
+        if (leader !== undefined && leader !== 'none') votes.set(leader, (votes.get(leader) ?? 0) + 1);
+      }
+      for (const [address, count] of votes) {
+        const port = Number(address.split(':')[1]);
+        if (count >= 2 && this.isRunning(port)) return port;
+      }
+      return null;
+    });
+  }
+
+  async stop(): Promise<void> {
+    for (const port of this.ports) if (this.isRunning(port)) await this.end(port, 'SIGKILL');
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Tries until it gets something, or fails naming what it waited for. */
+export async function eventually<T>(
+  what: string,
+  withinMs: number,
+  attempt: () => Promise<T | null>,
+): Promise<T> {
+  const end = performance.now() + withinMs;
+  for (;;) {
+    const found = await attempt();
+    if (found !== null) return found;
+    if (performance.now() > end) throw new Error(`not seen within ${withinMs} ms: ${what}`);
+    // The pace of asking, not a wait for something to be true.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports: number[] = [];
+  for (const server of servers) {
+    await new Promise<void>((resolve) => server.listen(0, HOST, resolve));
+    const address = server.address();
+    if (address === null || typeof address === 'string') throw new Error('no port');
+    ports.push(address.port);
+  }
+  for (const server of servers) await new Promise((resolve) => server.close(resolve));
+  return ports;
+}
+
+function splitOnce(text: string, separator: string): [string, string] {
+  const at = text.indexOf(separator);
+  return [text.slice(0, at), text.slice(at + 1)];
+}
