@@ -7,8 +7,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ProcessCluster } from '../test/process/cluster.ts';
+import { frame } from './floor/frames.ts';
 import { startFloor } from './floor/start.ts';
-import { runLoad } from './load.ts';
+import { type LoadOptions, type LoadResult, runLoad } from './load.ts';
 import { formatTable } from './table.ts';
 
 const CONNECTIONS = 50;
@@ -17,12 +18,6 @@ const KEYS = 10_000;
 const ROUNDS = 5;
 const OPERATIONS = 30_000;
 const WARMUP = 5000;
-
-interface Measurement {
-  readonly operationsPerSecond: number;
-  readonly latencyUs: { readonly p50: number; readonly p99: number; readonly max: number };
-  readonly errors: number;
-}
 
 export async function benchCluster(): Promise<void> {
   const scratch = mkdtempSync(join(tmpdir(), 'envelopedb-bench-'));
@@ -33,18 +28,23 @@ export async function benchCluster(): Promise<void> {
     const value = 'v'.repeat(VALUE_BYTES);
     const sets = Array.from({ length: KEYS }, (_none, n) => Buffer.from(`SET key:${n} ${value}\r\n`));
     const gets = Array.from({ length: KEYS }, (_none, n) => Buffer.from(`GET key:${n}\r\n`));
-    const frames = sets.map(frame);
+    const frames = sets.map((set) => frame(set));
     const everyNode = [...cluster.ports];
-    const measure = (ports: number[], requests: Buffer[], replyEnd: 'line' | 'bulk'): Promise<Measurement> =>
+    const measure = (
+      ports: readonly number[],
+      requests: Buffer[],
+      reply: LoadOptions['reply'],
+    ): Promise<LoadResult> =>
       runLoad({
         ports,
         connections: CONNECTIONS,
         operations: OPERATIONS,
         warmupOperations: WARMUP,
-        makeRequest: (n) => requests[n % requests.length] ?? value,
-        replyEnd,
-      } as Parameters<typeof runLoad>[0]);
-    const rows: { name: string; rounds: Measurement[]; run: () => Promise<Measurement> }[] = [
+        requests,
+        reply,
+      });
+    const bulk = { bulkBytes: VALUE_BYTES };
+    const rows: { name: string; rounds: LoadResult[]; run: () => Promise<LoadResult> }[] = [
       {
         name: 'floor: append, sync, copy to two',
         rounds: [],
@@ -52,8 +52,8 @@ export async function benchCluster(): Promise<void> {
       },
       { name: 'SET, connections to the leader', rounds: [], run: () => measure([leader], sets, 'line') },
       { name: 'SET, spread over the three nodes', rounds: [], run: () => measure(everyNode, sets, 'line') },
-      { name: 'GET, connections to the leader', rounds: [], run: () => measure([leader], gets, 'bulk') },
-      { name: 'GET, spread over the three nodes', rounds: [], run: () => measure(everyNode, gets, 'bulk') },
+      { name: 'GET, connections to the leader', rounds: [], run: () => measure([leader], gets, bulk) },
+      { name: 'GET, spread over the three nodes', rounds: [], run: () => measure(everyNode, gets, bulk) },
     ];
     for (let round = 1; round <= ROUNDS; round++) {
       for (const row of rows) {
@@ -93,13 +93,6 @@ export async function benchCluster(): Promise<void> {
     await cluster.stop();
     rmSync(scratch, { recursive: true, force: true });
   }
-}
-
-function frame(body: Buffer): Buffer {
-  const framed = Buffer.alloc(4 + body.length);
-  framed.writeUInt32LE(body.length);
-  body.copy(framed, 4);
-  return framed;
 }
 
 function median(values: readonly number[]): number {
