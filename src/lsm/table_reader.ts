@@ -8,7 +8,7 @@ import { compareBytes } from '../codec/bytes.ts';
 import { VarintReader } from '../codec/varint.ts';
 import type { ReadFile } from '../io/disk.ts';
 import type { Index } from '../log/entry.ts';
-import { BlockReader, verifyBlock } from './block_reader.ts';
+import { type BlockPlace, BlockReader, verifyBlock } from './block_reader.ts';
 import { mayContain } from './bloom_filter.ts';
 import type { Cursor, RecordKind } from './record.ts';
 import { decodeFooter, FOOTER_BYTES, openSection, readUint64 } from './table_format.ts';
@@ -95,7 +95,19 @@ export class TableReader {
     return low;
   }
 
+  /** The reader works on a view of the file: it is of use only until control returns to the event loop. */
   openBlock(block: number): BlockReader {
+    const { bytes, place } = this.#verified(block);
+    return new BlockReader(bytes, place);
+  }
+
+  /** As `openBlock`, on a copy: for who goes on over many turns. */
+  copyBlock(block: number): BlockReader {
+    const { bytes, place } = this.#verified(block);
+    return new BlockReader(bytes.slice(), place);
+  }
+
+  #verified(block: number): { bytes: Uint8Array; place: BlockPlace } {
     const offset = block === 0 ? 0 : this.#ends[block - 1];
     const bytes = this.#file.view(offset, this.#ends[block] - offset);
     const place = { path: this.#file.path, offset };
@@ -103,7 +115,7 @@ export class TableReader {
       verifyBlock(bytes, place);
       this.#isVerified[block] = 1;
     }
-    return new BlockReader(bytes, place);
+    return { bytes, place };
   }
 
   close(): void {
@@ -123,7 +135,7 @@ export class TableCursor implements Cursor {
 
   constructor(table: TableReader) {
     this.#table = table;
-    this.#reader = table.openBlock(0);
+    this.#reader = table.copyBlock(0);
     this.#reader.seekToFirst();
   }
 
@@ -151,7 +163,7 @@ export class TableCursor implements Cursor {
     this.#reader.next();
     if (!this.#reader.isValid && this.#block + 1 < this.#table.blocks) {
       this.#block++;
-      this.#reader = this.#table.openBlock(this.#block);
+      this.#reader = this.#table.copyBlock(this.#block);
       this.#reader.seekToFirst();
     }
   }
@@ -163,7 +175,7 @@ export class TableCursor implements Cursor {
       return;
     }
     this.#block = block;
-    this.#reader = this.#table.openBlock(block);
+    this.#reader = this.#table.copyBlock(block);
     this.#reader.seek(key);
   }
 }
