@@ -8,7 +8,7 @@ import { concatBytes } from '../codec/bytes.ts';
 import type { ClientCommand, ProtocolLimits } from './command.ts';
 import type { CommandParser } from './parser.ts';
 import { joinSmallPieces } from './pieces.ts';
-import { fatal, invalid, makeCommand, printable } from './verbs.ts';
+import { fatal, invalid, makeCommand } from './verbs.ts';
 
 const CR = 0x0d;
 const LF = 0x0a;
@@ -207,12 +207,11 @@ export class RespParser implements CommandParser {
 
   #break(what: string): ClientCommand {
     this.#isBroken = true;
-    const near = printable(this.#buffer.subarray(this.#at, this.#at + 16));
     this.#waiting = [];
     this.#args = [];
     this.#buffer = EMPTY;
     this.#at = 0;
-    return fatal(`Protocol error: ${what}${near === '' ? '' : ` at '${near}'`}`);
+    return fatal(`Protocol error: ${what}`);
   }
 }
 

@@ -28,6 +28,8 @@ export class TextParser implements CommandParser {
   #pieceBytes = 0;
   /** The line is too long: its length so far; 0 otherwise. */
   #skippedBytes = 0;
+  /** Its last byte so far: a CR before the LF does not count. */
+  #skippedEnd = 0;
 
   constructor(limits: ProtocolLimits) {
     this.#limits = limits;
@@ -61,6 +63,7 @@ export class TextParser implements CommandParser {
   #keep(bytes: Uint8Array): void {
     if (this.#skippedBytes > 0) {
       this.#skippedBytes += bytes.length;
+      this.#skippedEnd = bytes[bytes.length - 1];
       return;
     }
     this.#pieces.push(bytes);
@@ -68,6 +71,7 @@ export class TextParser implements CommandParser {
     // One more byte may be the CR of the line's end.
     if (this.#pieceBytes > this.#limits.lineBytes + 1) {
       this.#skippedBytes = this.#pieceBytes;
+      this.#skippedEnd = bytes[bytes.length - 1];
       this.#pieces = [];
       this.#pieceBytes = 0;
     } else {
@@ -78,7 +82,8 @@ export class TextParser implements CommandParser {
   #finishLine(rest: Uint8Array): ClientCommand | null {
     let line = rest;
     if (this.#skippedBytes > 0) {
-      const bytes = this.#skippedBytes + rest.length;
+      const end = rest.length > 0 ? rest[rest.length - 1] : this.#skippedEnd;
+      const bytes = this.#skippedBytes + rest.length - (end === CR ? 1 : 0);
       this.#skippedBytes = 0;
       return this.#lineTooLong(bytes);
     }

@@ -419,8 +419,10 @@ export function describeDisk(name: string, makeDisk: () => DiskHarness): void {
         file.append(Uint8Array.of(1, 2, 3));
         const calls: Completion[] = [];
         file.sync((error) => calls.push(error));
-        expect(await sync(file)).toBeNull();
-        expect(await sync(file)).toBeNull();
+        // Later ones may be done earlier.
+        for (let i = 0; i < 3; i++) expect(await sync(file)).toBeNull();
+        await harness.settle(() => calls.length > 0);
+        for (let i = 0; i < 3; i++) expect(await sync(file)).toBeNull();
         expect(calls).toEqual([null]);
         file.close();
       });
@@ -460,8 +462,9 @@ export function describeDisk(name: string, makeDisk: () => DiskHarness): void {
         disk.create(`${root}/file`).close();
         const calls: Completion[] = [];
         disk.syncDirectory(root, (error) => calls.push(error));
-        expect(await syncDirectory(root)).toBeNull();
-        expect(await syncDirectory(root)).toBeNull();
+        for (let i = 0; i < 3; i++) expect(await syncDirectory(root)).toBeNull();
+        await harness.settle(() => calls.length > 0);
+        for (let i = 0; i < 3; i++) expect(await syncDirectory(root)).toBeNull();
         expect(calls).toEqual([null]);
       });
 

@@ -328,9 +328,7 @@ export function describeNetwork(name: string, makeNetwork: () => NetworkHarness)
             const other = far.at(-1) ?? near;
             const sent = writeAll(near, there, 1);
             const answered = writeAll(other, back, 2);
-            await harness.settle(
-              () => other.byteCount >= sent.length && near.byteCount >= answered.length,
-            );
+            await harness.settle(() => other.byteCount >= sent.length && near.byteCount >= answered.length);
             near.use((connection) => connection.close());
             other.use((connection) => connection.close());
             await harness.settle(() => near.isClosed && other.isClosed);
@@ -531,7 +529,8 @@ export function describeNetwork(name: string, makeNetwork: () => NetworkHarness)
         opener.make(() => harness.client.connect({ host: harness.host, port }, opener));
         await harness.settle(() => opener.isClosed && accepted.filter((side) => side.isClosed).length >= 5);
         expect(opener.story).toBe('open, close');
-        for (const side of accepted.filter((one) => one.byteCount > 0)) expect(side.story).toBe('data, close');
+        for (const side of accepted.filter((one) => one.byteCount > 0))
+          expect(side.story).toBe('data, close');
       });
     });
   });
