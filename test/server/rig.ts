@@ -1,0 +1,153 @@
+/** Nodes over simulated seams, in virtual time, and a client that sends bytes and collects what comes back. */
+import { SimClock } from '../../sim/clock.ts';
+import { SimDisk } from '../../sim/disk.ts';
+import { SimNetwork } from '../../sim/network.ts';
+import { SimProcess } from '../../sim/process.ts';
+import { SimRandom } from '../../sim/random.ts';
+import { Scheduler } from '../../sim/scheduler.ts';
+import { Trace } from '../../sim/trace.ts';
+import { concatBytes, fromUtf8, utf8 } from '../../src/codec/bytes.ts';
+import { silentLogger } from '../../src/io/logger.ts';
+import type { Connection, Network } from '../../src/io/network.ts';
+import { Node, type NodeOptions } from '../../src/server/node.ts';
+
+const PORT = 9000;
+
+export interface TestMachine {
+  readonly id: number;
+  readonly disk: SimDisk;
+  readonly process: SimProcess;
+  node: Node | null;
+  failure: Error | null;
+}
+
+export class ServerRig {
+  readonly scheduler = new Scheduler();
+  readonly machines: TestMachine[] = [];
+  readonly network: SimNetwork;
+  readonly #random: SimRandom;
+  readonly #options: Partial<NodeOptions>;
+  readonly #client: Network;
+  #boots = 0;
+
+  constructor(nodes: number, options: Partial<NodeOptions> = {}) {
+    const { scheduler } = this;
+    const trace = new Trace();
+    this.#options = options;
+    this.#random = new SimRandom('server');
+    this.network = new SimNetwork({ scheduler, random: this.#random.fork('network'), trace, faults: {} });
+    this.#client = this.network.attach(new SimProcess('client', scheduler), 'client');
+    for (let id = 1; id <= nodes; id++) {
+      const random = this.#random.fork(`disk${id}`);
+      const disk = new SimDisk({ scheduler, random, trace, faults: { poisonViews: true } });
+      this.machines.push({
+        id,
+        disk,
+        process: new SimProcess(`node${id}`, scheduler),
+        node: null,
+        failure: null,
+      });
+    }
+    for (const machine of this.machines) this.boot(machine.id);
+  }
+
+  machine(id: number): TestMachine {
+    const machine = this.machines[id - 1];
+    if (machine === undefined) throw new Error(`no machine ${id}`);
+    return machine;
+  }
+
+  boot(id: number): void {
+    const machine = this.machine(id);
+    const { process, disk } = machine;
+    machine.failure = null;
+    Node.open(
+      {
+        id,
+        members: this.machines.map((_machine, at) => ({ host: `node${at + 1}`, port: PORT })),
+        directory: '/data',
+        disk: disk.attach(process),
+        clock: new SimClock(this.scheduler, process, { offsetMs: 0, driftPpm: 0 }),
+        network: this.network.attach(process, `node${id}`),
+        random: this.#random.fork(`boot${++this.#boots}`),
+        logger: silentLogger,
+        onFailure: (error) => {
+          machine.failure = error;
+        },
+        ...this.#options,
+      },
+      (outcome) => {
+        if (outcome.ok) machine.node = outcome.value;
+        else machine.failure = outcome.error;
+      },
+    );
+  }
+
+  crash(id: number): void {
+    const machine = this.machine(id);
+    machine.node = null;
+    machine.process.crash();
+    machine.disk.crash();
+    machine.process.restart();
+  }
+
+  run(ms: number): void {
+    this.scheduler.runUntil(this.scheduler.nowUs + ms * 1000);
+  }
+
+  leader(): number {
+    for (let waited = 0; waited < 100; waited++) {
+      const leader = this.machines.find(({ node }) => node?.replica.isLeader === true);
+      if (leader !== undefined) return leader.id;
+      this.run(100);
+    }
+    throw new Error('no leader');
+  }
+
+  connect(id: number): TestClient {
+    return new TestClient(this, this.#client, { host: `node${id}`, port: PORT });
+  }
+}
+
+export class TestClient {
+  readonly #rig: ServerRig;
+  readonly #connection: Connection;
+  #received: Uint8Array[] = [];
+  isClosed = false;
+
+  constructor(rig: ServerRig, network: Network, address: { host: string; port: number }) {
+    this.#rig = rig;
+    this.#connection = network.connect(address, {
+      onData: (bytes) => {
+        this.#received.push(bytes.slice());
+      },
+      onEnd: () => {
+        this.isClosed = true;
+      },
+      onClose: () => {
+        this.isClosed = true;
+      },
+    });
+  }
+
+  send(bytes: string | Uint8Array): void {
+    this.#connection.write(typeof bytes === 'string' ? utf8(bytes) : bytes);
+  }
+
+  /** Sends, lets time pass, and returns what has come back since. */
+  ask(bytes: string | Uint8Array, ms = 500): string {
+    this.send(bytes);
+    this.#rig.run(ms);
+    return this.take();
+  }
+
+  take(): string {
+    const text = fromUtf8(concatBytes(this.#received));
+    this.#received = [];
+    return text;
+  }
+
+  end(): void {
+    this.#connection.close();
+  }
+}
