@@ -51,9 +51,9 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'unconfirmed-read',
     what: 'a leader answers reads without confirming that it still leads',
     file: 'src/raft/leader.ts',
-    find: 'if (core.peers.length > 0) for',
+    find: '      this.#reads.start(core.commitIndex);\n',
     replace:
-      'this.#reads.onQuorum(this.#reads.round, core.output.reads);\n      if (core.peers.length > 0) for',
+      '      this.#reads.start(core.commitIndex);\n      this.#reads.onQuorum(this.#reads.round, core.output.reads);\n',
   },
   {
     name: 'stale-log-vote',

@@ -21,6 +21,7 @@ export class Nemesis {
 
   start(): void {
     const { faults } = this.#world.options;
+    this.#world.onElection = () => this.#onElection(faults.crashAtElectionPermille);
     this.#repeat(faults.crashEveryMs, () => this.#crashOne());
     this.#repeat(faults.blackoutEveryMs, () => this.#blackout());
     this.#repeat(faults.pauseEveryMs, () => this.#pauseOne());
@@ -48,7 +49,21 @@ export class Nemesis {
   #crashOne(): void {
     const machine = this.#pickMachine();
     if (machine.process.alive) this.#world.crash(machine);
-    this.#after(this.#random.between(1, 3000), () => this.#bootIfDown(machine));
+    this.#after(
+      this.#random.chance(500) ? this.#random.between(1, 100) : this.#random.between(100, 3000),
+      () => this.#bootIfDown(machine),
+    );
+  }
+
+  /** Votes are fresh and leaders new: the moment at which what was not made durable in time shows. */
+  #onElection(permille: number): void {
+    if (this.#stopped || !this.#random.chance(permille)) return;
+    const machine = this.#pickMachine();
+    this.#after(this.#random.below(20), () => {
+      if (this.#stopped || !machine.process.alive) return;
+      this.#world.crash(machine);
+      this.#after(this.#random.between(1, 400), () => this.#bootIfDown(machine));
+    });
   }
 
   #blackout(): void {
@@ -81,7 +96,11 @@ export class Nemesis {
   /** Cuts a random group of nodes off from the others, clients not included; heals after a while. */
   #partition(kind: 'symmetric' | 'one-way'): void {
     const { machines, network } = this.#world;
-    const inside = machines.filter(() => this.#random.chance(500));
+    const leader = machines.find(({ node }) => node?.replica.isLeader === true);
+    const alone = leader !== undefined && this.#random.chance(500) ? leader : null;
+    const inside = machines.filter((machine) =>
+      alone === null ? this.#random.chance(500) : machine === alone,
+    );
     const outside = machines.filter((machine) => !inside.includes(machine));
     if (inside.length === 0 || outside.length === 0) return;
     this.#world.note(`partition-${kind}`, inside.length, outside.length);

@@ -38,7 +38,13 @@ export interface FaultMix {
   readonly networkDelayMsMax: number;
   readonly longTailPermille: number;
   readonly syncMsMax: number;
+  /** Of a thousand syncs, how many take up to half a second. */
+  readonly slowSyncPermille: number;
+  /** Of a thousand elections, after how many a node crashes within milliseconds, to be back soon. */
+  readonly crashAtElectionPermille: number;
   readonly clockDriftPpm: number;
+  /** Views of files are overwritten when their event is over, and buffers handed to the network are watched. */
+  readonly ownership: 'watched' | 'trusted';
 }
 
 export function drawOptions(random: SimRandom): WorldOptions {
@@ -47,7 +53,7 @@ export function drawOptions(random: SimRandom): WorldOptions {
   const workload = random.fork('workload');
   return {
     nodes: topology.chance(800) ? 3 : 5,
-    clients: topology.between(2, 6),
+    clients: topology.between(2, 7),
     timing: { heartbeatMs: 50, electionTimeoutMs: tuning.between(300, 600) },
     tuning: {
       segmentBytes: 1 << tuning.between(12, 18),
@@ -66,7 +72,7 @@ export function drawOptions(random: SimRandom): WorldOptions {
       existsPermille: workload.between(0, 100),
       valueBytesMax: workload.pick([16, 300, 3000]),
       pipelineMax: workload.pick([1, 4, 12]),
-      thinkMsMax: workload.pick([20, 100, 400]),
+      thinkMsMax: workload.pick([5, 20, 100, 400]),
       patienceMs: workload.pick([1000, 5000, 15_000]),
     },
   };
@@ -86,6 +92,9 @@ function drawFaults(random: SimRandom): FaultMix {
     networkDelayMsMax: random.pick([1, 5, 30]),
     longTailPermille: sometimes(300, 1, 30),
     syncMsMax: random.pick([1, 3, 20]),
+    slowSyncPermille: sometimes(300, 1, 50),
+    crashAtElectionPermille: sometimes(300, 100, 700),
     clockDriftPpm: random.pick([0, 100, 20_000]),
+    ownership: random.chance(300) ? 'watched' : 'trusted',
   };
 }

@@ -82,6 +82,8 @@ export class World {
   readonly #clients: SimClient[] = [];
   readonly #members: Address[];
   readonly #onLine: ((line: string) => void) | null;
+  /** A node has become leader. */
+  onElection: () => void = () => {};
   #failure: CheckFailure | null = null;
   #incarnations = 0;
   crashes = 0;
@@ -103,6 +105,7 @@ export class World {
       faults: {
         latencyUs: { min: 50, max: Math.max(200, faults.networkDelayMsMax * US_PER_MS) },
         longTailPermille: faults.longTailPermille,
+        checkMutation: faults.ownership === 'watched',
       },
     });
     this.#members = Array.from({ length: nodes }, (_none, index) => ({
@@ -279,7 +282,9 @@ export class World {
       trace: this.trace,
       faults: {
         syncUs: { min: 100, max: Math.max(300, faults.syncMsMax * US_PER_MS) },
+        longTailPermille: faults.slowSyncPermille,
         crashInsidePerMillion: faults.crashInsidePerMillion,
+        poisonViews: faults.ownership === 'watched',
       },
     });
     const drift = this.random.fork(`clock${id}`);
@@ -310,6 +315,7 @@ export class World {
   }
 
   #checkInvariants(): void {
+    const { elections } = this.invariants;
     try {
       for (const machine of this.machines) {
         if (machine.node !== null) this.invariants.check(machine.id, machine.node);
@@ -317,6 +323,7 @@ export class World {
     } catch (error) {
       this.fail('invariant', error instanceof Error ? error.message : String(error));
     }
+    if (this.invariants.elections > elections) this.onElection();
   }
 
   #logger(id: number): Logger {

@@ -1,6 +1,10 @@
 /**
  * The command line: a table of commands and options gives parsing, `--help` at the top and for each command, and errors
  * that name what is wrong. Usage errors exit with code 2.
+ *
+ * `parseArgs` of Node cuts the words into options and positionals; what they mean, and every message, is decided here.
+ * Options may stand before or behind positionals, as `--name value` or `--name=value`; of one that is given several
+ * times the last counts; behind `--` everything is positional.
  */
 import { parseArgs } from 'node:util';
 
@@ -8,6 +12,7 @@ export type OptionSpec = StringOption | IntegerOption | FlagOption;
 
 interface StringOption {
   readonly type: 'string';
+  /** Stands for the value in help, in capitals. */
   readonly valueName: string;
   readonly default: string;
   readonly choices?: readonly string[];
@@ -18,6 +23,7 @@ interface IntegerOption {
   readonly type: 'integer';
   readonly valueName: string;
   readonly default: number;
+  /** Smallest and largest value allowed; not negative. */
   readonly min: number;
   readonly max: number;
   readonly description: string;
@@ -54,66 +60,92 @@ export type Parsed =
 
 /** @param argv What stands behind the program's name. */
 export function parse(argv: readonly string[], specs: readonly CommandSpec[], program: Program): Parsed {
-  const [first] = argv;
+  const [first, second] = argv;
   if (first === undefined) return { kind: 'print', text: overview(specs, program), exitCode: 2 };
-  if (first === '--help' || first === '-h' || first === 'help') {
+  if (first === '--version') return { kind: 'print', text: `${program.version}\n`, exitCode: 0 };
+  const asksForHelp = first === 'help' || HELP.includes(first);
+  if (asksForHelp && second === undefined) {
     return { kind: 'print', text: overview(specs, program), exitCode: 0 };
   }
-  if (first === '--version') return { kind: 'print', text: `${program.version}\n`, exitCode: 0 };
-  const spec = specs.find(({ name }) => name === first);
+  const name = asksForHelp ? second : first;
+  const spec = specs.find((one) => one.name === name);
   if (spec === undefined) {
-    const known = specs.map(({ name }) => name).join(', ');
-    return usageError(program, `unknown command '${first}'; there are: ${known}`, `${program.name} --help`);
+    const known = specs.map((one) => one.name).join(', ');
+    const what = name?.startsWith('-') ? 'option' : 'command';
+    const hint = what === 'option' ? 'a command comes first' : 'there are';
+    return usageError(program, `unknown ${what} '${name}'; ${hint}: ${known}`, `${program.name} --help`);
   }
+  if (asksForHelp) return { kind: 'print', text: commandHelp(spec), exitCode: 0 };
   try {
     return parseCommand(argv.slice(1), spec);
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    return usageError(program, message, `${program.name} ${spec.name} --help`);
+    if (!(error instanceof UsageError)) throw error;
+    return usageError(program, error.message, `${program.name} ${spec.name} --help`);
   }
 }
 
+const HELP: readonly string[] = ['--help', '-h'];
+
+/** What the person at the terminal got wrong. */
+class UsageError extends Error {}
+
 function parseCommand(argv: readonly string[], spec: CommandSpec): Parsed {
-  const options: Record<string, { type: 'string' | 'boolean' }> = { help: { type: 'boolean' } };
+  const options: Record<string, { type: 'string' | 'boolean' }> = {};
   for (const [name, option] of Object.entries(spec.options)) {
     options[name] = { type: option.type === 'flag' ? 'boolean' : 'string' };
   }
-  const { values: given, positionals } = parseArgs({ args: [...argv], options, allowPositionals: true });
-  if (given.help === true) return { kind: 'print', text: commandHelp(spec), exitCode: 0 };
-  const missing = spec.positionals[positionals.length];
-  if (missing !== undefined) throw new Error(`${missing.name} is missing`);
-  const extra = positionals[spec.positionals.length];
-  if (extra !== undefined) throw new Error(`unexpected argument '${extra}'`);
+  const { tokens } = parseArgs({ args: [...argv], options, strict: false, tokens: true });
+  // Whoever asks for help gets it, whatever else is wrong.
+  if (tokens.some((token) => token.kind === 'option' && HELP.includes(token.rawName))) {
+    return { kind: 'print', text: commandHelp(spec), exitCode: 0 };
+  }
   const values: Record<string, string | number | boolean> = {};
-  for (const [name, option] of Object.entries(spec.options))
-    values[name] = optionValue(name, option, given[name]);
+  for (const [name, option] of Object.entries(spec.options)) {
+    values[name] = option.type === 'flag' ? false : option.default;
+  }
+  const positionals: string[] = [];
+  for (const token of tokens) {
+    if (token.kind === 'positional') positionals.push(token.value);
+    if (token.kind !== 'option') continue;
+    const option = Object.hasOwn(spec.options, token.name) ? spec.options[token.name] : undefined;
+    if (option === undefined || !token.rawName.startsWith('--')) throw unknownOption(token.rawName, spec);
+    // What looks like the next option is not the value of this one, unless it is joined to it by `=`.
+    const isNext = token.value?.startsWith('-') === true && !token.inlineValue;
+    values[token.name] = optionValue(token.name, option, isNext ? undefined : token.value);
+  }
+  const missing = spec.positionals[positionals.length];
+  if (missing !== undefined) throw new UsageError(`${missing.name} is missing`);
+  const extra = positionals[spec.positionals.length];
+  if (extra !== undefined) throw new UsageError(`unexpected argument '${extra}'`);
   return { kind: 'run', command: spec.name, values, positionals };
 }
 
-function optionValue(
-  name: string,
-  option: OptionSpec,
-  given: string | boolean | undefined,
-): string | number | boolean {
-  switch (option.type) {
-    case 'flag':
-      return given === true;
-    case 'integer': {
-      if (given === undefined) return option.default;
-      const value = Number(given);
-      if (!/^\d+$/.test(String(given)) || value < option.min || value > option.max) {
-        throw new Error(`--${name} takes a whole number from ${option.min} to ${option.max}, not '${given}'`);
-      }
-      return value;
-    }
-    case 'string': {
-      const value = given === undefined ? option.default : String(given);
-      if (option.choices !== undefined && !option.choices.includes(value)) {
-        throw new Error(`--${name} takes one of ${option.choices.join(', ')}, not '${value}'`);
-      }
-      return value;
-    }
+function unknownOption(rawName: string, spec: CommandSpec): UsageError {
+  const known = [...Object.keys(spec.options), 'help'].map((name) => `--${name}`).join(', ');
+  return new UsageError(`unknown option '${rawName}'; ${spec.name} takes: ${known}`);
+}
+
+/** @param given What the option was given; undefined when it stood there alone. */
+function optionValue(name: string, option: OptionSpec, given: string | undefined): string | number | boolean {
+  if (option.type === 'flag') {
+    if (given !== undefined) throw new UsageError(`--${name} takes no value, but got '${given}'`);
+    return true;
   }
+  if (given === undefined || given === '') {
+    throw new UsageError(`--${name} needs a value: --${name} ${option.valueName}`);
+  }
+  if (option.type === 'integer') {
+    const value = Number(given);
+    if (!/^\d+$/.test(given) || value < option.min || value > option.max) {
+      const range = `from ${option.min} to ${option.max}`;
+      throw new UsageError(`--${name} takes a whole number ${range}, not '${given}'`);
+    }
+    return value;
+  }
+  if (option.choices !== undefined && !option.choices.includes(given)) {
+    throw new UsageError(`--${name} takes one of ${option.choices.join(', ')}, not '${given}'`);
+  }
+  return given;
 }
 
 function usageError(program: Program, message: string, help: string): Parsed {
@@ -148,7 +180,7 @@ function commandHelp(spec: CommandSpec): string {
     ...(positionals.length > 0 ? ['', 'Arguments:', ...lineUp(positionals)] : []),
     '',
     'Options:',
-    ...lineUp([...options, ['--help', 'Print this']]),
+    ...lineUp([...options, ['-h, --help', 'Print this']]),
     '',
   ].join('\n');
 }
@@ -162,7 +194,7 @@ function describe(option: OptionSpec): string {
 
 const WIDTH = 100;
 
-/** Two columns, the second one wrapped. */
+/** Two columns, the second one wrapped between words so that no line is longer than `WIDTH`. */
 function lineUp(rows: readonly (readonly [string, string])[]): string[] {
   const left = Math.max(...rows.map(([name]) => name.length)) + 4;
   return rows.flatMap(([name, text]) => {

@@ -84,6 +84,7 @@ export function describeDisk(name: string, makeDisk: () => DiskHarness): void {
         expect(disk.exists(`${root}/file`)).toBe(true);
         expect(disk.exists(`${root}/missing`)).toBe(false);
         expect(disk.exists(`${root}/missing/file`)).toBe(false);
+        expect(disk.exists(`${root}/file/inside`)).toBe(false);
       });
 
       it('makes a directory with its missing parents, and leaves an existing one as it is', () => {

@@ -1,11 +1,21 @@
-/** The process's clock and timers. */
+/**
+ * The process's clock and timers.
+ *
+ * `later` collects tasks and runs them in one `setImmediate`: Node's turn is timers, then sockets and disk, then
+ * immediates, so a task runs after everything that the turn has brought. Tasks that are added while others run wait for
+ * the next turn: else tasks that always add one would keep sockets and disk waiting for ever.
+ */
+import { assert } from '../../base/assert.ts';
 import type { Clock, Timer } from '../clock.ts';
 
-/** What Node's timers take; longer delays fire early, which the seam forbids. */
+/** What Node's timers take; a longer delay would fire at once. */
 const DELAY_MS_MAX = 2 ** 31 - 1;
 
 export class NodeClock implements Clock {
-  #later: (() => void)[] = [];
+  /** Given to `later` since the last drain began. A drain is planned whenever this is not empty. */
+  #tasks: (() => void)[] = [];
+  /** The array of the last drain, empty: the two take turns. */
+  #spare: (() => void)[] = [];
 
   monotonicMs(): number {
     return performance.now();
@@ -16,20 +26,33 @@ export class NodeClock implements Clock {
   }
 
   after(delayMs: number, task: () => void): Timer {
+    assert(delayMs >= 0 && delayMs < Number.POSITIVE_INFINITY, 'a delay is a time to come', { delayMs });
     return new NodeTimer(delayMs, task);
   }
 
-  /** Tasks that are added while others run come in the next turn, so that sockets and disk get theirs between. */
   later(task: () => void): void {
-    this.#later.push(task);
-    if (this.#later.length === 1) setImmediate(this.#runLater);
+    this.#tasks.push(task);
+    if (this.#tasks.length === 1) setImmediate(this.#drain);
   }
 
-  readonly #runLater = (): void => {
-    const tasks = this.#later;
-    this.#later = [];
-    for (const task of tasks) task();
+  readonly #drain = (): void => {
+    const tasks = this.#tasks;
+    this.#tasks = this.#spare;
+    let done = 0;
+    try {
+      while (done < tasks.length) tasks[done++]();
+    } finally {
+      // A task that throws usually ends the process. Where it does not, the others must not be lost with it.
+      if (done < tasks.length) this.#putBack(tasks.slice(done));
+      tasks.length = 0;
+      this.#spare = tasks;
+    }
   };
+
+  #putBack(tasks: (() => void)[]): void {
+    if (this.#tasks.length === 0) setImmediate(this.#drain);
+    this.#tasks = tasks.concat(this.#tasks);
+  }
 }
 
 class NodeTimer implements Timer {
@@ -40,17 +63,25 @@ class NodeTimer implements Timer {
   constructor(delayMs: number, task: () => void) {
     this.#dueMs = performance.now() + delayMs;
     this.#task = task;
-    this.#handle = setTimeout(this.#fire, Math.min(Math.ceil(delayMs), DELAY_MS_MAX));
+    this.#handle = this.#arm(delayMs);
   }
 
   cancel(): void {
     clearTimeout(this.#handle);
   }
 
-  readonly #fire = (): void => {
-    // Node's timers count in whole milliseconds of the loop's own time and may fire a little early.
+  /** Node's timers count in whole milliseconds of the loop's own time, may fire a little early, and have a longest. */
+  onTimeout(): void {
     const restMs = this.#dueMs - performance.now();
-    if (restMs > 0) this.#handle = setTimeout(this.#fire, Math.min(Math.ceil(restMs), DELAY_MS_MAX));
+    if (restMs > 0) this.#handle = this.#arm(restMs);
     else this.#task();
-  };
+  }
+
+  #arm(delayMs: number): NodeJS.Timeout {
+    return setTimeout(onTimeout, Math.min(Math.ceil(delayMs), DELAY_MS_MAX), this);
+  }
+}
+
+function onTimeout(timer: NodeTimer): void {
+  timer.onTimeout();
 }

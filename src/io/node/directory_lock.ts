@@ -1,13 +1,24 @@
 /**
- * Keeps two processes from opening one data directory. The lock is a file `LOCK` that names its holder (process id and
- * start time); one whose holder is gone, as after a crash, is taken over.
+ * Keeps two processes of one machine from opening one data directory. The lock is a file `LOCK` that names its holder
+ * (process id and start time); one whose holder is gone, as after a crash, is taken over.
+ *
+ * Two steps are made so that processes that start together do not trip over each other. The file appears with its
+ * contents, by a hard link to a finished one: nobody ever sees a lock that does not say yet whose it is. And a lock is
+ * taken over by renaming it aside and looking again: only one of two can rename it, and whoever finds that he has moved
+ * a lock that another had just taken puts it back.
+ *
+ * Process ids say nothing across machines or containers: a directory that those share needs another guard.
  */
-import { closeSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
+import { linkSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { EnvelopeError } from '../../base/errors.ts';
 
 const ATTEMPTS_MAX = 5;
 
-/** @throws EnvelopeError `LOCKED`, naming the process that holds the directory. */
+/**
+ * Takes the directory for this process, until it exits.
+ *
+ * @throws EnvelopeError `LOCKED`, naming the process that holds the directory.
+ */
 export function lockDirectory(directory: string): void {
   const path = `${directory}/LOCK`;
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
@@ -16,10 +27,8 @@ export function lockDirectory(directory: string): void {
       return;
     }
     const holder = readHolder(path);
-    if (holder !== null && isAlive(holder)) {
-      throw new EnvelopeError('LOCKED', `${directory} is in use by process ${holder.pid} (see ${path})`);
-    }
-    remove(path);
+    if (holder !== null && isAlive(holder)) throw lockedError(directory, path, holder);
+    moveAside(path);
   }
   throw new EnvelopeError('LOCKED', `${path} cannot be taken: other processes keep taking it`);
 }
@@ -31,15 +40,56 @@ interface Holder {
 }
 
 function tryCreate(path: string): boolean {
+  const draft = `${path}.${process.pid}`;
+  writeFileSync(draft, `${process.pid} ${startTime(process.pid)}\n`);
   try {
-    const file = openSync(path, 'wx');
-    writeSync(file, `${process.pid} ${startTime(process.pid)}\n`);
-    closeSync(file);
+    linkSync(draft, path);
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return false;
+    // No hard links on this file system: exclusive creation does, with a moment in which the file is empty.
+    if (code === 'EPERM' || code === 'ENOTSUP' || code === 'ENOSYS') return tryCreateWithoutLink(path);
+    throw error;
+  } finally {
+    remove(draft);
+  }
+}
+
+function tryCreateWithoutLink(path: string): boolean {
+  try {
+    writeFileSync(path, `${process.pid} ${startTime(process.pid)}\n`, { flag: 'wx' });
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
   }
+}
+
+/** Takes a lock without a living holder out of the way. */
+function moveAside(path: string): void {
+  const aside = `${path}.stale.${process.pid}`;
+  try {
+    renameSync(path, aside);
+  } catch {
+    // Another process was faster, and there may be a new lock: look again.
+    return;
+  }
+  const holder = readHolder(aside);
+  if (holder !== null && isAlive(holder)) putBack(aside, path);
+  remove(aside);
+}
+
+function putBack(aside: string, path: string): void {
+  try {
+    linkSync(aside, path);
+  } catch {
+    // Taken by a third process in between, or no hard links: whoever comes next sees what is there.
+  }
+}
+
+function lockedError(directory: string, path: string, holder: Holder): EnvelopeError {
+  return new EnvelopeError('LOCKED', `${directory} is in use by process ${holder.pid} (see ${path})`);
 }
 
 function readHolder(path: string): Holder | null {

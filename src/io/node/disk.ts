@@ -43,7 +43,14 @@ export class NodeDisk implements Disk {
 
   exists(path: string): boolean {
     // Not `existsSync`, to which a directory that may not be searched is a file that does not exist.
-    return attempt('exists', path, () => statSync(path, { throwIfNoEntry: false })) !== undefined;
+    try {
+      statSync(path);
+      return true;
+    } catch (error) {
+      const failure = toDiskError('exists', path, error);
+      if (failure.errno === 'ENOENT' || failure.errno === 'ENOTDIR') return false;
+      throw failure;
+    }
   }
 
   makeDirectory(path: string): void {
@@ -79,7 +86,11 @@ export class NodeDisk implements Disk {
   }
 
   rename(from: string, to: string): void {
-    attempt(`rename to ${to}`, from, () => renameSync(from, to));
+    try {
+      renameSync(from, to);
+    } catch (error) {
+      throw toDiskError('rename', from, error, `to ${to}: `);
+    }
   }
 
   remove(path: string): void {

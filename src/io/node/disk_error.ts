@@ -10,7 +10,8 @@ export function attempt<T>(operation: string, path: string, call: () => T): T {
   }
 }
 
-export function toDiskError(operation: string, path: string, error: unknown): DiskError {
+/** @param context Put before the system's message: what else the operation was about, ending in `: `. */
+export function toDiskError(operation: string, path: string, error: unknown, context = ''): DiskError {
   if (error instanceof DiskError) return error;
   if (!(error instanceof Error)) return new DiskError(operation, path, 'EIO', String(error));
   const { code, message, syscall } = error as NodeJS.ErrnoException;
@@ -18,7 +19,7 @@ export function toDiskError(operation: string, path: string, error: unknown): Di
     // Not the system's: an argument that Node refuses before it asks.
     return new DiskError(operation, path, 'EINVAL', message);
   }
-  return new DiskError(operation, path, code, plainMessage(code, syscall, message));
+  return new DiskError(operation, path, code, context + plainMessage(code, syscall, message));
 }
 
 export function closedError(operation: string, path: string): DiskError {

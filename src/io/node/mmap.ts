@@ -24,14 +24,7 @@ interface Koffi {
 
 interface Calls {
   readonly koffi: Koffi;
-  mmap(
-    address: null,
-    length: number,
-    protection: number,
-    flags: number,
-    fd: number,
-    offset: number,
-  ): unknown;
+  mmap(address: null, length: number, protection: number, flags: number, fd: number, offset: number): unknown;
   munmap(pointer: unknown, length: number): number;
 }
 

@@ -1,38 +1,75 @@
-/** TCP. */
-import { connect, createServer, type Server, type Socket } from 'node:net';
+/**
+ * TCP: listeners and connections over `node:net`. `connection.ts` holds what a connection does.
+ *
+ * Failures get the system's error name as their code and say which address they are about: what Node says of a failed
+ * connection or listener does not always.
+ */
+import { createServer, type Server, Socket } from 'node:net';
+import { assert } from '../../base/assert.ts';
+import { EnvelopeError } from '../../base/errors.ts';
 import type { Address, Connection, ConnectionHandler, Listener, Network } from '../network.ts';
+import { HIGH_WATER_BYTES, KEEP_ALIVE_MS, NodeConnection } from './connection.ts';
 
-const KEEP_ALIVE_MS = 30_000;
-const LINGER_MS = 1000;
+/** Of both sides. Given to the constructor: Node sets them when the connection is there, whatever way it comes. */
+const SOCKET_OPTIONS = {
+  allowHalfOpen: true,
+  highWaterMark: HIGH_WATER_BYTES,
+  noDelay: true,
+  keepAlive: true,
+  keepAliveInitialDelay: KEEP_ALIVE_MS,
+};
 
 export class NodeNetwork implements Network {
+  /** `onError` may also come after the port is known, when accepting fails. */
   listen(
     address: Address,
     onConnection: (connection: Connection) => void,
     onError: (error: Error) => void,
   ): Listener {
-    const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) => {
-      onConnection(new NodeConnection(socket, IDLE));
-    });
-    server.on('error', onError);
-    server.listen(address.port, address.host);
-    return new NodeListener(server);
+    return new NodeListener(address, onConnection, onError);
   }
 
   connect(address: Address, handler: ConnectionHandler): Connection {
-    const socket = connect({ host: address.host, port: address.port, allowHalfOpen: true, noDelay: true });
-    socket.setKeepAlive(true, KEEP_ALIVE_MS);
-    const connection = new NodeConnection(socket, handler, `${address.host}:${address.port}`);
-    socket.on('connect', () => connection.handler.onOpen?.());
+    const socket = new Socket(SOCKET_OPTIONS);
+    const connection = new NodeConnection(socket, formatAddress(address.host, address.port), handler);
+    try {
+      socket.connect({ host: address.host, port: address.port });
+    } catch (error) {
+      // An address that Node refuses to try, such as port 70000: told later, as any other failure.
+      socket.destroy(error instanceof Error ? error : new Error(String(error)));
+    }
     return connection;
   }
 }
 
 class NodeListener implements Listener {
   readonly #server: Server;
+  readonly #name: string;
+  readonly #onConnection: (connection: Connection) => void;
+  readonly #onError: (error: Error) => void;
+  #isClosed = false;
 
-  constructor(server: Server) {
-    this.#server = server;
+  constructor(
+    address: Address,
+    onConnection: (connection: Connection) => void,
+    onError: (error: Error) => void,
+  ) {
+    this.#name = formatAddress(address.host, address.port);
+    this.#onConnection = onConnection;
+    this.#onError = onError;
+    this.#server = createServer(SOCKET_OPTIONS);
+    this.#server.on('connection', (socket: Socket) => this.#accept(socket));
+    this.#server.on('error', (error: Error) => this.#fail(error));
+    // Closed before the address was looked up, it begins to listen all the same on some versions of Node.
+    this.#server.on('listening', () => {
+      if (this.#isClosed) this.#server.close();
+    });
+    try {
+      this.#server.listen(address.port, address.host);
+    } catch (error) {
+      // An address that Node refuses to try.
+      setImmediate(() => this.#fail(error));
+    }
   }
 
   get port(): number {
@@ -41,69 +78,44 @@ class NodeListener implements Listener {
   }
 
   close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#server.close();
+  }
+
+  #accept(socket: Socket): void {
+    const connection = new NodeConnection(
+      socket,
+      formatAddress(socket.remoteAddress ?? 'unknown', socket.remotePort ?? 0),
+      null,
+    );
+    if (this.#isClosed) {
+      // It was in the queue of the listener that is no more.
+      connection.handler = NOBODY;
+      connection.destroy();
+      return;
+    }
+    this.#onConnection(connection);
+    assert(connection.hasHandler, 'an accepted connection has a handler when onConnection returns');
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isClosed) return;
+    const { code = 'UNKNOWN', message } = error as NodeJS.ErrnoException;
+    const advice = ADVICE[code] ?? message;
+    this.#onError(new EnvelopeError(code, `cannot listen on ${this.#name}: ${code}: ${advice}`));
   }
 }
 
-/** Until the one who accepted a connection has set its handler. */
-const IDLE: ConnectionHandler = { onData: () => {}, onClose: () => {} };
+const NOBODY: ConnectionHandler = { onData: () => {}, onClose: () => {} };
 
-class NodeConnection implements Connection {
-  handler: ConnectionHandler;
-  readonly remote: string;
-  readonly #socket: Socket;
-  #error: Error | null = null;
-  #isClosing = false;
+const ADVICE: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'the port is in use: stop the process that holds it, or choose another port',
+  EADDRNOTAVAIL: 'this machine has no such address',
+  EACCES: 'this user may not listen on the port',
+  ENOTFOUND: 'the name of the host is not known',
+};
 
-  constructor(socket: Socket, handler: ConnectionHandler, remote?: string) {
-    this.#socket = socket;
-    this.handler = handler;
-    this.remote = remote ?? `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
-    socket.on('data', (bytes) => this.handler.onData(bytes));
-    socket.on('drain', () => this.handler.onDrain?.());
-    socket.on('end', () => this.handler.onEnd?.());
-    socket.on('error', (error) => {
-      this.#error ??= error;
-    });
-    socket.on('close', () => this.handler.onClose(this.#error));
-  }
-
-  get bufferedBytes(): number {
-    return this.#socket.writableLength;
-  }
-
-  write(bytes: Uint8Array): boolean {
-    return this.#isClosing || this.#socket.write(bytes);
-  }
-
-  pause(): void {
-    this.#socket.pause();
-  }
-
-  resume(): void {
-    this.#socket.resume();
-  }
-
-  close(): void {
-    if (this.#isClosing) return;
-    this.#isClosing = true;
-    // Closing with unread bytes would reset the connection, and the other side might lose what was sent last: its bytes
-    // are taken and dropped until it closes too, for a while.
-    const socket = this.#socket;
-    const { handler } = this;
-    this.handler = {
-      onData: () => {},
-      onEnd: () => socket.destroy(),
-      onClose: (error) => handler.onClose(error),
-    };
-    socket.resume();
-    socket.end();
-    const timer = setTimeout(() => socket.destroy(), LINGER_MS);
-    socket.once('close', () => clearTimeout(timer));
-  }
-
-  destroy(): void {
-    this.#isClosing = true;
-    this.#socket.destroy();
-  }
+function formatAddress(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -1,19 +1,20 @@
-/** Draws that differ from process to process. */
-import { randomBytes } from 'node:crypto';
+/** Draws from the system's randomness, which differ from process to process: nobody may know an election's timer. */
+import { randomFillSync } from 'node:crypto';
 import type { Random } from '../random.ts';
 
-const POOL_BYTES = 1024;
-const TWO_TO_32 = 0x1_0000_0000;
+/** Draws taken from the system at once: a call to it costs as much as hundreds of them. */
+const POOL_DRAWS = 256;
+const TWO_TO_32 = 2 ** 32;
 
 export class NodeRandom implements Random {
-  #pool = Buffer.alloc(0);
-  #at = 0;
+  readonly #pool = new Uint32Array(POOL_DRAWS);
+  #used = POOL_DRAWS;
 
   below(bound: number): number {
     if (!Number.isInteger(bound) || bound < 1 || bound > TWO_TO_32) {
       throw new RangeError(`a bound is an integer from 1 to 2^32, not ${bound}`);
     }
-    // Draws above the last whole multiple of the bound would favour small results.
+    // Draws above the last whole multiple of the bound would favour small results. At least half of all lie below it.
     const limit = TWO_TO_32 - (TWO_TO_32 % bound);
     for (;;) {
       const draw = this.#next();
@@ -22,12 +23,10 @@ export class NodeRandom implements Random {
   }
 
   #next(): number {
-    if (this.#at + 4 > this.#pool.length) {
-      this.#pool = randomBytes(POOL_BYTES);
-      this.#at = 0;
+    if (this.#used === POOL_DRAWS) {
+      randomFillSync(this.#pool);
+      this.#used = 0;
     }
-    const draw = this.#pool.readUInt32LE(this.#at);
-    this.#at += 4;
-    return draw;
+    return this.#pool[this.#used++];
   }
 }

@@ -1,0 +1,105 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { lockDirectory } from '../../src/io/node/directory_lock.ts';
+import { makeRoot } from './node_harness.ts';
+
+const MODULE = new URL('../../src/io/node/directory_lock.ts', import.meta.url).href;
+const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
+
+describe("a data directory's lock", () => {
+  let root: string;
+  let cleanup: () => void;
+
+  beforeEach(() => {
+    ({ root, cleanup } = makeRoot());
+  });
+
+  afterEach(() => cleanup());
+
+  const holder = (): string => readFileSync(`${root}/LOCK`, 'utf8').split(' ')[0] ?? '';
+
+  it('is taken in a free directory, and leaves nothing but itself there', () => {
+    lockDirectory(root);
+    expect(readdirSync(root)).toEqual(['LOCK']);
+    expect(holder()).toBe(String(process.pid));
+  });
+
+  it('is refused to a second taker, with the name of the first', () => {
+    lockDirectory(root);
+    expect(() => lockDirectory(root)).toThrow(
+      `${root} is in use by process ${process.pid} (see ${root}/LOCK)`,
+    );
+    expect(readdirSync(root)).toEqual(['LOCK']);
+  });
+
+  it('is taken over from a process that is gone', () => {
+    const { pid } = spawnSync(process.execPath, ['--version']);
+    writeFileSync(`${root}/LOCK`, `${pid} 12345\n`);
+    lockDirectory(root);
+    expect(holder()).toBe(String(process.pid));
+    expect(readdirSync(root)).toEqual(['LOCK']);
+  });
+
+  it.skipIf(process.platform !== 'linux')(
+    'is taken over when the number of its holder is now another process',
+    () => {
+      writeFileSync(`${root}/LOCK`, `${process.ppid} 1\n`);
+      lockDirectory(root);
+      expect(holder()).toBe(String(process.pid));
+    },
+  );
+
+  it.each(['', 'garbage', '-1 5', '0 0'])('is taken over when it names nobody: %j', (text) => {
+    writeFileSync(`${root}/LOCK`, text);
+    lockDirectory(root);
+    expect(holder()).toBe(String(process.pid));
+  });
+
+  it('goes to one of several that want to take it over at once, and is gone when that one exits', async () => {
+    writeFileSync(`${root}/LOCK`, '999999999 1\n');
+    const script = `
+      const { lockDirectory } = await import(${JSON.stringify(MODULE)});
+      process.stdout.write('ready\\n');
+      process.stdin.once('data', () => {
+        try { lockDirectory(${JSON.stringify(root)}); process.stdout.write('taken\\n'); }
+        catch (error) { process.stdout.write(error.code + '\\n'); }
+        process.stdin.once('data', () => process.exit(0));
+      });`;
+    const children = Array.from({ length: 3 }, () =>
+      spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+        cwd: PROJECT,
+        stdio: ['pipe', 'pipe', 'inherit'],
+      }),
+    );
+    const outputs = children.map(() => '');
+    const said = (word: RegExp): Promise<void> =>
+      new Promise((resolve) => {
+        const look = (): void => {
+          if (outputs.every((output) => word.test(output))) resolve();
+        };
+        for (const child of children) child.stdout.on('data', look);
+        look();
+      });
+    for (const [i, child] of children.entries()) {
+      child.stdout.on('data', (bytes: Buffer) => {
+        outputs[i] += bytes.toString();
+      });
+    }
+    await said(/ready/);
+    for (const child of children) child.stdin.write('go\n');
+    await said(/taken|LOCKED/);
+    const ends = children.map((child) => new Promise((resolve) => child.on('exit', resolve)));
+    expect(outputs.filter((output) => output.includes('taken'))).toHaveLength(1);
+    for (const child of children) child.stdin.end('exit\n');
+    await Promise.all(ends);
+    expect(readdirSync(root)).toEqual([]);
+  });
+
+  it('says so when there is no directory to lock', () => {
+    expect(() => lockDirectory(`${root}/missing`)).toThrow(/ENOENT/);
+    mkdirSync(`${root}/missing`);
+    lockDirectory(`${root}/missing`);
+  });
+});
