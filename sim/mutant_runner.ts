@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { MUTANTS, type Mutant } from './mutants.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const TSX = new URL('../node_modules/tsx/dist/loader.mjs', import.meta.url).href;
 
 export interface Hunt {
   readonly found: boolean;
@@ -54,7 +55,7 @@ export function huntMutant(mutant: Mutant, seedsMax: number, stormMs: number): H
       '1',
       '--until-failure',
     ];
-    const run = spawnSync(process.execPath, [...process.execArgv, join(copy, 'sim', 'main.ts'), ...args], {
+    const run = spawnSync(process.execPath, ['--import', TSX, join(copy, 'sim', 'main.ts'), ...args], {
       encoding: 'utf8',
       maxBuffer: 64 * 1024 * 1024,
     });

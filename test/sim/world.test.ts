@@ -1,0 +1,41 @@
+import { describe, expect, it } from 'vitest';
+import { huntMutant } from '../../sim/mutant_runner.ts';
+import { MUTANTS } from '../../sim/mutants.ts';
+import { runSeed } from '../../sim/world.ts';
+
+const STORM_MS = 5000;
+
+describe('the simulated world', () => {
+  it('runs a seed the same way twice, event by event', () => {
+    for (const seed of ['1', '2', 'any text is a seed']) {
+      const first = runSeed(seed, { stormMs: STORM_MS });
+      const second = runSeed(seed, { stormMs: STORM_MS });
+      expect(second).toEqual(first);
+      expect(first.failure).toBeNull();
+      expect(first.events).toBeGreaterThan(100);
+    }
+  });
+
+  it('runs another seed another way', () => {
+    const hashes = new Set(['1', '2', '3'].map((seed) => runSeed(seed, { stormMs: 1000 }).hash));
+    expect(hashes.size).toBe(3);
+  });
+
+  it('gives the same hash whether or not it is watched', () => {
+    const lines: string[] = [];
+    const watched = runSeed('7', { stormMs: 1000, onLine: (line) => lines.push(line) });
+    expect(runSeed('7', { stormMs: 1000 }).hash).toBe(watched.hash);
+    expect(lines.length).toBeGreaterThan(100);
+  });
+});
+
+describe('planted bugs', () => {
+  // Those that few seeds find; `npm run sim -- --mutant all` hunts all of them.
+  for (const name of ['vote-never-synced', 'early-acknowledgement', 'stale-log-vote']) {
+    it(`like ${name} are found`, () => {
+      const mutant = MUTANTS.find((one) => one.name === name);
+      if (mutant === undefined) throw new Error(`no mutant ${name}`);
+      expect(huntMutant(mutant, 40, 20_000)).toMatchObject({ found: true });
+    }, 120_000);
+  }
+});
