@@ -208,10 +208,16 @@ export class Node {
     this.#listener = network.listen(
       address,
       (connection) => this.#onConnection(connection),
-      (error) => this.#fail(error),
+      (error) => this.#onListenError(error),
     );
     for (const link of this.#links.values()) link.start();
     logger.log('info', 'node-started', { node: id, address: format(address), nodes: members.length });
+  }
+
+  /** Without its address a node is of no use; a single connection that could not be taken is another matter. */
+  #onListenError(error: Error): void {
+    if (this.port === 0) this.#fail(error);
+    else this.#options.logger.log('warn', 'accept-failed', { node: this.#options.id, why: error.message });
   }
 
   #onConnection(connection: Connection): void {

@@ -295,7 +295,7 @@ export function describeDisk(name: string, makeDisk: () => DiskHarness): void {
             file.close();
             expect(read(path)).toEqual(model);
           }),
-          { numRuns: 60 },
+          { numRuns: 40 },
         );
       });
     });

@@ -80,14 +80,14 @@ describe('the log', () => {
 
   it('keeps an event on one printable line, and what it says, whatever its fields hold', () => {
     const value = fc.oneof(
-      fc.string({ unit: 'binary' }),
+      fc.uint16Array({ maxLength: 10 }).map((units) => String.fromCharCode(...units)),
       fc.string({ unit: fc.constantFrom(' ', '"', '=', '\n', '\\', '\u2028', '\u009b', 'é') }),
       fc.double(),
       fc.boolean(),
       fc.constant(null),
     );
     fc.assert(
-      fc.property(fc.dictionary(fc.string({ minLength: 1 }), value, { maxKeys: 5 }), (fields) => {
+      fc.property(fc.dictionary(fc.string({ minLength: 1 }), value, { maxKeys: 3 }), (fields) => {
         for (const format of ['logfmt', 'json'] as const) {
           const lines: string[] = [];
           logger(lines, { format }).log('info', 'e', fields as LogFields);
@@ -103,7 +103,7 @@ describe('the log', () => {
           }
         }
       }),
-      { numRuns: 100 },
+      { numRuns: 300 },
     );
   });
 });

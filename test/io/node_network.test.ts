@@ -139,6 +139,8 @@ describe('a TCP connection with a peer that is not ours', () => {
 
   it('takes and drops what arrives while it closes, so that the peer is not reset', async () => {
     const { connection, told, peer } = await connectToPlain();
+    // Closing comes from the peer's end, not from patience.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     let failure: Error | null = null;
     peer.on('error', (error) => {
       failure = error;

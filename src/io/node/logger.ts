@@ -32,7 +32,7 @@ const SEVERITY: Readonly<Record<LogLevel | 'silent', number>> = {
 
 const RESERVED = new Set(['time', 'level', 'event']);
 /** Names and values that logfmt takes as they are. */
-const PLAIN = /^[^\s"=\p{Cc}\p{Cf}\u2028\u2029]+$/u;
+const PLAIN = /^[^\s"=\p{Cc}\p{Cf}\p{Cs}]+$/u;
 const NAME_BREAKERS = /[\s"=\p{Cc}\p{Cf}]/gu;
 /** What JSON leaves as it is although a terminal or a reader of lines may not. */
 const UNPRINTABLE = /[\u007f-\u009f\u2028\u2029\p{Cf}]/gu;
