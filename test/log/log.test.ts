@@ -286,14 +286,16 @@ describe('a failure of the disk', () => {
     expect(() => log.flush()).toThrow(DiskError);
   });
 
-  it.each(['sync', 'syncDirectory', 'append', 'create'] as const)(
-    'of a %s while opening is the outcome',
-    (operation) => {
-      const machine = new Machine({ preallocate: 'never' });
-      machine.disk.failFrom(operation, 0, 'EIO');
-      expect(machine.tryOpen()).toMatchObject({ ok: false, error: { code: 'DISK', errno: 'EIO' } });
-    },
-  );
+  it.each([
+    'sync',
+    'syncDirectory',
+    'append',
+    'create',
+  ] as const)('of a %s while opening is the outcome', (operation) => {
+    const machine = new Machine({ preallocate: 'never' });
+    machine.disk.failFrom(operation, 0, 'EIO');
+    expect(machine.tryOpen()).toMatchObject({ ok: false, error: { code: 'DISK', errno: 'EIO' } });
+  });
 });
 
 describe('closing', () => {
