@@ -64,6 +64,8 @@ interface PendingRead {
 /** Entries applied in one turn, so that other work gets its share of the loop. */
 const APPLY_ENTRIES_MAX = 2048;
 const APPLY_BYTES_MAX = 1024 * 1024;
+/** Entries read from the log at a time: what the store does not take any more has to be read again. */
+const APPLY_READ_MAX = 32;
 /** Keys that a count looks at in one turn. */
 const COUNT_KEYS_PER_TURN = 2048;
 
@@ -294,18 +296,21 @@ export class Replica {
     if (this.#heldBack !== null) return;
     const target = Math.min(this.#raft.commitIndex, log.durableIndex);
     let applied = 0;
-    while (store.appliedIndex < target && applied < APPLY_ENTRIES_MAX) {
+    let bytes = 0;
+    // Asked before the entries are read: while the store holds writers up, turns must not read them over and over.
+    while (store.writable && store.appliedIndex < target && applied < APPLY_ENTRIES_MAX) {
       const from = store.appliedIndex + 1;
-      const until = Math.min(target, from + APPLY_ENTRIES_MAX - 1);
+      const until = Math.min(target, from + APPLY_READ_MAX - 1);
       for (const entry of log.entries(from, until + 1, APPLY_BYTES_MAX)) {
         if (!store.writable) return;
         this.#applyEntry(entry);
         applied++;
+        bytes += entry.payload.length;
       }
-      // One batch of bytes a turn when it was cut short by its size.
-      if (store.appliedIndex < until) break;
+      if (bytes >= APPLY_BYTES_MAX) break;
     }
-    if (store.appliedIndex < target) this.#planTurn();
+    // Otherwise `onWritable` plans the next turn.
+    if (store.writable && store.appliedIndex < target) this.#planTurn();
   }
 
   #applyEntry(entry: Entry): void {
