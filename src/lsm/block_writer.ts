@@ -3,7 +3,8 @@
  *
  * Record: varint bytes shared with the key before | varint rest of the key | varint value length | u8 kind | varint
  * sequence | u32 CRC over the whole record (see `recordCrc`) | rest of the key | value. At a restart point nothing is
- * shared. Behind the records: u32 offset of each restart point | u32 their number | u32 CRC of the block before it.
+ * shared. Behind the records: u32 offset of each restart point | u32 their number | u32 CRC of the block before it, seeded
+ * with the block's place (see `placeSeed`).
  */
 import { crc32 } from '../codec/crc32.ts';
 import { VARINT_BYTES_MAX, writeVarint } from '../codec/varint.ts';
@@ -68,8 +69,8 @@ export class BlockWriter {
     this.#records++;
   }
 
-  /** The block's bytes, valid until the next `add`; the writer starts anew. */
-  finish(): Uint8Array {
+  /** The block's bytes, valid until the next `add`; the writer starts anew. `seed` is that of the block's place. */
+  finish(seed: number): Uint8Array {
     this.#reserve(4 * this.#restarts.length + 8);
     const bytes = this.#bytes;
     let at = this.#end;
@@ -79,7 +80,7 @@ export class BlockWriter {
     }
     writeUint32(bytes, at, this.#restarts.length);
     at += 4;
-    writeUint32(bytes, at, crc32(bytes.subarray(0, at)));
+    writeUint32(bytes, at, crc32(bytes.subarray(0, at), seed));
     at += 4;
     this.#end = 0;
     this.#restarts = [];

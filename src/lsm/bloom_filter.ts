@@ -6,6 +6,8 @@
 /** Bits per key times ln 2 is best; the ratio is near enough. */
 const PROBES_PER_BIT = 0.69;
 const PROBES_MAX = 30;
+/** Hashes are kept in pieces of this many, and that many go into the filter in one step: about a millisecond. */
+const PIECE_HASHES = 16 * 1024;
 
 /** 32-bit hash of a key: FNV-1a with a final mix. */
 export function hashKey(key: Uint8Array): number {
@@ -18,23 +20,59 @@ export function hashKey(key: Uint8Array): number {
   return (hash ^ (hash >>> 16)) >>> 0;
 }
 
-/** The filter's bytes: bits, then the number of probes. Empty when `bitsPerKey` is 0. */
-export function buildFilter(hashes: readonly number[], bitsPerKey: number): Uint8Array {
-  if (bitsPerKey === 0) return new Uint8Array(0);
-  const probes = Math.min(PROBES_MAX, Math.max(1, Math.round(bitsPerKey * PROBES_PER_BIT)));
-  const bits = Math.ceil(Math.max(64, hashes.length * bitsPerKey) / 8) * 8;
-  const filter = new Uint8Array(bits / 8 + 1);
-  filter[filter.length - 1] = probes;
-  for (const hash of hashes) {
-    const step = rotate(hash);
-    let probe = hash;
-    for (let i = 0; i < probes; i++) {
+/**
+ * Gathers hashes; the filter is made when their number, from which its size follows, is known. Four bytes a key, and no
+ * step is long.
+ */
+export class FilterBuilder {
+  readonly #bitsPerKey: number;
+  readonly #full: Uint32Array[] = [];
+  #piece = new Uint32Array(PIECE_HASHES);
+  #used = 0;
+
+  /** @param bitsPerKey 0: an empty filter. */
+  constructor(bitsPerKey: number) {
+    this.#bitsPerKey = bitsPerKey;
+  }
+
+  add(hash: number): void {
+    if (this.#used === PIECE_HASHES) {
+      this.#full.push(this.#piece);
+      this.#piece = new Uint32Array(PIECE_HASHES);
+      this.#used = 0;
+    }
+    this.#piece[this.#used++] = hash;
+  }
+
+  /** In steps. The filter's bytes: bits, then the number of probes; nothing at all when it is to be empty. */
+  *build(): Generator<void, Uint8Array> {
+    if (this.#bitsPerKey === 0) return new Uint8Array(0);
+    const hashes = this.#full.length * PIECE_HASHES + this.#used;
+    const bits = Math.ceil(Math.max(64, hashes * this.#bitsPerKey) / 8) * 8;
+    const probes = Math.min(PROBES_MAX, Math.max(1, Math.round(this.#bitsPerKey * PROBES_PER_BIT)));
+    const filter = new Uint8Array(bits / 8 + 1);
+    filter[filter.length - 1] = probes;
+    for (const piece of this.#full) {
+      addAll(filter, piece);
+      yield;
+    }
+    addAll(filter, this.#piece.subarray(0, this.#used));
+    return filter;
+  }
+}
+
+function addAll(filter: Uint8Array, hashes: Uint32Array): void {
+  const bits = (filter.length - 1) * 8;
+  const probes = filter[filter.length - 1];
+  for (let i = 0; i < hashes.length; i++) {
+    let probe = hashes[i];
+    const step = rotate(probe);
+    for (let n = 0; n < probes; n++) {
       const bit = probe % bits;
       filter[bit >>> 3] |= 1 << (bit & 7);
       probe = (probe + step) >>> 0;
     }
   }
-  return filter;
 }
 
 /** An empty filter knows nothing: everything may be there. */

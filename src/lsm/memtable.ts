@@ -18,6 +18,11 @@ const WORD_BYTES = 4;
 /** The list's head: a node without a key, first in the arena. Address 0 stands for "none". */
 const HEAD = 1;
 const TWO_TO_32 = 0x1_0000_0000;
+/**
+ * Room beyond the capacity, as a part of it: the entry that reaches the capacity should fit without a larger arena, into
+ * which everything would be copied. The system commits no memory for what is not touched.
+ */
+const HEADROOM = 0.25;
 const EMPTY = new Uint8Array(0);
 
 export class Memtable {
@@ -30,13 +35,17 @@ export class Memtable {
   #draw = 0x9e3779b9;
   /** Per level, the last node before the place that was looked for. */
   readonly #path = new Int32Array(HEIGHT_MAX);
+  /** How many bytes the key of the node found last has in common with the key that was looked for. */
+  #shared = 0;
   /** Lowest and highest log index that it holds something of; 0 while empty. */
   firstIndex: Index = 0;
   lastIndex: Index = 0;
   entries = 0;
 
+  /** @param capacityBytes What it should hold; it grows when it must hold more. */
   constructor(capacityBytes: number) {
-    const buffer = new SharedArrayBuffer(Math.ceil(capacityBytes / WORD_BYTES) * WORD_BYTES + 1024);
+    const words = Math.ceil((capacityBytes * (1 + HEADROOM)) / WORD_BYTES);
+    const buffer = new SharedArrayBuffer(words * WORD_BYTES + 1024);
     this.#bytes = new Uint8Array(buffer);
     this.#words = new Int32Array(buffer);
     this.#end = HEAD + NODE_WORDS + HEIGHT_MAX;
@@ -50,12 +59,20 @@ export class Memtable {
     return this.entries === 0;
   }
 
+  /** Address that the next node gets: above those of all that are there. */
+  get end(): number {
+    return this.#end;
+  }
+
   /** `sequence` is at least that of any earlier call; a later write of one sequence replaces an earlier one of the key. */
   add(key: Uint8Array, sequence: Index, kind: RecordKind, value: Uint8Array): void {
-    assert(sequence >= this.lastIndex, 'entries are applied in order', { sequence, last: this.lastIndex });
+    // The details are only made when they are needed: this is the hottest path of all.
+    if (sequence < this.lastIndex) {
+      assert(false, 'entries are applied in order', { sequence, last: this.lastIndex });
+    }
     this.#reserve(key.length + value.length);
-    // Of equal versions the later comes first: it stands where a reader finds it first.
-    this.#findPath(key, sequence);
+    // It stands before every older version of the key: a reader finds the newest first.
+    this.#findPath(key);
     const height = this.#drawHeight();
     for (; this.#height < height; this.#height++) this.#path[this.#height] = HEAD;
     const words = this.#words;
@@ -81,22 +98,13 @@ export class Memtable {
 
   /** Address of the newest version of the key; 0 when there is none. */
   find(key: Uint8Array): number {
-    const node = this.seek(key);
-    return node !== 0 && this.#compareKey(node, key) === 0 ? node : 0;
+    const node = this.#findPath(key);
+    return node !== 0 && this.#shared === key.length && this.#words[node] === key.length ? node : 0;
   }
 
   /** Address of the first node whose key is not below; 0 when there is none. */
   seek(key: Uint8Array): number {
-    const words = this.#words;
-    let node = HEAD;
-    for (let level = this.#height - 1; level >= 0; level--) {
-      for (;;) {
-        const next = words[node + NODE_WORDS + level];
-        if (next === 0 || this.#compareKey(next, key) >= 0) break;
-        node = next;
-      }
-    }
-    return words[node + NODE_WORDS];
+    return this.#findPath(key);
   }
 
   /** Address behind a node; of the first node for 0. */
@@ -126,32 +134,45 @@ export class Memtable {
     return (node + NODE_WORDS + (this.#words[node + 4] >>> 8)) * WORD_BYTES;
   }
 
-  /** Fills `#path` for a node that is to stand before every version of the key that is not newer. */
-  #findPath(key: Uint8Array, sequence: Index): void {
+  /**
+   * Fills `#path` with the last nodes whose keys are below, and returns the first node whose key is not (0: none).
+   *
+   * Whatever lies between two keys begins with the bytes that both share with the key looked for, so a comparison starts
+   * behind those: keys of one bucket have long prefixes in common. And the node that ended one level is often met again
+   * on the next, where it needs no comparison.
+   */
+  #findPath(key: Uint8Array): number {
     const words = this.#words;
+    const bytes = this.#bytes;
+    const path = this.#path;
+    const keyLength = key.length;
     let node = HEAD;
+    /** The first node known not to be below; 0, which ends every level, while none is. */
+    let bound = 0;
+    let nodeShared = 0;
+    let boundShared = 0;
     for (let level = this.#height - 1; level >= 0; level--) {
       for (;;) {
         const next = words[node + NODE_WORDS + level];
-        if (next === 0) break;
-        const order = this.#compareKey(next, key);
-        if (order > 0 || (order === 0 && this.sequenceAt(next) <= sequence)) break;
-        node = next;
+        if (next === bound) break;
+        const length = words[next];
+        const start = (next + NODE_WORDS + (words[next + 4] >>> 8)) * WORD_BYTES;
+        const end = Math.min(length, keyLength);
+        let at = Math.min(nodeShared, boundShared);
+        while (at < end && bytes[start + at] === key[at]) at++;
+        if (at < end ? bytes[start + at] < key[at] : length < keyLength) {
+          node = next;
+          nodeShared = at;
+        } else {
+          bound = next;
+          boundShared = at;
+          break;
+        }
       }
-      this.#path[level] = node;
+      path[level] = node;
     }
-  }
-
-  #compareKey(node: number, key: Uint8Array): number {
-    const bytes = this.#bytes;
-    const start = this.#keyStart(node);
-    const length = this.#words[node];
-    const shared = Math.min(length, key.length);
-    for (let i = 0; i < shared; i++) {
-      const difference = bytes[start + i] - key[i];
-      if (difference !== 0) return difference;
-    }
-    return length - key.length;
+    this.#shared = boundShared;
+    return bound;
   }
 
   /** One level more with a chance of a quarter. */
@@ -179,16 +200,18 @@ export class Memtable {
   }
 }
 
-/** All records of a memtable up to a sequence number, newest version first. */
+/**
+ * The records that a memtable holds when the cursor is made, newest version of a key first. What is added later has
+ * higher addresses and is passed over, a later write of the same log entry, too.
+ */
 export class MemtableCursor implements Cursor {
   readonly #memtable: Memtable;
-  readonly #sequenceMax: Index;
+  readonly #end: number;
   #node = 0;
 
-  constructor(memtable: Memtable, sequenceMax: Index = Number.MAX_SAFE_INTEGER) {
+  constructor(memtable: Memtable) {
     this.#memtable = memtable;
-    this.#sequenceMax = sequenceMax;
-    this.#settle(memtable.after(0));
+    this.#end = memtable.end;
   }
 
   get isValid(): boolean {
@@ -215,14 +238,17 @@ export class MemtableCursor implements Cursor {
     this.#settle(this.#memtable.after(this.#node));
   }
 
+  seekToFirst(): void {
+    this.#settle(this.#memtable.after(0));
+  }
+
   seek(key: Uint8Array): void {
     this.#settle(this.#memtable.seek(key));
   }
 
   #settle(from: number): void {
     let node = from;
-    while (node !== 0 && this.#memtable.sequenceAt(node) > this.#sequenceMax)
-      node = this.#memtable.after(node);
+    while (node >= this.#end) node = this.#memtable.after(node);
     this.#node = node;
   }
 }

@@ -12,7 +12,6 @@ export class MergeCursor implements Cursor {
   /** @param sources From new to old: of equal keys the first source's counts. */
   constructor(sources: readonly Cursor[]) {
     this.#sources = sources;
-    this.#pick();
   }
 
   get isValid(): boolean {
@@ -40,6 +39,11 @@ export class MergeCursor implements Cursor {
     for (const source of this.#sources) {
       while (source.isValid && compareBytes(source.key, this.#key) <= 0) source.next();
     }
+    this.#pick();
+  }
+
+  seekToFirst(): void {
+    for (const source of this.#sources) source.seekToFirst();
     this.#pick();
   }
 

@@ -6,7 +6,8 @@ export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind];
 
 /**
  * Goes through records in order: keys ascending and, in a memtable, versions of a key from new to old. Views are valid
- * until control returns to the event loop or the cursor moves.
+ * until control returns to the event loop or the cursor moves. A new cursor stands nowhere (it is not valid) until it is told
+ * to seek. After an error it must not be used further.
  */
 export interface Cursor {
   /** False behind the last record; nothing else may be asked then. */
@@ -17,6 +18,7 @@ export interface Cursor {
   /** Empty for a tombstone. */
   readonly value: Uint8Array;
   next(): void;
+  seekToFirst(): void;
   /** To the first record whose key is not below. */
   seek(key: Uint8Array): void;
 }

@@ -8,9 +8,6 @@
  */
 import { assert } from '../base/assert.ts';
 import { EnvelopeError, type Outcome } from '../base/errors.ts';
-import type { Clock } from '../io/clock.ts';
-import type { Disk } from '../io/disk.ts';
-import type { Logger } from '../io/logger.ts';
 import type { Index } from '../log/entry.ts';
 import { hashKey } from './bloom_filter.ts';
 import type { ManifestWriter } from './manifest.ts';
@@ -19,52 +16,14 @@ import { MergeCursor } from './merge_cursor.ts';
 import { type Cursor, RecordKind } from './record.ts';
 import { type OpenedFiles, readState, renewManifest, tablePath } from './store_files.ts';
 import { type IteratorRange, StoreIterator } from './store_iterator.ts';
+import { DEFAULTS, type StoreOptions, type StoreStatistics } from './store_options.ts';
 import { TableBuild } from './table_build.ts';
-import { TableCursor, TableReader } from './table_reader.ts';
+import { TableCursor } from './table_cursor.ts';
+import { openTable, type TableReader } from './table_reader.ts';
 import { Table, Version } from './version.ts';
 
-export interface StoreOptions {
-  readonly disk: Disk;
-  readonly directory: string;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** A memtable that has grown to this many bytes is flushed. */
-  readonly memtableBytes?: number;
-  /** Data blocks are closed when they reach this many bytes. */
-  readonly blockBytes?: number;
-  /** Records between restart points of a block. */
-  readonly restartInterval?: number;
-  /** 0: no filter. */
-  readonly filterBitsPerKey?: number;
-  /** With so many memtables waiting for their flush, `writable` is false. */
-  readonly immutableMemtablesMax?: number;
-  /** With so many tables, all are merged into one. */
-  readonly mergeAtTables?: number;
-  /** Bytes of records that background work handles at a time. */
-  readonly stepBytes?: number;
-}
+export type { StoreOptions, StoreStatistics } from './store_options.ts';
 
-export interface StoreStatistics {
-  readonly tables: number;
-  readonly tableBytes: number;
-  readonly memtableBytes: number;
-  readonly flushes: number;
-  readonly merges: number;
-  /** Records in tables and memtables, superseded ones and tombstones included. */
-  readonly entries: number;
-}
-
-const KIB = 1024;
-const MIB = 1024 * KIB;
-const DEFAULTS = {
-  memtableBytes: 16 * MIB,
-  blockBytes: 4 * KIB,
-  restartInterval: 16,
-  filterBitsPerKey: 10,
-  immutableMemtablesMax: 2,
-  mergeAtTables: 8,
-  stepBytes: 64 * KIB,
-};
 const EMPTY = new Uint8Array(0);
 
 type Done = (error: Error | null) => void;
@@ -92,6 +51,8 @@ export class Store {
   #nextFile: number;
   #flushedIndex: Index;
   #appliedIndex: Index;
+  /** What was applied up to here has left the active memtable: no write may be added to it. */
+  #coveredIndex: Index;
   #build: TableBuild | null = null;
   #isBusy = false;
   #mergeIsWanted = false;
@@ -108,33 +69,36 @@ export class Store {
    * the disk fails.
    */
   static open(options: StoreOptions, done: (outcome: Outcome<Store>) => void): void {
-    const { disk, directory } = options;
-    const readers = new Map<number, TableReader>();
+    const { disk, directory, clock } = options;
+    const readers: TableReader[] = [];
+    const fail = (error: unknown): void => {
+      for (const reader of readers) reader.close();
+      clock.later(() => done({ ok: false, error: toError(error) }));
+    };
     try {
       disk.makeDirectory(directory);
       const state = readState(disk, directory);
-      for (const number of state.tables) readers.set(number, openTable(disk, tablePath(directory, number)));
+      for (const number of state.tables) readers.push(openTable(disk, tablePath(directory, number), number));
       renewManifest(disk, directory, state, (outcome) => {
         if (outcome.ok) done({ ok: true, value: new Store(options, outcome.value, readers) });
-        else done(outcome);
+        else fail(outcome.error);
       });
     } catch (error) {
-      for (const reader of readers.values()) reader.close();
-      done({ ok: false, error: toError(error) });
+      fail(error);
     }
   }
 
-  private constructor(options: StoreOptions, files: OpenedFiles, readers: ReadonlyMap<number, TableReader>) {
+  /** @param readers Of all tables, from old to new. */
+  private constructor(options: StoreOptions, files: OpenedFiles, readers: readonly TableReader[]) {
     this.#options = { ...DEFAULTS, ...options };
     this.#manifest = files.manifest;
     this.#nextFile = files.state.nextFile;
     this.#flushedIndex = files.state.flushedIndex;
     this.#appliedIndex = files.state.flushedIndex;
+    this.#coveredIndex = files.state.flushedIndex;
     this.#active = new Memtable(this.#options.memtableBytes);
-    const tables = [...readers]
-      .sort(([a], [b]) => b - a)
-      .map(([number, reader]) => new Table(number, reader, this.#onTableUnused));
-    this.#version = new Version(tables);
+    const tables = readers.map((reader) => new Table(reader, this.#onTableUnused));
+    this.#version = new Version(tables.reverse());
   }
 
   /** Tables cover the log up to here, durably. */
@@ -154,20 +118,22 @@ export class Store {
 
   /** What follows belongs to the log entry `index`, which is above `appliedIndex`; an entry may hold nothing. */
   beginEntry(index: Index): void {
-    assert(index > this.#appliedIndex, 'entries are applied in order, each once', {
-      index,
-      applied: this.#appliedIndex,
-    });
+    if (index <= this.#appliedIndex) {
+      assert(false, 'entries are applied in order, each once', { index, applied: this.#appliedIndex });
+    }
     if (this.#active.usedBytes >= this.#options.memtableBytes && !this.#active.isEmpty) this.#rotate();
     this.#appliedIndex = index;
   }
 
-  /** The bytes are copied. */
+  /** The bytes are copied. Between `beginEntry` and whatever returns to the event loop, or calls `flush`. */
   put(key: Uint8Array, value: Uint8Array): void {
+    this.#assertEntryIsOpen();
     this.#active.add(key, this.#appliedIndex, RecordKind.Put, value);
   }
 
+  /** As `put`. */
   delete(key: Uint8Array): void {
+    this.#assertEntryIsOpen();
     this.#active.add(key, this.#appliedIndex, RecordKind.Tombstone, EMPTY);
   }
 
@@ -194,26 +160,27 @@ export class Store {
     return this.get(key) !== null;
   }
 
-  /** Live keys as of now. Close it: it holds files. */
+  /**
+   * Live keys as of now; of a log entry that is being applied, what was written so far. Damage shows when it is met. Close
+   * it: it holds files.
+   */
   iterator(range: IteratorRange = {}): StoreIterator {
     const version = this.#version.hold();
-    const sources: Cursor[] = [new MemtableCursor(this.#active, this.#appliedIndex)];
+    const sources: Cursor[] = [new MemtableCursor(this.#active)];
     for (let at = this.#immutables.length - 1; at >= 0; at--) {
       sources.push(new MemtableCursor(this.#immutables[at].memtable));
     }
-    try {
-      for (const { reader } of version.tables) sources.push(new TableCursor(reader));
-      return new StoreIterator(new MergeCursor(sources), range, () => version.release());
-    } catch (error) {
-      version.release();
-      throw error;
-    }
+    for (const { reader } of version.tables) sources.push(new TableCursor(reader));
+    return new StoreIterator(new MergeCursor(sources), range, () => version.release());
   }
 
-  /** `done` comes, later, when everything applied before the call is in tables and durable. */
+  /**
+   * `done` comes, later, when everything applied before the call is in tables and durable: `flushedIndex` is then no lower
+   * than `appliedIndex` is now.
+   */
   flush(done: Done): void {
     if (!this.#isUsable(done)) return;
-    if (!this.#active.isEmpty) this.#rotate();
+    if (this.#appliedIndex > this.#coveredIndex) this.#rotate();
     const last = this.#immutables[this.#immutables.length - 1];
     if (last === undefined) this.#options.clock.later(() => done(null));
     else this.#flushWaiters.push({ index: last.coveredIndex, done });
@@ -244,7 +211,7 @@ export class Store {
     }
     for (const { reader } of this.#version.tables) {
       tableBytes += reader.sizeBytes;
-      entries += reader.entries;
+      entries += reader.properties.records;
     }
     const { length: tables } = this.#version.tables;
     return { tables, tableBytes, memtableBytes, flushes: this.#flushes, merges: this.#merges, entries };
@@ -260,6 +227,13 @@ export class Store {
     this.#tellWaiters(new EnvelopeError('CLOSED', 'the store was closed'));
   }
 
+  /** A write that came after its entry was given to a flush would be lost by a crash: replaying starts behind the entry. */
+  #assertEntryIsOpen(): void {
+    if (this.#appliedIndex <= this.#coveredIndex) {
+      assert(false, 'an entry is written before it is flushed', { index: this.#appliedIndex });
+    }
+  }
+
   #isUsable(done: Done): boolean {
     const error = this.#failure ?? (this.#closed ? new EnvelopeError('CLOSED', 'the store is closed') : null);
     if (error !== null) this.#options.clock.later(() => done(error));
@@ -267,7 +241,8 @@ export class Store {
   }
 
   #rotate(): void {
-    this.#immutables.push({ memtable: this.#active, coveredIndex: this.#appliedIndex });
+    this.#coveredIndex = this.#appliedIndex;
+    this.#immutables.push({ memtable: this.#active, coveredIndex: this.#coveredIndex });
     this.#active = new Memtable(this.#options.memtableBytes);
     this.#work();
   }
@@ -281,27 +256,32 @@ export class Store {
     else if (this.#mergeIsWanted || tables.length >= this.#options.mergeAtTables) this.#mergeAll(tables);
   }
 
-  #flushOne(immutable: Immutable): void {
-    const { memtable, coveredIndex } = immutable;
-    const number = this.#nextFile++;
-    this.#start(number, {
-      records: () => new MergeCursor([new MemtableCursor(memtable)]),
+  #flushOne({ memtable, coveredIndex }: Immutable): void {
+    if (memtable.isEmpty) {
+      // Entries without writes: only the index moves.
+      this.#isBusy = true;
+      this.#commit(null, { flushedIndex: coveredIndex, removed: [] }, () =>
+        this.#onFlushed(null, coveredIndex),
+      );
+      return;
+    }
+    this.#start({
+      records: new MergeCursor([new MemtableCursor(memtable)]),
+      // When nothing older is left, a tombstone has nothing to hide.
       tombstones: this.#version.tables.length === 0 ? 'drop' : 'keep',
       onBuilt: (reader) => {
-        const added = reader === null ? [] : [number];
-        this.#commit({ flushedIndex: coveredIndex, added, removed: [] }, () => {
-          this.#flushes++;
-          this.#immutables.shift();
-          this.#flushedIndex = coveredIndex;
-          if (reader !== null)
-            this.#install([new Table(number, reader, this.#onTableUnused), ...this.#version.tables]);
-          this.#onFlushed();
-        });
+        this.#commit(reader, { flushedIndex: coveredIndex, removed: [] }, () =>
+          this.#onFlushed(reader, coveredIndex),
+        );
       },
     });
   }
 
-  #onFlushed(): void {
+  #onFlushed(reader: TableReader | null, coveredIndex: Index): void {
+    this.#flushes++;
+    this.#immutables.shift();
+    this.#flushedIndex = coveredIndex;
+    if (reader !== null) this.#install([new Table(reader, this.#onTableUnused), ...this.#version.tables]);
     const told = this.#flushWaiters.filter(({ index }) => index <= this.#flushedIndex);
     this.#flushWaiters = this.#flushWaiters.filter(({ index }) => index > this.#flushedIndex);
     for (const { done } of told) done(null);
@@ -313,22 +293,20 @@ export class Store {
     const waiters = this.#mergeWaiters;
     this.#mergeWaiters = [];
     const [only] = tables;
-    if (only === undefined || (tables.length === 1 && only.reader.tombstones === 0)) {
+    if (only === undefined || (tables.length === 1 && only.reader.properties.tombstones === 0)) {
       for (const done of waiters) done(null);
       return;
     }
-    const number = this.#nextFile++;
     const removed = tables.map((table) => table.number);
     this.#mergeWaiters = waiters;
-    this.#start(number, {
-      records: () => new MergeCursor(tables.map(({ reader }) => new TableCursor(reader))),
+    this.#start({
+      records: new MergeCursor(tables.map(({ reader }) => new TableCursor(reader))),
       tombstones: 'drop',
       onBuilt: (reader) => {
-        const added = reader === null ? [] : [number];
-        this.#commit({ flushedIndex: this.#flushedIndex, added, removed }, () => {
+        this.#commit(reader, { flushedIndex: this.#flushedIndex, removed }, () => {
           this.#merges++;
           for (const replaced of removed) this.#obsolete.add(replaced);
-          this.#install(reader === null ? [] : [new Table(number, reader, this.#onTableUnused)]);
+          this.#install(reader === null ? [] : [new Table(reader, this.#onTableUnused)]);
           this.#mergeWaiters = this.#mergeWaiters.filter((done) => !waiters.includes(done));
           for (const done of waiters) done(null);
         });
@@ -336,29 +314,33 @@ export class Store {
     });
   }
 
-  #start(
-    number: number,
-    job: {
-      readonly records: () => Cursor;
-      readonly tombstones: 'keep' | 'drop';
-      readonly onBuilt: (reader: TableReader | null) => void;
-    },
-  ): void {
+  #start(job: {
+    readonly records: Cursor;
+    readonly tombstones: 'keep' | 'drop';
+    readonly onBuilt: (reader: TableReader | null) => void;
+  }): void {
     this.#isBusy = true;
     const { records, tombstones, onBuilt } = job;
+    const number = this.#nextFile++;
     const path = tablePath(this.#options.directory, number);
-    this.#build = new TableBuild({ ...this.#options, path, records, tombstones }, (outcome) => {
+    this.#build = new TableBuild({ ...this.#options, path, number, records, tombstones }, (outcome) => {
       this.#build = null;
       if (outcome.ok) onBuilt(outcome.value);
       else this.#fail(outcome.error);
     });
   }
 
-  #commit(edit: { flushedIndex: Index; added: number[]; removed: number[] }, onDurable: () => void): void {
-    this.#manifest.append({ ...edit, nextFile: this.#nextFile }, (error) => {
-      if (this.#closed) return;
-      if (error !== null) {
-        this.#fail(error);
+  /** `built`, null when no table came of the job, is the store's own once the edit is durable. */
+  #commit(
+    built: TableReader | null,
+    edit: { readonly flushedIndex: Index; readonly removed: readonly number[] },
+    onDurable: () => void,
+  ): void {
+    const added = built === null ? [] : [built.number];
+    this.#manifest.append({ ...edit, added, nextFile: this.#nextFile }, (error) => {
+      if (this.#closed || error !== null) {
+        built?.close();
+        if (error !== null) this.#fail(error);
         return;
       }
       this.#isBusy = false;
@@ -411,16 +393,6 @@ function getFrom(memtable: Memtable, key: Uint8Array): Uint8Array | null | undef
   const node = memtable.find(key);
   if (node === 0) return undefined;
   return memtable.kindAt(node) === RecordKind.Put ? memtable.valueAt(node) : null;
-}
-
-function openTable(disk: Disk, path: string): TableReader {
-  const file = disk.open(path);
-  try {
-    return new TableReader(file);
-  } catch (error) {
-    file.close();
-    throw error;
-  }
 }
 
 function toError(error: unknown): Error {

@@ -6,7 +6,7 @@
  * the state does not know removed: what a crash left of flushes and merges, and older manifests.
  */
 import { CorruptionError, type Outcome } from '../base/errors.ts';
-import { fromUtf8, utf8 } from '../codec/bytes.ts';
+import { equalBytes, fromUtf8, utf8 } from '../codec/bytes.ts';
 import { crc32 } from '../codec/crc32.ts';
 import type { Disk } from '../io/disk.ts';
 import { type ManifestState, ManifestWriter, readManifest } from './manifest.ts';
@@ -33,70 +33,125 @@ export function readState(disk: Disk, directory: string): ManifestState {
     if (table !== undefined) throw new CorruptionError(path, 0, `it is missing beside ${table}`);
     return EMPTY_STATE;
   }
-  const manifest = readCurrent(readWhole(disk, path), path);
-  const manifestPath = `${directory}/${manifest}`;
+  const number = readCurrent(readWhole(disk, path), path);
+  const manifestPath = `${directory}/manifest-${number}`;
   if (!disk.exists(manifestPath))
     throw new CorruptionError(manifestPath, 0, 'the current manifest is missing');
-  return readManifest(readWhole(disk, manifestPath), manifestPath);
+  return readManifest(readWhole(disk, manifestPath), manifestPath, number);
 }
 
-/** Makes a fresh manifest current, then removes what `state` does not know. */
+/**
+ * Makes a fresh manifest current, then removes what `state` does not know. A crash, or an error, at any step leaves the
+ * old state or the new one, which are the same but for the manifest's name.
+ */
 export function renewManifest(
   disk: Disk,
   directory: string,
   state: ManifestState,
   done: (outcome: Outcome<OpenedFiles>) => void,
 ): void {
-  const fail = (error: unknown): void => {
-    done({ ok: false, error: error instanceof Error ? error : new Error(String(error)) });
-  };
-  const attempt = (task: () => void): void => {
-    try {
-      task();
-    } catch (error) {
-      fail(error);
-    }
-  };
-  const next = (task: () => void) => (error: Error | null) => (error === null ? attempt(task) : fail(error));
-  attempt(() => {
-    // Not the number of a manifest that is still there: until it is replaced the old one is in force.
-    const number = Math.max(state.nextFile, highestFile(disk.list(directory)) + 1);
-    const renewed = { ...state, nextFile: number + 1 };
-    const name = `manifest-${number}`;
-    const manifest = new ManifestWriter(disk.create(`${directory}/${name}`));
-    manifest.append(
-      { flushedIndex: state.flushedIndex, nextFile: renewed.nextFile, added: state.tables, removed: [] },
-      next(() => {
-        const path = `${directory}/${NEW_CURRENT}`;
-        if (disk.exists(path)) disk.remove(path);
-        const current = disk.create(path);
-        current.append(encodeCurrent(name));
-        current.sync(
-          next(() => {
-            current.close();
-            // The manifest's own name must be durable before anything points at it.
-            disk.syncDirectory(
-              directory,
-              next(() => {
-                disk.rename(path, `${directory}/${CURRENT}`);
-                disk.syncDirectory(
-                  directory,
-                  next(() => {
-                    removeOrphans(disk, directory, renewed, name);
-                    done({ ok: true, value: { state: renewed, manifest } });
-                  }),
-                );
-              }),
-            );
-          }),
-        );
-      }),
-    );
-  });
+  new ManifestRenewal(disk, directory, state, done).start();
 }
 
-function removeOrphans(disk: Disk, directory: string, state: ManifestState, manifest: string): void {
-  const known = new Set([CURRENT, manifest, ...state.tables.map((number) => `table-${number}`)]);
+class ManifestRenewal {
+  readonly #disk: Disk;
+  readonly #directory: string;
+  readonly #state: ManifestState;
+  readonly #done: (outcome: Outcome<OpenedFiles>) => void;
+  readonly #number: number;
+  #manifest: ManifestWriter | null = null;
+  #failed = false;
+
+  constructor(
+    disk: Disk,
+    directory: string,
+    before: ManifestState,
+    done: (outcome: Outcome<OpenedFiles>) => void,
+  ) {
+    this.#disk = disk;
+    this.#directory = directory;
+    this.#done = done;
+    // No number that a file has, or had before a crash undid its removal.
+    this.#number = Math.max(before.nextFile, highestFile(disk.list(directory)) + 1);
+    this.#state = { ...before, nextFile: this.#number + 1 };
+  }
+
+  start(): void {
+    this.#attempt(() => {
+      const { flushedIndex, nextFile, tables } = this.#state;
+      const file = this.#disk.create(`${this.#directory}/manifest-${this.#number}`);
+      this.#manifest = new ManifestWriter(file, this.#number);
+      this.#manifest.append(
+        { flushedIndex, nextFile, added: tables, removed: [] },
+        this.#then(() => this.#writeCurrent()),
+      );
+    });
+  }
+
+  #writeCurrent(): void {
+    const path = `${this.#directory}/${NEW_CURRENT}`;
+    if (this.#disk.exists(path)) this.#disk.remove(path);
+    const file = this.#disk.create(path);
+    try {
+      file.append(encodeCurrent(this.#number));
+      file.sync(
+        this.#then(() => {
+          // The manifest's own name must be durable before anything points at it.
+          this.#disk.syncDirectory(
+            this.#directory,
+            this.#then(() => this.#renameCurrent(path)),
+          );
+        }),
+      );
+    } finally {
+      // A sync under way still calls back.
+      file.close();
+    }
+  }
+
+  #renameCurrent(path: string): void {
+    this.#disk.rename(path, `${this.#directory}/${CURRENT}`);
+    this.#disk.syncDirectory(this.#directory, (error) => this.#onCurrent(error));
+  }
+
+  #onCurrent(error: Error | null): void {
+    if (error === null)
+      this.#attempt(() => removeOrphans(this.#disk, this.#directory, this.#state, this.#number));
+    else this.#fail(error);
+    // Outside of `#attempt`: what the receiver throws is its own.
+    const manifest = this.#manifest;
+    if (!this.#failed && manifest !== null) this.#done({ ok: true, value: { state: this.#state, manifest } });
+  }
+
+  /** The callback of a step: goes on with the next, or ends with the error. */
+  #then(step: () => void): (error: Error | null) => void {
+    return (error) => {
+      if (error === null) this.#attempt(step);
+      else this.#fail(error);
+    };
+  }
+
+  #attempt(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  #fail(error: Error): void {
+    this.#failed = true;
+    this.#manifest?.close();
+    this.#done({ ok: false, error });
+  }
+}
+
+function removeOrphans(disk: Disk, directory: string, state: ManifestState, manifest: number): void {
+  const known = new Set([
+    CURRENT,
+    `manifest-${manifest}`,
+    ...state.tables.map((number) => `table-${number}`),
+  ]);
   for (const name of disk.list(directory)) {
     if (!known.has(name) && /^(table-|manifest-|CURRENT\.)/.test(name)) disk.remove(`${directory}/${name}`);
   }
@@ -112,17 +167,18 @@ function highestFile(names: readonly string[]): number {
 }
 
 /** The manifest's name, a space, the CRC of the name in hexadecimal, LF. */
-function encodeCurrent(manifest: string): Uint8Array {
-  return utf8(`${manifest} ${crc32(utf8(manifest)).toString(16).padStart(8, '0')}\n`);
+function encodeCurrent(manifest: number): Uint8Array {
+  const name = `manifest-${manifest}`;
+  return utf8(`${name} ${crc32(utf8(name)).toString(16).padStart(8, '0')}\n`);
 }
 
-function readCurrent(bytes: Uint8Array, path: string): string {
-  const text = fromUtf8(bytes);
-  const name = /^(manifest-\d+) [0-9a-f]{8}\n$/.exec(text)?.[1];
-  if (name === undefined || fromUtf8(encodeCurrent(name)) !== text) {
+/** The number of the manifest in force. */
+function readCurrent(bytes: Uint8Array, path: string): number {
+  const number = Number(/^manifest-(\d+) /.exec(fromUtf8(bytes))?.[1] ?? -1);
+  if (number < 0 || !equalBytes(encodeCurrent(number), bytes)) {
     throw new CorruptionError(path, 0, 'it does not name a manifest');
   }
-  return name;
+  return number;
 }
 
 function readWhole(disk: Disk, path: string): Uint8Array {

@@ -9,34 +9,42 @@ export interface IteratorRange {
   readonly lt?: Uint8Array;
 }
 
+/**
+ * - `before`: what comes next is where the cursor stands;
+ * - `on`: the cursor stands on the record that was handed out last;
+ * - `failed`: an error was met. It is thrown again whenever the iterator is asked to move: who went on after it would
+ *   pass over keys without knowing.
+ */
+type State = 'before' | 'on' | 'failed' | 'closed';
+
 export class StoreIterator {
   readonly #cursor: Cursor;
   readonly #range: IteratorRange;
   readonly #onClose: () => void;
-  #state: 'before' | 'on' | 'closed' = 'before';
+  #state: State = 'before';
+  /** False while not even the first record has been looked for. */
+  #isPlaced = false;
+  #failure: unknown = null;
 
+  /** @param cursor A new one, which stands nowhere yet. */
   constructor(cursor: Cursor, range: IteratorRange, onClose: () => void) {
     this.#cursor = cursor;
     this.#range = range;
     this.#onClose = onClose;
-    if (range.gte !== undefined) cursor.seek(range.gte);
   }
 
   /**
-   * Moves to the next key; false at the end.
+   * Moves to the next key; false at the end, and once closed.
    * @throws CorruptionError, DiskError
    */
   next(): boolean {
     if (this.#state === 'closed') return false;
-    const cursor = this.#cursor;
-    if (this.#state === 'on') cursor.next();
-    this.#state = 'on';
-    while (cursor.isValid && cursor.kind === RecordKind.Tombstone) cursor.next();
-    const isInRange =
-      cursor.isValid && (this.#range.lt === undefined || compareBytes(cursor.key, this.#range.lt) < 0);
-    // Behind the end it stays: another `next` must not go on.
-    if (!isInRange) this.#state = 'before';
-    return isInRange;
+    if (this.#state === 'failed') throw this.#failure;
+    try {
+      return this.#next();
+    } catch (error) {
+      throw this.#fail(error);
+    }
   }
 
   /** A view, valid until the iterator moves or control returns to the event loop. */
@@ -49,10 +57,20 @@ export class StoreIterator {
     return this.#cursor.value;
   }
 
-  /** The next `next` goes to the first live key that is not below `key` (nor below the range). */
+  /**
+   * The next `next` goes to the first live key that is not below `key` (nor below the range).
+   * @throws CorruptionError, DiskError
+   */
   seek(key: Uint8Array): void {
+    if (this.#state === 'closed') return;
+    if (this.#state === 'failed') throw this.#failure;
     const { gte } = this.#range;
-    this.#cursor.seek(gte !== undefined && compareBytes(key, gte) < 0 ? gte : key);
+    try {
+      this.#cursor.seek(gte !== undefined && compareBytes(key, gte) < 0 ? gte : key);
+    } catch (error) {
+      throw this.#fail(error);
+    }
+    this.#isPlaced = true;
     this.#state = 'before';
   }
 
@@ -61,5 +79,27 @@ export class StoreIterator {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#onClose();
+  }
+
+  #next(): boolean {
+    const cursor = this.#cursor;
+    const { gte, lt } = this.#range;
+    if (this.#state === 'on') cursor.next();
+    else if (!this.#isPlaced) {
+      this.#isPlaced = true;
+      if (gte === undefined) cursor.seekToFirst();
+      else cursor.seek(gte);
+    }
+    while (cursor.isValid && cursor.kind === RecordKind.Tombstone) cursor.next();
+    const isInRange = cursor.isValid && (lt === undefined || compareBytes(cursor.key, lt) < 0);
+    // Behind the end it stays: another `next` must not go on.
+    this.#state = isInRange ? 'on' : 'before';
+    return isInRange;
+  }
+
+  #fail(error: unknown): unknown {
+    this.#state = 'failed';
+    this.#failure = error;
+    return error;
   }
 }

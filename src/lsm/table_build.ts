@@ -6,7 +6,7 @@ import type { Outcome } from '../base/errors.ts';
 import type { Clock } from '../io/clock.ts';
 import type { AppendFile, Disk } from '../io/disk.ts';
 import { type Cursor, RecordKind } from './record.ts';
-import { TableReader } from './table_reader.ts';
+import { openTable, type TableReader } from './table_reader.ts';
 import { TableWriter, type TableWriterOptions } from './table_writer.ts';
 
 export interface TableBuildOptions extends TableWriterOptions {
@@ -14,8 +14,10 @@ export interface TableBuildOptions extends TableWriterOptions {
   readonly clock: Clock;
   readonly directory: string;
   readonly path: string;
-  /** Each key once, ascending. Opened in the first step: it may meet damage. */
-  readonly records: () => Cursor;
+  /** The table's number. */
+  readonly number: number;
+  /** Each key once, ascending. */
+  readonly records: Cursor;
   /** `drop` when nothing older is left that a tombstone must hide. */
   readonly tombstones: 'keep' | 'drop';
   /** Bytes of records handled in one step. */
@@ -26,7 +28,7 @@ export class TableBuild {
   readonly #options: TableBuildOptions;
   readonly #done: (outcome: Outcome<TableReader | null>) => void;
   #file: AppendFile | null = null;
-  #steps: Generator<void, TableWriter> | null = null;
+  #steps: Generator<void, 'written' | 'empty'> | null = null;
   #stopped = false;
 
   /** `done` comes later, with null when there was no record to write. After an error the file may be there in part. */
@@ -54,34 +56,35 @@ export class TableBuild {
     }
   };
 
-  *#write(): Generator<void, TableWriter> {
-    const { disk, path, records, tombstones, stepBytes } = this.#options;
-    const cursor = records();
+  *#write(): Generator<void, 'written' | 'empty'> {
+    const { disk, path, number, records, tombstones, stepBytes } = this.#options;
     this.#file = disk.create(path);
-    const writer = new TableWriter(this.#file, this.#options);
-    for (let bytes = 0; cursor.isValid; cursor.next()) {
-      const { key, kind, value } = cursor;
-      if (kind === RecordKind.Put || tombstones === 'keep') writer.add(key, cursor.sequence, kind, value);
+    const writer = new TableWriter(this.#file, number, this.#options);
+    let bytes = 0;
+    for (records.seekToFirst(); records.isValid; records.next()) {
+      const { key, kind, value } = records;
+      if (kind === RecordKind.Put || tombstones === 'keep') writer.add(key, records.sequence, kind, value);
       bytes += key.length + value.length;
       if (bytes >= stepBytes) {
         bytes = 0;
         yield;
       }
     }
-    return writer;
+    if (writer.records === 0) return 'empty';
+    yield* writer.finish();
+    return 'written';
   }
 
-  #finish(writer: TableWriter): void {
+  #finish(outcome: 'written' | 'empty'): void {
     const { disk, directory, path } = this.#options;
     const file = this.#file;
     if (file === null) return;
-    if (writer.entries === 0) {
+    if (outcome === 'empty') {
       file.close();
       disk.remove(path);
       this.#done({ ok: true, value: null });
       return;
     }
-    writer.finish();
     file.sync((error) => {
       if (this.#stopped) return;
       file.close();
@@ -89,18 +92,23 @@ export class TableBuild {
         this.#fail(error);
         return;
       }
-      disk.syncDirectory(directory, (directoryError) => {
-        if (this.#stopped) return;
-        if (directoryError === null) this.#open();
-        else this.#fail(directoryError);
-      });
+      try {
+        disk.syncDirectory(directory, (directoryError) => {
+          if (this.#stopped) return;
+          if (directoryError === null) this.#open();
+          else this.#fail(directoryError);
+        });
+      } catch (failure) {
+        this.#fail(failure);
+      }
     });
   }
 
   #open(): void {
+    const { disk, path, number } = this.#options;
     let reader: TableReader;
     try {
-      reader = new TableReader(this.#options.disk.open(this.#options.path));
+      reader = openTable(disk, path, number);
     } catch (error) {
       this.#fail(error);
       return;

@@ -3,17 +3,20 @@
  *
  *   data block ... data block | filter | index | properties | footer
  *
- * Every section ends with its CRC, the footer is of fixed size at the end of the file. Sections lie without gaps, so
- * every byte of the file is under some checksum.
+ * Every block and section ends with its CRC, the footer is of fixed size at the end of the file. They lie without gaps,
+ * so every byte of the file is under some checksum. The checksums are seeded with the place that they are for: a piece
+ * that a disk has put elsewhere, or kept from an older file, fails it although it is intact in itself.
  */
 import { CorruptionError } from '../base/errors.ts';
 import { crc32 } from '../codec/crc32.ts';
+import { VARINT_BYTES_MAX, VarintReader, writeVarint } from '../codec/varint.ts';
+import type { Index } from '../log/entry.ts';
 import { readUint32, writeUint32 } from './bytes.ts';
 
 /** "ETBL" */
 const MAGIC = 0x4c425445;
 const VERSION = 1;
-export const FOOTER_BYTES = 48;
+export const FOOTER_BYTES = 56;
 export const CRC_BYTES = 4;
 const TWO_TO_32 = 0x1_0000_0000;
 
@@ -23,6 +26,23 @@ export interface Footer {
   readonly indexOffset: number;
   readonly propertiesOffset: number;
   readonly footerOffset: number;
+  /** The table's number, as in the file's name. */
+  readonly table: number;
+}
+
+export interface Properties {
+  readonly records: number;
+  readonly tombstones: number;
+  readonly blocks: number;
+  readonly minSequence: Index;
+  readonly maxSequence: Index;
+  readonly minKey: Uint8Array;
+  readonly maxKey: Uint8Array;
+}
+
+/** Where a checksum starts from, for bytes at `offset` of the file with this number. */
+export function placeSeed(file: number, offset: number): number {
+  return (Math.imul(file, 0x9e3779b1) ^ (offset % TWO_TO_32)) >>> 0;
 }
 
 export function encodeFooter(footer: Footer): Uint8Array {
@@ -31,59 +51,118 @@ export function encodeFooter(footer: Footer): Uint8Array {
   writeUint64(bytes, 8, footer.indexOffset);
   writeUint64(bytes, 16, footer.propertiesOffset);
   writeUint64(bytes, 24, footer.footerOffset);
-  writeUint32(bytes, 32, VERSION);
-  writeUint32(bytes, 36, 0);
-  writeUint32(bytes, 40, crc32(bytes.subarray(0, 40)));
-  writeUint32(bytes, 44, MAGIC);
+  writeUint64(bytes, 32, footer.table);
+  writeUint32(bytes, 40, 0);
+  writeUint32(bytes, 44, VERSION);
+  writeUint32(bytes, 48, crc32(bytes.subarray(0, 48)));
+  writeUint32(bytes, 52, MAGIC);
   return bytes;
 }
 
-/** @throws CorruptionError when the bytes are not the footer of a table of this size. */
-export function decodeFooter(bytes: Uint8Array, path: string, fileBytes: number): Footer {
-  const at = fileBytes - FOOTER_BYTES;
-  if (readUint32(bytes, 44) !== MAGIC || readUint32(bytes, 40) !== crc32(bytes.subarray(0, 40))) {
+/**
+ * @param at Where the bytes were found: `FOOTER_BYTES` before the end of the file.
+ * @throws CorruptionError when they are not the footer of this table.
+ */
+export function decodeFooter(bytes: Uint8Array, path: string, at: number, table: number): Footer {
+  if (readUint32(bytes, 52) !== MAGIC || readUint32(bytes, 48) !== crc32(bytes.subarray(0, 48))) {
     throw new CorruptionError(path, at, 'the footer of the table is not intact');
   }
-  const version = readUint32(bytes, 32);
-  if (version !== VERSION)
+  const version = readUint32(bytes, 44);
+  if (version !== VERSION) {
     throw new CorruptionError(path, at, `table format version ${version} is not known`);
+  }
   const footer = {
     filterOffset: readUint64(bytes, 0),
     indexOffset: readUint64(bytes, 8),
     propertiesOffset: readUint64(bytes, 16),
     footerOffset: readUint64(bytes, 24),
+    table: readUint64(bytes, 32),
   };
+  if (footer.table !== table) {
+    throw new CorruptionError(path, at, `the file holds table ${footer.table}, not table ${table}`);
+  }
   const { filterOffset, indexOffset, propertiesOffset, footerOffset } = footer;
   const isOrdered =
-    filterOffset < indexOffset && indexOffset < propertiesOffset && propertiesOffset < footerOffset;
-  if (!isOrdered || footerOffset !== at)
+    0 < filterOffset &&
+    filterOffset < indexOffset &&
+    indexOffset < propertiesOffset &&
+    propertiesOffset < footerOffset;
+  if (!isOrdered || footerOffset !== at) {
     throw new CorruptionError(path, at, 'the table has lost or gained bytes');
+  }
   return footer;
 }
 
-export function writeUint64(target: Uint8Array, offset: number, value: number): void {
+/** Varints, each key behind its length. */
+export function encodeProperties(properties: Properties): Uint8Array {
+  const { minKey, maxKey } = properties;
+  const bytes = new Uint8Array(7 * VARINT_BYTES_MAX + minKey.length + maxKey.length);
+  let at = writeVarint(bytes, 0, properties.records);
+  at = writeVarint(bytes, at, properties.tombstones);
+  at = writeVarint(bytes, at, properties.blocks);
+  at = writeVarint(bytes, at, properties.minSequence);
+  at = writeVarint(bytes, at, properties.maxSequence);
+  for (const key of [minKey, maxKey]) {
+    at = writeVarint(bytes, at, key.length);
+    bytes.set(key, at);
+    at += key.length;
+  }
+  return bytes.subarray(0, at);
+}
+
+/** Copies what it keeps. @throws CorruptionError when the bytes are not properties. */
+export function decodeProperties(bytes: Uint8Array, path: string, offset: number): Properties {
+  const reader = new VarintReader(bytes);
+  const properties = {
+    records: reader.read(),
+    tombstones: reader.read(),
+    blocks: reader.read(),
+    minSequence: reader.read(),
+    maxSequence: reader.read(),
+    minKey: readKey(reader, bytes),
+    maxKey: readKey(reader, bytes),
+  };
+  const { records, tombstones, blocks, minSequence, maxSequence } = properties;
+  const isSound =
+    tombstones >= 0 &&
+    records >= tombstones &&
+    blocks >= 1 &&
+    records >= blocks &&
+    minSequence >= 0 &&
+    maxSequence >= minSequence &&
+    reader.offset === bytes.length;
+  if (!isSound) throw new CorruptionError(path, offset, 'the properties are malformed');
+  return properties;
+}
+
+function readKey(reader: VarintReader, bytes: Uint8Array): Uint8Array {
+  const length = reader.read();
+  // A length that is not there or too long shows in where the reader ends up.
+  const start = reader.offset;
+  reader.offset = length < 0 ? bytes.length + 1 : start + length;
+  return bytes.slice(start, reader.offset);
+}
+
+/** @throws CorruptionError when the section's CRC does not match; else the section without it. */
+export function openSection(
+  sealed: Uint8Array,
+  path: string,
+  table: number,
+  offset: number,
+  what: string,
+): Uint8Array {
+  const end = sealed.length - CRC_BYTES;
+  if (end < 0 || crc32(sealed.subarray(0, end), placeSeed(table, offset)) !== readUint32(sealed, end)) {
+    throw new CorruptionError(path, offset, `the checksum of the ${what} does not match`);
+  }
+  return sealed.subarray(0, end);
+}
+
+function writeUint64(target: Uint8Array, offset: number, value: number): void {
   writeUint32(target, offset, value % TWO_TO_32);
   writeUint32(target, offset + 4, Math.floor(value / TWO_TO_32));
 }
 
-export function readUint64(source: Uint8Array, offset: number): number {
+function readUint64(source: Uint8Array, offset: number): number {
   return readUint32(source, offset) + readUint32(source, offset + 4) * TWO_TO_32;
-}
-
-/** The section with its CRC behind it. */
-export function sealSection(section: Uint8Array): Uint8Array {
-  const sealed = new Uint8Array(section.length + CRC_BYTES);
-  sealed.set(section);
-  writeUint32(sealed, section.length, crc32(section));
-  return sealed;
-}
-
-/** @throws CorruptionError when the section's CRC does not match. */
-export function openSection(sealed: Uint8Array, path: string, offset: number, what: string): Uint8Array {
-  const end = sealed.length - CRC_BYTES;
-  const section = sealed.subarray(0, Math.max(0, end));
-  if (end < 0 || crc32(section) !== readUint32(sealed, end)) {
-    throw new CorruptionError(path, offset, `the checksum of the ${what} does not match`);
-  }
-  return section;
 }

@@ -1,181 +1,191 @@
 /**
  * Reads a sorted table: footer, properties, index and filter are checked and kept when it is opened, a data block is
- * checked when it is first used, a record each time it is read. So damage is an error with file and offset, never a
- * wrong value and never a key that seems to be absent.
+ * checked when it is first used, a record when it is handed out. A block in which a key was looked for in vain is checked
+ * again: damage may come after the first look. So damage is an error with file and offset, never a wrong value and never a
+ * key that seems to be absent.
  */
 import { CorruptionError } from '../base/errors.ts';
 import { compareBytes } from '../codec/bytes.ts';
 import { VarintReader } from '../codec/varint.ts';
-import type { ReadFile } from '../io/disk.ts';
-import type { Index } from '../log/entry.ts';
+import type { Disk, ReadFile } from '../io/disk.ts';
 import { type BlockPlace, BlockReader, verifyBlock } from './block_reader.ts';
 import { mayContain } from './bloom_filter.ts';
-import type { Cursor, RecordKind } from './record.ts';
-import { decodeFooter, FOOTER_BYTES, openSection, readUint64 } from './table_format.ts';
-import { PROPERTIES_BYTES } from './table_writer.ts';
+import {
+  decodeFooter,
+  decodeProperties,
+  FOOTER_BYTES,
+  openSection,
+  type Properties,
+  placeSeed,
+} from './table_format.ts';
 
 export class TableReader {
   readonly #file: ReadFile;
+  readonly number: number;
+  readonly properties: Properties;
   readonly #filter: Uint8Array;
-  /** Per block: its last key and where it ends. */
-  readonly #lastKeys: readonly Uint8Array[];
-  readonly #ends: readonly number[];
-  readonly #isVerified: Uint8Array;
-  readonly entries: number;
-  readonly tombstones: number;
-  readonly sizeBytes: number;
+  /** The index's bytes, and per block where in them its last key is and where in the file it ends. */
+  readonly #index: Uint8Array;
+  readonly #keyStarts: Uint32Array;
+  readonly #keyEnds: Uint32Array;
+  readonly #ends: Float64Array;
+  /** One bit per block: it has been checked since the table was opened. */
+  readonly #verified: Uint8Array;
 
   /**
-   * Takes over the file.
+   * Takes over the file, unless it throws.
    * @throws CorruptionError, DiskError
    */
-  constructor(file: ReadFile) {
+  constructor(file: ReadFile, number: number) {
     this.#file = file;
+    this.number = number;
     const { path, size } = file;
-    this.sizeBytes = size;
     if (size < FOOTER_BYTES) throw new CorruptionError(path, 0, `a table of ${size} bytes is too short`);
-    const footer = decodeFooter(file.view(size - FOOTER_BYTES, FOOTER_BYTES), path, size);
+    const footerAt = size - FOOTER_BYTES;
+    const footer = decodeFooter(file.view(footerAt, FOOTER_BYTES), path, footerAt, number);
     const { filterOffset, indexOffset, propertiesOffset, footerOffset } = footer;
     const properties = this.#section(propertiesOffset, footerOffset, 'properties');
-    if (properties.length !== PROPERTIES_BYTES)
-      throw new CorruptionError(path, propertiesOffset, 'odd properties');
-    this.entries = readUint64(properties, 0);
-    this.tombstones = readUint64(properties, 8);
+    this.properties = decodeProperties(properties, path, propertiesOffset);
     this.#filter = this.#section(filterOffset, indexOffset, 'filter').slice();
-    const index = this.#section(indexOffset, propertiesOffset, 'index').slice();
-    const lastKeys: Uint8Array[] = [];
-    const ends: number[] = [];
-    const reader = new VarintReader(index);
-    let end = 0;
-    while (reader.offset < index.length) {
-      const keyLength = reader.read();
-      const key = index.subarray(reader.offset, reader.offset + keyLength);
-      reader.offset += keyLength;
-      const blockLength = reader.read();
-      if (keyLength < 0 || blockLength < 0)
-        throw new CorruptionError(path, indexOffset, 'the index is malformed');
-      end += blockLength;
-      lastKeys.push(key);
-      ends.push(end);
-    }
-    if (end !== filterOffset)
-      throw new CorruptionError(path, indexOffset, 'the index does not cover the blocks');
-    this.#lastKeys = lastKeys;
-    this.#ends = ends;
-    this.#isVerified = new Uint8Array(ends.length);
+    this.#index = this.#section(indexOffset, propertiesOffset, 'index').slice();
+    const { blocks } = this.properties;
+    this.#keyStarts = new Uint32Array(blocks);
+    this.#keyEnds = new Uint32Array(blocks);
+    this.#ends = new Float64Array(blocks);
+    this.#verified = new Uint8Array(Math.ceil(blocks / 8));
+    this.#decodeIndex(indexOffset, filterOffset);
   }
 
   get path(): string {
     return this.#file.path;
   }
 
+  /** Size of the file in bytes. */
+  get sizeBytes(): number {
+    return this.#file.size;
+  }
+
   get blocks(): number {
     return this.#ends.length;
   }
 
-  /** The record of the key as a reader that stands on it; null when the table has none. `hash` is `hashKey(key)`. */
+  /**
+   * The record of the key as a reader that stands on it, of use until control returns to the event loop; null when the
+   * table has none. `hash` is `hashKey(key)`.
+   * @throws CorruptionError, DiskError
+   */
   find(key: Uint8Array, hash: number): BlockReader | null {
     if (!mayContain(this.#filter, hash)) return null;
     const block = this.blockFor(key);
-    if (block === this.#ends.length) return null;
-    const reader = this.openBlock(block);
+    if (block === this.blocks) return null;
+    const place = this.#placeOf(block);
+    const bytes = this.#view(block);
+    const mask = 1 << (block & 7);
+    const isFirstUse = (this.#verified[block >>> 3] & mask) === 0;
+    if (isFirstUse) {
+      verifyBlock(bytes, place);
+      this.#verified[block >>> 3] |= mask;
+    }
+    const reader = new BlockReader(bytes, place);
     reader.seek(key);
-    return reader.isValid && compareBytes(reader.key, key) === 0 ? reader : null;
+    if (reader.isAt(key)) return reader;
+    if (!isFirstUse) verifyBlock(bytes, place);
+    return null;
   }
 
   /** The only block that can hold the key: the first whose last key is not below it; `blocks` when there is none. */
   blockFor(key: Uint8Array): number {
     let low = 0;
-    let high = this.#lastKeys.length;
+    let high = this.blocks;
     while (low < high) {
-      const middle = (low + high) >> 1;
-      if (compareBytes(this.#lastKeys[middle], key) < 0) low = middle + 1;
+      const middle = (low + high) >>> 1;
+      if (this.#compareAnchor(middle, key) < 0) low = middle + 1;
       else high = middle;
     }
     return low;
   }
 
-  /** The reader works on a view of the file: it is of use only until control returns to the event loop. */
-  openBlock(block: number): BlockReader {
-    const { bytes, place } = this.#verified(block);
-    return new BlockReader(bytes, place);
-  }
-
-  /** As `openBlock`, on a copy: for who goes on over many turns. */
+  /**
+   * A reader of a checked copy of the block, for who goes on over many turns. It stands on no record yet.
+   * @throws CorruptionError, DiskError
+   */
   copyBlock(block: number): BlockReader {
-    const { bytes, place } = this.#verified(block);
-    return new BlockReader(bytes.slice(), place);
-  }
-
-  #verified(block: number): { bytes: Uint8Array; place: BlockPlace } {
-    const offset = block === 0 ? 0 : this.#ends[block - 1];
-    const bytes = this.#file.view(offset, this.#ends[block] - offset);
-    const place = { path: this.#file.path, offset };
-    if (this.#isVerified[block] === 0) {
-      verifyBlock(bytes, place);
-      this.#isVerified[block] = 1;
-    }
-    return { bytes, place };
+    const place = this.#placeOf(block);
+    const bytes = this.#view(block).slice();
+    verifyBlock(bytes, place);
+    return new BlockReader(bytes, place);
   }
 
   close(): void {
     this.#file.close();
   }
 
+  /** Order of the block's last key against `key`. A loop of its own: it runs a dozen times in every lookup. */
+  #compareAnchor(block: number, key: Uint8Array): number {
+    const index = this.#index;
+    const start = this.#keyStarts[block];
+    const length = this.#keyEnds[block] - start;
+    const shared = Math.min(length, key.length);
+    for (let i = 0; i < shared; i++) {
+      const difference = index[start + i] - key[i];
+      if (difference !== 0) return difference;
+    }
+    return length - key.length;
+  }
+
+  #startOf(block: number): number {
+    return block === 0 ? 0 : this.#ends[block - 1];
+  }
+
+  #placeOf(block: number): BlockPlace {
+    const offset = this.#startOf(block);
+    return { path: this.#file.path, offset, seed: placeSeed(this.number, offset) };
+  }
+
+  #view(block: number): Uint8Array {
+    const offset = this.#startOf(block);
+    return this.#file.view(offset, this.#ends[block] - offset);
+  }
+
   #section(start: number, end: number, what: string): Uint8Array {
-    return openSection(this.#file.view(start, end - start), this.#file.path, start, what);
+    return openSection(this.#file.view(start, end - start), this.#file.path, this.number, start, what);
+  }
+
+  /** The blocks that the index lists fill the file up to the filter, and the last one ends with the table's last key. */
+  #decodeIndex(indexOffset: number, blocksEnd: number): void {
+    const index = this.#index;
+    const reader = new VarintReader(index);
+    let end = 0;
+    for (let block = 0; block < this.blocks; block++) {
+      const keyLength = reader.read();
+      this.#keyStarts[block] = reader.offset;
+      reader.offset += Math.max(0, keyLength);
+      this.#keyEnds[block] = reader.offset;
+      const blockLength = reader.read();
+      if (keyLength < 0 || blockLength < 0) {
+        throw new CorruptionError(this.path, indexOffset, 'the index is malformed');
+      }
+      end += blockLength;
+      this.#ends[block] = end;
+    }
+    if (reader.offset !== index.length || end !== blocksEnd) {
+      throw new CorruptionError(this.path, indexOffset, 'the index does not cover the blocks');
+    }
+    const lastKey = index.subarray(this.#keyStarts[this.blocks - 1], this.#keyEnds[this.blocks - 1]);
+    if (compareBytes(lastKey, this.properties.maxKey) !== 0) {
+      throw new CorruptionError(this.path, indexOffset, 'index and properties name different last keys');
+    }
   }
 }
 
-/** All records of a table, in order. */
-export class TableCursor implements Cursor {
-  readonly #table: TableReader;
-  #block = 0;
-  #reader: BlockReader;
-
-  constructor(table: TableReader) {
-    this.#table = table;
-    this.#reader = table.copyBlock(0);
-    this.#reader.seekToFirst();
-  }
-
-  get isValid(): boolean {
-    return this.#reader.isValid;
-  }
-
-  get key(): Uint8Array {
-    return this.#reader.key;
-  }
-
-  get sequence(): Index {
-    return this.#reader.sequence;
-  }
-
-  get kind(): RecordKind {
-    return this.#reader.kind;
-  }
-
-  get value(): Uint8Array {
-    return this.#reader.value;
-  }
-
-  next(): void {
-    this.#reader.next();
-    if (!this.#reader.isValid && this.#block + 1 < this.#table.blocks) {
-      this.#block++;
-      this.#reader = this.#table.copyBlock(this.#block);
-      this.#reader.seekToFirst();
-    }
-  }
-
-  seek(key: Uint8Array): void {
-    const block = this.#table.blockFor(key);
-    if (block === this.#table.blocks) {
-      this.#reader.isValid = false;
-      return;
-    }
-    this.#block = block;
-    this.#reader = this.#table.copyBlock(block);
-    this.#reader.seek(key);
+/** @throws CorruptionError, also when the file is missing; DiskError */
+export function openTable(disk: Disk, path: string, number: number): TableReader {
+  if (!disk.exists(path)) throw new CorruptionError(path, 0, 'a table that the manifest lists is missing');
+  const file = disk.open(path);
+  try {
+    return new TableReader(file, number);
+  } catch (error) {
+    file.close();
+    throw error;
   }
 }

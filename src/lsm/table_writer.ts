@@ -1,13 +1,15 @@
 /** Writes a sorted table: records in ascending order of keys, each key once. See `table_format.ts`. */
 import { assert } from '../base/assert.ts';
-import { compareBytes, concatBytes } from '../codec/bytes.ts';
-import { varintSize, writeVarint } from '../codec/varint.ts';
+import { compareBytes } from '../codec/bytes.ts';
+import { crc32 } from '../codec/crc32.ts';
+import { VARINT_BYTES_MAX, writeVarint } from '../codec/varint.ts';
 import type { AppendFile } from '../io/disk.ts';
 import type { Index } from '../log/entry.ts';
 import { BlockWriter } from './block_writer.ts';
-import { buildFilter, hashKey } from './bloom_filter.ts';
+import { FilterBuilder, hashKey } from './bloom_filter.ts';
+import { writeUint32 } from './bytes.ts';
 import { RecordKind } from './record.ts';
-import { encodeFooter, sealSection, writeUint64 } from './table_format.ts';
+import { CRC_BYTES, encodeFooter, encodeProperties, placeSeed } from './table_format.ts';
 
 export interface TableWriterOptions {
   readonly blockBytes: number;
@@ -15,96 +17,135 @@ export interface TableWriterOptions {
   readonly filterBitsPerKey: number;
 }
 
-/** Blocks are handed to the disk in pieces of about this size: one system call for several of them. */
+/** What is handed to the disk in one call: several blocks, or a piece of a large section. */
 const WRITE_BYTES = 64 * 1024;
-export const PROPERTIES_BYTES = 32;
+const EMPTY = new Uint8Array(0);
 
 export class TableWriter {
   readonly #file: AppendFile;
+  readonly #number: number;
   readonly #options: TableWriterOptions;
   readonly #block: BlockWriter;
-  readonly #hashes: number[] = [];
-  readonly #index: Uint8Array[] = [];
-  #pending: Uint8Array[] = [];
-  #pendingBytes = 0;
-  /** Where the next block goes. */
+  readonly #filter: FilterBuilder;
+  #index = new Uint8Array(4096);
+  #indexEnd = 0;
+  /** Bytes that the disk does not have yet, and how many. */
+  #pending = new Uint8Array(2 * WRITE_BYTES);
+  #pendingEnd = 0;
+  /** Where in the file the next block or section goes. */
   #offset = 0;
-  #entries = 0;
+  #records = 0;
   #tombstones = 0;
+  #blocks = 0;
   #minSequence = Number.MAX_SAFE_INTEGER;
   #maxSequence = 0;
+  #minKey: Uint8Array = EMPTY;
 
-  constructor(file: AppendFile, options: TableWriterOptions) {
+  /** @param file Empty; the caller syncs and closes it. */
+  constructor(file: AppendFile, number: number, options: TableWriterOptions) {
     this.#file = file;
+    this.#number = number;
     this.#options = options;
     this.#block = new BlockWriter(options.restartInterval);
+    this.#filter = new FilterBuilder(options.filterBitsPerKey);
   }
 
-  get entries(): number {
-    return this.#entries;
+  get records(): number {
+    return this.#records;
   }
 
-  /** Size so far, in bytes, the block under way included. */
-  get sizeBytes(): number {
-    return this.#offset + this.#block.sizeBytes;
-  }
-
-  /** @throws DiskError when the disk refuses a write. */
+  /** Copies key and value. @throws DiskError when the disk refuses a write. */
   add(key: Uint8Array, sequence: Index, kind: RecordKind, value: Uint8Array): void {
-    if (this.#entries > 0)
-      assert(compareBytes(key, this.#block.lastKey) > 0, 'a table holds ascending keys, each once');
+    if (this.#records === 0) this.#minKey = key.slice();
+    else assert(compareBytes(key, this.#block.lastKey) > 0, 'a table holds ascending keys, each once');
     this.#block.add(key, sequence, kind, value);
-    this.#hashes.push(hashKey(key));
-    this.#entries++;
+    this.#filter.add(hashKey(key));
+    this.#records++;
     if (kind === RecordKind.Tombstone) this.#tombstones++;
     this.#minSequence = Math.min(this.#minSequence, sequence);
     this.#maxSequence = Math.max(this.#maxSequence, sequence);
     if (this.#block.sizeBytes >= this.#options.blockBytes) this.#finishBlock();
   }
 
-  /** Writes what is left; the file still has to be synced. Returns its size. At least one record has been added. */
-  finish(): number {
-    assert(this.#entries > 0, 'a table is not empty');
+  /**
+   * Writes what is left, in steps: filter and index of a large table take a while. At least one record has been added.
+   * @throws DiskError when the disk refuses a write.
+   */
+  *finish(): Generator<void, void> {
+    assert(this.#records > 0, 'a table is not empty');
     if (!this.#block.isEmpty) this.#finishBlock();
-    const filter = sealSection(buildFilter(this.#hashes, this.#options.filterBitsPerKey));
-    const index = sealSection(concatBytes(this.#index));
-    const properties = sealSection(this.#properties());
+    const filter = yield* this.#filter.build();
     const filterOffset = this.#offset;
-    const indexOffset = filterOffset + filter.length;
-    const propertiesOffset = indexOffset + index.length;
-    const footerOffset = propertiesOffset + properties.length;
-    const footer = encodeFooter({ filterOffset, indexOffset, propertiesOffset, footerOffset });
-    this.#pending.push(filter, index, properties, footer);
+    yield* this.#section(filter);
+    const indexOffset = this.#offset;
+    yield* this.#section(this.#index.subarray(0, this.#indexEnd));
+    const propertiesOffset = this.#offset;
+    yield* this.#section(
+      encodeProperties({
+        records: this.#records,
+        tombstones: this.#tombstones,
+        blocks: this.#blocks,
+        minSequence: this.#minSequence,
+        maxSequence: this.#maxSequence,
+        minKey: this.#minKey,
+        maxKey: this.#block.lastKey,
+      }),
+    );
+    const footerOffset = this.#offset;
+    const table = this.#number;
+    this.#append(encodeFooter({ filterOffset, indexOffset, propertiesOffset, footerOffset, table }));
     this.#flush();
-    return footerOffset + footer.length;
   }
 
   #finishBlock(): void {
     const key = this.#block.lastKey;
-    const block = this.#block.finish();
-    const entry = new Uint8Array(varintSize(key.length) + key.length + varintSize(block.length));
-    let at = writeVarint(entry, 0, key.length);
-    entry.set(key, at);
-    at = writeVarint(entry, at + key.length, block.length);
-    this.#index.push(entry);
-    this.#pending.push(block.slice());
-    this.#pendingBytes += block.length;
-    this.#offset += block.length;
-    if (this.#pendingBytes >= WRITE_BYTES) this.#flush();
+    const block = this.#block.finish(placeSeed(this.#number, this.#offset));
+    this.#addAnchor(key, block.length);
+    this.#append(block);
+    this.#blocks++;
   }
 
-  #properties(): Uint8Array {
-    const bytes = new Uint8Array(PROPERTIES_BYTES);
-    writeUint64(bytes, 0, this.#entries);
-    writeUint64(bytes, 8, this.#tombstones);
-    writeUint64(bytes, 16, this.#minSequence);
-    writeUint64(bytes, 24, this.#maxSequence);
-    return bytes;
+  #addAnchor(key: Uint8Array, blockLength: number): void {
+    const needed = this.#indexEnd + 2 * VARINT_BYTES_MAX + key.length;
+    if (needed > this.#index.length) {
+      const larger = new Uint8Array(Math.max(needed, 2 * this.#index.length));
+      larger.set(this.#index.subarray(0, this.#indexEnd));
+      this.#index = larger;
+    }
+    let at = writeVarint(this.#index, this.#indexEnd, key.length);
+    this.#index.set(key, at);
+    at = writeVarint(this.#index, at + key.length, blockLength);
+    this.#indexEnd = at;
+  }
+
+  /** The section with its CRC behind it. */
+  *#section(section: Uint8Array): Generator<void, void> {
+    let crc = placeSeed(this.#number, this.#offset);
+    for (let at = 0; at < section.length; at += WRITE_BYTES) {
+      const piece = section.subarray(at, at + WRITE_BYTES);
+      crc = crc32(piece, crc);
+      this.#append(piece);
+      if (piece.length === WRITE_BYTES) yield;
+    }
+    const seal = new Uint8Array(CRC_BYTES);
+    writeUint32(seal, 0, crc);
+    this.#append(seal);
+  }
+
+  #append(bytes: Uint8Array): void {
+    this.#offset += bytes.length;
+    if (this.#pendingEnd + bytes.length > this.#pending.length) this.#flush();
+    if (bytes.length > this.#pending.length) {
+      this.#file.append(bytes);
+      return;
+    }
+    this.#pending.set(bytes, this.#pendingEnd);
+    this.#pendingEnd += bytes.length;
+    if (this.#pendingEnd >= WRITE_BYTES) this.#flush();
   }
 
   #flush(): void {
-    this.#file.append(this.#pending.length === 1 ? this.#pending[0] : concatBytes(this.#pending));
-    this.#pending = [];
-    this.#pendingBytes = 0;
+    if (this.#pendingEnd > 0) this.#file.append(this.#pending.subarray(0, this.#pendingEnd));
+    this.#pendingEnd = 0;
   }
 }

@@ -7,15 +7,17 @@ import type { TableReader } from './table_reader.ts';
 
 /** A table and how many versions hold it. When none does any more it is closed, and its file is removed if it is obsolete. */
 export class Table {
-  readonly number: number;
   readonly reader: TableReader;
   readonly #onUnused: (table: Table) => void;
   #holders = 0;
 
-  constructor(number: number, reader: TableReader, onUnused: (table: Table) => void) {
-    this.number = number;
+  constructor(reader: TableReader, onUnused: (table: Table) => void) {
     this.reader = reader;
     this.#onUnused = onUnused;
+  }
+
+  get number(): number {
+    return this.reader.number;
   }
 
   hold(): void {

@@ -7,6 +7,7 @@ import { SimProcess } from '../../sim/process.ts';
 import { SimRandom } from '../../sim/random.ts';
 import { Scheduler } from '../../sim/scheduler.ts';
 import { Trace } from '../../sim/trace.ts';
+import type { Outcome } from '../../src/base/errors.ts';
 import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
 import { silentLogger } from '../../src/io/logger.ts';
 import { Store, type StoreOptions } from '../../src/lsm/store.ts';
@@ -50,13 +51,9 @@ export class Rig {
   tryOpen(options: Partial<StoreOptions> = TINY): Store | Error {
     let result: Store | Error = new Error('open did not call back');
     this.failure = null;
-    const disk = this.disk.attach(this.process);
-    Store.open(
-      { disk, directory: DIRECTORY, clock: this.#clock, logger: silentLogger, ...options },
-      (outcome) => {
-        result = outcome.ok ? outcome.value : outcome.error;
-      },
-    );
+    this.beginOpen(options, (outcome) => {
+      result = outcome.ok ? outcome.value : outcome.error;
+    });
     this.settle();
     const store = result as Store | Error;
     if (store instanceof Store) {
@@ -65,6 +62,12 @@ export class Rig {
       };
     }
     return store;
+  }
+
+  /** Only starts to open: what follows happens as the scheduler steps. */
+  beginOpen(options: Partial<StoreOptions>, done: (outcome: Outcome<Store>) => void): void {
+    const disk = this.disk.attach(this.process);
+    Store.open({ disk, directory: DIRECTORY, clock: this.#clock, logger: silentLogger, ...options }, done);
   }
 
   /** Runs everything that is planned. */
@@ -78,6 +81,10 @@ export class Rig {
     for (let i = 0; i < count && this.scheduler.step(); i++) {
       // One event at a time.
     }
+  }
+
+  later(task: () => void): void {
+    this.#clock.later(task);
   }
 
   crash(): void {

@@ -1,0 +1,209 @@
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { AssertionError, CorruptionError } from '../../src/base/errors.ts';
+import { compareBytes, utf8 } from '../../src/codec/bytes.ts';
+import { hashKey } from '../../src/lsm/bloom_filter.ts';
+import { RecordKind } from '../../src/lsm/record.ts';
+import { TableCursor } from '../../src/lsm/table_cursor.ts';
+import { openTable } from '../../src/lsm/table_reader.ts';
+import { TableWriter } from '../../src/lsm/table_writer.ts';
+import { Rig } from './rig.ts';
+
+const OPTIONS = { blockBytes: 64, restartInterval: 2, filterBitsPerKey: 10 };
+const EMPTY = new Uint8Array(0);
+
+/** A machine with the tables given, by number. */
+class Tables {
+  readonly rig = new Rig('tables', { poisonViews: true });
+  readonly disk = this.rig.disk.attach(this.rig.process);
+
+  constructor() {
+    this.disk.makeDirectory('/t');
+  }
+
+  write(number: number, entries: readonly (readonly [string, string | null])[], options = OPTIONS): string {
+    const path = `/t/table-${number}`;
+    const file = this.disk.create(path);
+    const writer = new TableWriter(file, number, options);
+    entries.forEach(([key, value], n) => {
+      const kind = value === null ? RecordKind.Tombstone : RecordKind.Put;
+      writer.add(utf8(key), n + 3, kind, value === null ? EMPTY : utf8(value));
+    });
+    for (const _step of writer.finish()) {
+      // To the end.
+    }
+    file.sync(() => {});
+    this.rig.settle();
+    return path;
+  }
+
+  /** A file with other bytes in the place of one that is there. */
+  replace(path: string, bytes: Uint8Array): void {
+    this.disk.remove(path);
+    this.disk.create(path).append(bytes);
+  }
+}
+
+function documentedBytes(page: string): Uint8Array {
+  const text = readFileSync(new URL(`../../docs/formats/${page}`, import.meta.url), 'utf8');
+  const example = text.slice(text.indexOf('### An example'));
+  const bytes: number[] = [];
+  for (const [, hex = ''] of example.matchAll(/^ *\d+ {2}((?:[0-9a-f]{2} )*[0-9a-f]{2}) {2}/gm)) {
+    for (const byte of hex.split(' ')) bytes.push(Number.parseInt(byte, 16));
+  }
+  return new Uint8Array(bytes);
+}
+
+describe('a sorted table', () => {
+  it('has the bytes that its page shows', () => {
+    const tables = new Tables();
+    const path = tables.write(
+      7,
+      [
+        ['key1', 'v'],
+        ['key2', null],
+      ],
+      { blockBytes: 4096, restartInterval: 16, filterBitsPerKey: 10 },
+    );
+    expect(tables.rig.disk.readRaw(path)).toEqual(documentedBytes('table.md'));
+  });
+
+  it('finds every key, no other, and goes through all in order, whatever blocks it is made of', () => {
+    const entries = fc
+      .dictionary(fc.string({ maxLength: 6 }), fc.option(fc.string({ maxLength: 90 }), { freq: 4 }), {
+        minKeys: 1,
+        maxKeys: 60,
+      })
+      .map((object) => Object.entries(object).sort(([a], [b]) => compareBytes(utf8(a), utf8(b))));
+    const options = fc.record({
+      blockBytes: fc.integer({ min: 1, max: 400 }),
+      restartInterval: fc.integer({ min: 1, max: 8 }),
+      filterBitsPerKey: fc.integer({ min: 0, max: 12 }),
+    });
+    fc.assert(
+      fc.property(entries, options, fc.string(), (list, shape, other) => {
+        const tables = new Tables();
+        const table = openTable(tables.disk, tables.write(1, list, shape), 1);
+        expect(table.properties).toMatchObject({
+          records: list.length,
+          tombstones: list.filter(([, value]) => value === null).length,
+          minSequence: 3,
+          maxSequence: list.length + 2,
+          minKey: utf8(list[0]?.[0] ?? ''),
+          maxKey: utf8(list[list.length - 1]?.[0] ?? ''),
+        });
+        for (const [key, value] of list) {
+          const record = table.find(utf8(key), hashKey(utf8(key)));
+          expect(record?.kind).toBe(value === null ? RecordKind.Tombstone : RecordKind.Put);
+          expect(record?.value.slice()).toEqual(utf8(value ?? ''));
+        }
+        if (!list.some(([key]) => key === other)) {
+          expect(table.find(utf8(other), hashKey(utf8(other)))).toBe(null);
+        }
+        const cursor = new TableCursor(table);
+        const keys: Uint8Array[] = [];
+        for (cursor.seekToFirst(); cursor.isValid; cursor.next()) keys.push(cursor.key.slice());
+        expect(keys).toEqual(list.map(([key]) => utf8(key)));
+        cursor.seek(utf8(other));
+        const expected = keys.find((key) => compareBytes(key, utf8(other)) >= 0);
+        expect(cursor.isValid ? cursor.key.slice() : undefined).toEqual(expected);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('is refused under another number', () => {
+    const tables = new Tables();
+    const path = tables.write(1, [['a', 'x']]);
+    expect(() => openTable(tables.disk, path, 2)).toThrow(/holds table 1, not table 2/);
+  });
+
+  it('is refused when it has lost or gained bytes, at either end', () => {
+    const tables = new Tables();
+    const path = tables.write(1, [['a', 'x']]);
+    const bytes = tables.rig.disk.readRaw(path);
+    const longer = new Uint8Array(bytes.length + 8);
+    longer.set(bytes, 8);
+    const padded = new Uint8Array(bytes.length + 8);
+    padded.set(bytes);
+    for (const other of [EMPTY, bytes.slice(8), bytes.slice(0, -8), longer, padded]) {
+      tables.replace(path, other);
+      expect(() => openTable(tables.disk, path, 1)).toThrow(CorruptionError);
+    }
+  });
+
+  it('reports a block that stands in the place of another, intact as it is', () => {
+    const tables = new Tables();
+    const one = { ...OPTIONS, blockBytes: 1 };
+    const path = tables.write(
+      1,
+      [
+        ['a', 'x'],
+        ['b', 'y'],
+        ['c', 'z'],
+      ],
+      one,
+    );
+    const sister = tables.write(
+      2,
+      [
+        ['a', 'p'],
+        ['b', 'q'],
+        ['c', 'r'],
+      ],
+      one,
+    );
+    const intact = tables.rig.disk.readRaw(path);
+    const size = openTable(tables.disk, path, 1).properties.blocks === 3 ? 21 : 0;
+    for (const source of [
+      intact.subarray(0, size),
+      tables.rig.disk.readRaw(sister).subarray(size, 2 * size),
+    ]) {
+      const bytes = intact.slice();
+      bytes.set(source, size);
+      tables.replace(path, bytes);
+      const table = openTable(tables.disk, path, 1);
+      expect(() => table.find(utf8('b'), hashKey(utf8('b')))).toThrow(CorruptionError);
+      expect(table.find(utf8('c'), hashKey(utf8('c')))).not.toBe(null);
+    }
+  });
+
+  it('does not take a key for absent because its block was damaged after its first use', () => {
+    const tables = new Tables();
+    const path = tables.write(
+      1,
+      [
+        ['aaa', 'x'],
+        ['bbb', 'y'],
+      ],
+      { ...OPTIONS, blockBytes: 4096 },
+    );
+    const table = openTable(tables.disk, path, 1);
+    const key = utf8('bbb');
+    expect(table.find(key, hashKey(key))).not.toBe(null);
+    const at = tables.rig.disk.readRaw(path).indexOf('b'.charCodeAt(0));
+    tables.rig.disk.flipByte(path, at);
+    expect(() => table.find(key, hashKey(key))).toThrow(CorruptionError);
+  });
+
+  it('takes keys in ascending order only', () => {
+    const tables = new Tables();
+    expect(() =>
+      tables.write(1, [
+        ['b', 'x'],
+        ['a', 'y'],
+      ]),
+    ).toThrow(AssertionError);
+    expect(() =>
+      tables.write(2, [
+        ['b', 'x'],
+        ['b', 'y'],
+      ]),
+    ).toThrow(AssertionError);
+  });
+
+  it('that is missing is damage, by name', () => {
+    expect(() => openTable(new Tables().disk, '/t/table-9', 9)).toThrow(/\/t\/table-9/);
+  });
+});
