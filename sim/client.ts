@@ -1,17 +1,27 @@
 /**
- * A simulated client: speaks the text protocol over the simulated network to the real server code, one operation or a
- * short pipeline at a time, and writes down what it asked and what it was told.
+ * A simulated client: speaks one of the server's dialects over the simulated network to the real server code, one
+ * batch of requests at a time, and writes down what it asked and what it was told.
  *
  * It never repeats a write by itself. A reply that does not come in time, or a connection that breaks, leaves the
- * outcome of what was asked unknown, and the client goes on over a new connection to another node.
+ * outcome of what was asked unknown, and the client goes on over a new connection, usually to another node.
+ *
+ * What it asks is drawn as it goes, or comes from a script: then each batch is sent at its time, or as soon after it
+ * as the batch before has been answered or given up, to the node that the script names.
  */
-
 import { type ClientReply, ReplyReader } from '../src/client/reply_reader.ts';
 import { fromUtf8, utf8 } from '../src/codec/bytes.ts';
 import type { Clock, Timer } from '../src/io/clock.ts';
 import type { Address, Connection, Network } from '../src/io/network.ts';
 import type { History, Operation } from './check/history.ts';
 import type { SimRandom } from './random.ts';
+import {
+  type Batch,
+  bucketName,
+  RequestSource,
+  type Workload,
+  type WorkloadRequest,
+  wordOf,
+} from './workload.ts';
 
 export interface SimClientOptions {
   readonly id: number;
@@ -20,51 +30,57 @@ export interface SimClientOptions {
   readonly clock: Clock;
   readonly random: SimRandom;
   readonly history: History;
+  /** Whole JSON values by the unique word in their field `v`, of all clients. */
+  readonly values: Map<string, string>;
+  /** Virtual time in microseconds. */
   readonly nowUs: () => number;
   readonly workload: Workload;
+  /** Only these batches, in this order; null: draw them. */
+  readonly script: readonly Batch[] | null;
+  /** A batch has been sent. */
+  readonly onBatch: (batch: Batch) => void;
   /** An answer that no server may give. */
   readonly onWrongAnswer: (what: string) => void;
 }
 
-export interface Workload {
-  readonly buckets: number;
-  readonly keysPerBucket: number;
-  /** Shares in a thousand; the rest are reads. */
-  readonly setPermille: number;
-  readonly deletePermille: number;
-  readonly existsPermille: number;
-  readonly valueBytesMax: number;
-  readonly pipelineMax: number;
-  readonly thinkMsMax: number;
-  readonly patienceMs: number;
-}
-
 interface Asked {
   readonly operation: Operation;
-  readonly kind: Operation['kind'];
+  /** The answer is the field `v` of the value, not the value. */
+  readonly isField: boolean;
 }
+
+const US_PER_MS = 1000;
 
 export class SimClient {
   readonly #options: SimClientOptions;
+  readonly #source: RequestSource;
+  readonly #dialect: 'text' | 'resp';
   #connection: Connection | null = null;
+  /** Number of the node connected with, from 1. */
+  #node = 0;
+  #isOpen = false;
   #reader = new ReplyReader();
-  /** Asked on this connection and not answered, oldest first; `null` stands for a USE. */
+  /** Asked on this connection and not answered, oldest first; `null` stands for a change of bucket. */
   #asked: (Asked | null)[] = [];
   #bucket = 0;
   #patience: Timer | null = null;
-  #sequence = 0;
   #stopped = false;
+  /** Batches of the script that have been sent. */
+  #scripted = 0;
   /** The last round of reads is under way: the keys still to be read. */
   #finalKeys: string[] | null = null;
   #onFinished: () => void = () => {};
-  completed = 0;
 
   constructor(options: SimClientOptions) {
     this.#options = options;
+    const { random, workload, id } = options;
+    this.#dialect = random.fork('dialect').chance(workload.respPermille) ? 'resp' : 'text';
+    this.#source = new RequestSource(id, workload, random.fork('requests'));
   }
 
   start(): void {
-    this.#connect();
+    if (this.#options.script === null) this.#connect();
+    else this.#planScripted();
   }
 
   /** Asks nothing new; what is under way may still end. */
@@ -74,19 +90,24 @@ export class SimClient {
 
   /** Reads every given key until each has been answered, however long it takes. */
   readAll(keys: readonly string[], onFinished: () => void): void {
-    this.#stopped = false;
     this.#finalKeys = [...keys];
     this.#onFinished = onFinished;
-    if (this.#asked.length === 0 && this.#connection !== null) this.#next();
+    if (this.#asked.length > 0) return;
+    if (this.#isOpen) this.#next();
+    else if (this.#connection === null) this.#connect();
   }
 
-  #connect(): void {
+  #connect(node = 0): void {
     const { network, random, addresses } = this.#options;
     this.#reader = new ReplyReader();
     this.#bucket = 0;
-    const connection = network.connect(random.pick(addresses), {
+    this.#isOpen = false;
+    this.#node = node === 0 ? random.between(1, addresses.length) : node;
+    const connection = network.connect(addresses[this.#node - 1], {
       onOpen: () => {
-        if (connection === this.#connection) this.#next();
+        if (connection !== this.#connection) return;
+        this.#isOpen = true;
+        this.#next();
       },
       onData: (bytes) => {
         if (connection === this.#connection) this.#onData(bytes);
@@ -102,16 +123,23 @@ export class SimClient {
     this.#watch();
   }
 
-  #reconnect(): void {
+  #disconnect(): void {
     const connection = this.#connection;
     this.#connection = null;
+    this.#isOpen = false;
     connection?.destroy();
     this.#patience?.cancel();
     for (const asked of this.#asked) if (asked !== null) this.#options.history.unknown(asked.operation);
     this.#asked = [];
-    const { clock, random } = this.#options;
+  }
+
+  #reconnect(): void {
+    this.#disconnect();
+    const { clock, random, script } = this.#options;
     clock.after(random.between(1, 200), () => {
-      if (this.#connection === null) this.#connect();
+      if (this.#connection !== null) return;
+      if (script === null || this.#finalKeys !== null) this.#connect();
+      else this.#planScripted();
     });
   }
 
@@ -120,62 +148,87 @@ export class SimClient {
     this.#patience = this.#options.clock.after(this.#options.workload.patienceMs, () => this.#reconnect());
   }
 
+  /** The connection is open and everything asked has been answered. */
   #next(): void {
-    if (this.#asked.length > 0 || this.#connection === null) return;
+    if (this.#asked.length > 0 || !this.#isOpen) return;
     this.#patience?.cancel();
-    const { clock, random, workload } = this.#options;
+    const { clock, script } = this.#options;
     if (this.#finalKeys !== null) {
       this.#askFinal(this.#finalKeys);
       return;
     }
+    if (script !== null) {
+      this.#planScripted();
+      return;
+    }
     if (this.#stopped) return;
-    const thinkMs = random.below(workload.thinkMsMax + 1);
-    clock.after(thinkMs, () => this.#ask());
+    clock.after(this.#source.drawThinkMs(clock.monotonicMs()), () => {
+      if (this.#isReady()) this.#ask(this.#source.drawBatch());
+    });
   }
 
-  #ask(): void {
-    const connection = this.#connection;
-    if (connection === null || this.#stopped || this.#asked.length > 0 || this.#finalKeys !== null) return;
-    const { random, workload } = this.#options;
-    const count = random.chance(800) ? 1 : random.between(1, workload.pipelineMax);
+  #isReady(): boolean {
+    return this.#isOpen && !this.#stopped && this.#asked.length === 0 && this.#finalKeys === null;
+  }
+
+  #planScripted(): void {
+    const { script, clock, nowUs } = this.#options;
+    const batch = script?.[this.#scripted];
+    if (batch === undefined || this.#stopped) return;
+    const waitMs = Math.max(0, (batch.atUs - nowUs()) / US_PER_MS);
+    if (waitMs > 0) {
+      clock.after(waitMs, () => this.#planScripted());
+      return;
+    }
+    if (this.#asked.length > 0 || this.#finalKeys !== null) return;
+    if (this.#connection === null || this.#node !== batch.node) {
+      this.#disconnect();
+      this.#connect(batch.node);
+    } else if (this.#isOpen) {
+      this.#scripted++;
+      this.#ask(batch.requests);
+    }
+  }
+
+  #ask(requests: readonly WorkloadRequest[]): void {
+    const { nowUs, id, onBatch } = this.#options;
+    onBatch({ atUs: nowUs(), client: id, node: this.#node, requests });
     let text = '';
-    for (let i = 0; i < count; i++) text += this.#askOne();
-    connection.write(utf8(text));
+    for (const request of requests) text += this.#useIfNeeded(request.bucket) + this.#askOne(request);
+    this.#connection?.write(utf8(text));
     this.#watch();
   }
 
-  #askOne(): string {
-    const { random, workload, history, id, nowUs } = this.#options;
-    let text = '';
-    if (random.chance(100)) {
-      const bucket = random.below(workload.buckets);
-      text += this.#use(bucket);
-    }
-    const name = `k${random.below(workload.keysPerBucket)}`;
-    const key = `${this.#bucket}/${name}`;
-    const draw = random.below(1000);
-    const { setPermille, deletePermille, existsPermille } = workload;
-    if (draw < setPermille) {
-      const value = this.#value();
-      this.#asked.push({ operation: history.invoke(id, key, 'set', value, nowUs()), kind: 'set' });
-      return `${text}SET ${name} ${value}\r\n`;
-    }
-    if (draw < setPermille + deletePermille) {
-      this.#asked.push({ operation: history.invoke(id, key, 'delete', null, nowUs()), kind: 'delete' });
-      return `${text}del ${name}\n`;
-    }
-    if (draw < setPermille + deletePermille + existsPermille) {
-      this.#asked.push({ operation: history.invoke(id, key, 'exists', null, nowUs()), kind: 'exists' });
-      return `${text}EXISTS ${name}\r\n`;
-    }
-    this.#asked.push({ operation: history.invoke(id, key, 'get', null, nowUs()), kind: 'get' });
-    return `${text}GET ${name}\r\n`;
-  }
-
-  #use(bucket: number): string {
+  #useIfNeeded(bucket: number): string {
+    if (bucket === this.#bucket) return '';
     this.#bucket = bucket;
     this.#asked.push(null);
-    return `USE ${bucket === 0 ? 'default' : `b${bucket}`}\r\n`;
+    return this.#format(['USE', bucketName(bucket)]);
+  }
+
+  #askOne(request: WorkloadRequest): string {
+    const { history, id, nowUs } = this.#options;
+    const { kind, bucket, key, value, field } = request;
+    const operation = history.invoke(id, `${bucket}/${key}`, kind, value, nowUs());
+    this.#asked.push({ operation, isField: field === true });
+    const word = value === null ? null : wordOf(value);
+    if (word !== null && value !== null) this.#options.values.set(word, value);
+    switch (kind) {
+      case 'set':
+        return this.#format(['SET', key, value ?? '']);
+      case 'delete':
+        return this.#format(['del', key]);
+      case 'exists':
+        return this.#format(['EXISTS', key]);
+      case 'get':
+        return field === true ? this.#format(['JGET', key, 'v']) : this.#format(['Get', key]);
+    }
+  }
+
+  #format(words: readonly string[]): string {
+    if (this.#dialect === 'text') return `${words.join(' ')}\r\n`;
+    // Everything that is asked here is ASCII: a character is a byte.
+    return `*${words.length}\r\n${words.map((word) => `$${word.length}\r\n${word}\r\n`).join('')}`;
   }
 
   #askFinal(keys: string[]): void {
@@ -186,21 +239,10 @@ export class SimClient {
       this.#onFinished();
       return;
     }
-    const { history, id, nowUs } = this.#options;
     const [bucket, name] = key.split('/');
-    const use = this.#use(Number(bucket));
-    this.#asked.push({ operation: history.invoke(id, key, 'get', null, nowUs()), kind: 'get' });
-    this.#connection?.write(utf8(`${use}GET ${name}\r\n`));
+    const request = { kind: 'get', bucket: Number(bucket), key: name, value: null } as const;
+    this.#connection?.write(utf8(this.#useIfNeeded(request.bucket) + this.#askOne(request)));
     this.#watch();
-  }
-
-  /** Unique, and of any length up to the largest: short ones often, long ones to fill memtables and segments. */
-  #value(): string {
-    const { id, random, workload } = this.#options;
-    const unique = `c${id}.${++this.#sequence}`;
-    if (random.chance(500)) return unique;
-    const length = random.below(workload.valueBytesMax + 1);
-    return unique.padEnd(length, random.chance(500) ? '.' : ' "x"');
   }
 
   #onData(bytes: Uint8Array): void {
@@ -221,24 +263,35 @@ export class SimClient {
     }
   }
 
-  #onReply({ operation, kind }: Asked, reply: ClientReply): void {
+  #onReply({ operation, isField }: Asked, reply: ClientReply): void {
     const { history, nowUs } = this.#options;
+    const { kind } = operation;
     if (reply.type === 'error') {
       this.#onError(operation, reply.text);
       return;
     }
-    this.completed++;
     const final = this.#finalKeys;
     if (final !== null && final[0] === operation.key) final.shift();
     if (reply.type === 'simple' && reply.text === 'OK' && (kind === 'set' || kind === 'delete')) {
       history.ok(operation, null, nowUs());
+    } else if (reply.type === 'integer' && kind === 'delete' && this.#dialect === 'resp') {
+      history.ok(operation, null, nowUs());
     } else if (reply.type === 'bulk' && kind === 'get') {
-      history.ok(operation, reply.value === null ? null : fromUtf8(reply.value), nowUs());
+      const value = reply.value === null ? null : fromUtf8(reply.value);
+      history.ok(operation, value !== null && isField ? this.#valueOf(operation, value) : value, nowUs());
     } else if (reply.type === 'integer' && kind === 'exists') {
       history.ok(operation, String(reply.value), nowUs());
     } else {
       this.#options.onWrongAnswer(`${kind} was answered ${JSON.stringify(reply)}`);
     }
+  }
+
+  /** The whole value that has this field `v`; the word is unique. */
+  #valueOf(operation: Operation, word: string): string {
+    const value = this.#options.values.get(word);
+    if (value !== undefined) return value;
+    this.#options.onWrongAnswer(`JGET ${operation.key} was answered '${word}', which nobody has written`);
+    return word;
   }
 
   #onError(operation: Operation, text: string): void {

@@ -19,6 +19,8 @@ export interface SimClockOptions {
 /** The wall time at which worlds begin: 2024-01-01T00:00:00Z. */
 const EPOCH_MS = 1_704_067_200_000;
 const US_PER_MS = 1000;
+/** A timer of a clock that stands still looks this often whether it goes on. */
+const FROZEN_LOOK_US = 10_000;
 
 export class SimClock implements Clock {
   readonly #scheduler: Scheduler;
@@ -28,6 +30,7 @@ export class SimClock implements Clock {
   #baseMs: number;
   #rate: number;
   #wallOffsetMs = 0;
+  #isFrozen = false;
   /** Tasks given to `later`, and beside them the generations that they belong to. */
   readonly #laters = new Queue<() => void>();
   readonly #laterGenerations = new Queue<number>();
@@ -54,6 +57,19 @@ export class SimClock implements Clock {
     this.#rate = rateOf(driftPpm);
   }
 
+  /** The clock stands still until `thaw`, as if it had lost no time. Idempotent. */
+  freeze(): void {
+    this.#baseMs = this.monotonicMs();
+    this.#baseUs = this.#scheduler.nowUs;
+    this.#isFrozen = true;
+  }
+
+  thaw(): void {
+    if (!this.#isFrozen) return;
+    this.#isFrozen = false;
+    this.#baseUs = this.#scheduler.nowUs;
+  }
+
   /** Moves the wall time, either way. */
   jumpWallMs(byMs: number): void {
     this.#wallOffsetMs += byMs;
@@ -70,9 +86,10 @@ export class SimClock implements Clock {
     this.#scheduler.soon(this.#runLater);
   }
 
-  /** The first microsecond of virtual time, from now on, at which this clock shows at least `ms`. */
+  /** When a timer due at `ms` should look at this clock: the first microsecond at which it shows at least `ms`. */
   firstUsAt(ms: number): number {
     const nowUs = this.#scheduler.nowUs;
+    if (this.#isFrozen) return nowUs + FROZEN_LOOK_US;
     let us = Math.max(nowUs, this.#baseUs + Math.ceil(((ms - this.#baseMs) * US_PER_MS) / this.#rate));
     // Division rounds; a timer may be late, but never early.
     while (this.#atUs(us) < ms) us++;
@@ -80,6 +97,7 @@ export class SimClock implements Clock {
   }
 
   #atUs(us: number): number {
+    if (this.#isFrozen) return this.#baseMs;
     return this.#baseMs + ((us - this.#baseUs) * this.#rate) / US_PER_MS;
   }
 

@@ -49,9 +49,20 @@ export class SimDisk {
     this.#drive.faults = { ...this.#drive.faults, ...faults };
   }
 
+  /** The process crashes inside its n-th next operation that changes the disk, n from 1. */
+  crashInsideAfter(operation: number): void {
+    this.#drive.crashInsideAfter = operation;
+  }
+
+  /** From now on each sync takes `factor` times as long. */
+  setSlowness(factor: number): void {
+    this.#drive.slowness = factor;
+  }
+
   /** The machine stops: what is not durable is kept, lost or torn; syncs under way never call back. */
   crash(): void {
     const drive = this.#drive;
+    drive.crashInsideAfter = 0;
     const shape = drawCrashShape(drive.crashRandom);
     drive.named('disk-crash', shape, ++drive.epoch, 0);
     drive.names.crash(shape, drive.crashRandom);

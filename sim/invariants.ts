@@ -53,6 +53,8 @@ export class Invariants {
   /** Terms of the committed entries by index; position 0 is unused. */
   readonly #committed: number[] = [0];
   elections = 0;
+  /** A node has given its vote. */
+  onVote: (id: number) => void = () => {};
 
   constructor(nodes: number) {
     this.#shadows = Array.from({ length: nodes }, () => new Shadow());
@@ -66,15 +68,18 @@ export class Invariants {
   check(id: number, subject: Observed): void {
     const shadow = this.#shadows[id - 1];
     const { raft } = subject.replica;
-    if (shadow.subject !== subject) this.#onRestart(shadow, subject);
+    const isNew = shadow.subject !== subject;
+    if (isNew) this.#onRestart(shadow, subject);
     const { term, vote, role, commitIndex } = raft;
     if (term !== shadow.term || vote !== shadow.vote) {
       if (term < shadow.term) fail('terms only rise', { id, from: shadow.term, to: term });
       if (term === shadow.term && shadow.vote !== null) {
         fail('one vote a term', { id, term, first: shadow.vote, second: vote });
       }
+      const hasVoted = !isNew && vote !== null && (term > shadow.term || shadow.vote === null);
       shadow.term = term;
       shadow.vote = vote;
+      if (hasVoted) this.onVote(id);
     }
     this.#checkLog(id, shadow, subject.groupLog);
     if (commitIndex !== shadow.commitIndex) this.#checkCommit(id, shadow, subject, commitIndex);

@@ -1,35 +1,87 @@
 /**
- * Breaks things, at the mean intervals that the seed drew: crashes with later restarts, whole-cluster blackouts, pauses,
- * partitions of either kind, broken connections. It leaves the repair of everything to its own later strokes and, at
- * last, to the calm at the end of the run; it may take down any number of nodes at a time.
+ * Breaks things, at the mean intervals that the seed drew. It looks at the world when it draws a stroke (who leads, who
+ * is up), but what it then does is plain data, written down by the world, so that it can be played again without it.
+ * It leaves the repair of everything to its own later strokes and, at last, to the calm at the end of the run; it may
+ * take down any number of nodes at a time.
  */
-
+import type { FaultMix } from './options.ts';
 import type { SimRandom } from './random.ts';
-import type { Machine, World } from './world.ts';
+import type { Route, StrokeAction } from './strokes.ts';
+import type { World } from './world.ts';
 
 const US_PER_MS = 1000;
+const BOOT_ALL_EVERY_MS = 2000;
 
 export class Nemesis {
   readonly #world: World;
   readonly #random: SimRandom;
+  readonly #faults: FaultMix;
+  readonly #nodes: readonly number[];
   #stopped = false;
 
   constructor(world: World) {
     this.#world = world;
     this.#random = world.random.fork('nemesis');
+    this.#faults = world.options.faults;
+    this.#nodes = world.machines.map(({ id }) => id);
   }
 
   start(): void {
-    const { faults } = this.#world.options;
-    this.#world.onElection = () => this.#onElection(faults.crashAtElectionPermille);
-    this.#repeat(faults.crashEveryMs, () => this.#crashOne());
+    const faults = this.#faults;
+    this.#world.onElection = () => this.#onElection();
+    this.#world.onVote = (node) => this.#onVote(node);
+    this.#repeat(faults.crashEveryMs, () => this.#crash(this.#pick(), this.#drawDowntimeMs()));
+    this.#repeat(faults.restartStormEveryMs, () => this.#restartStorm(this.#pick(), this.#draw(2, 6)));
     this.#repeat(faults.blackoutEveryMs, () => this.#blackout());
-    this.#repeat(faults.pauseEveryMs, () => this.#pauseOne());
-    this.#repeat(faults.partitionEveryMs, () => this.#partition('symmetric'));
-    this.#repeat(faults.oneWayEveryMs, () => this.#partition('one-way'));
-    this.#repeat(faults.resetEveryMs, () => this.#reset());
-    // A crash inside a disk operation leaves a machine down without a stroke of ours.
-    this.#repeat(2000, () => this.#bootAll());
+    this.#repeat(faults.crashInsideEveryMs, () => this.#crashInside());
+    this.#repeat(faults.upgradeEveryMs, () => this.#upgrade());
+    this.#repeat(faults.pauseEveryMs, () => {
+      const node = this.#pick();
+      this.#strikeFor({ kind: 'pause', node }, { kind: 'resume', node }, this.#draw(10, 3000));
+    });
+    this.#repeat(faults.slowCpuEveryMs, () => {
+      const node = this.#pick();
+      const taskUs = this.#random.pick([100, 1000, 10_000]);
+      const normal = { kind: 'slow-cpu', node, taskUs: 0 } as const;
+      this.#strikeFor({ kind: 'slow-cpu', node, taskUs }, normal, this.#draw(100, 4000));
+    });
+    this.#repeat(faults.partitionEveryMs, () => this.#partition('both ways'));
+    this.#repeat(faults.oneWayEveryMs, () => this.#partition('one way'));
+    this.#repeat(faults.partialEveryMs, () => this.#partial());
+    this.#repeat(faults.flappingEveryMs, () => this.#flap());
+    this.#repeat(faults.resetEveryMs, () => {
+      const [node, peer] = this.#pickPair();
+      if (node !== peer) this.#strike({ kind: 'reset', node, peer });
+    });
+    this.#repeat(faults.slowNetworkEveryMs, () => {
+      const { longTailPermille } = this.#world.options.surroundings;
+      const normal = { kind: 'slow-network', longTailPermille } as const;
+      const slow = { kind: 'slow-network', longTailPermille: this.#draw(100, 600) } as const;
+      this.#strikeFor(slow, normal, this.#draw(100, 3000));
+    });
+    this.#repeat(faults.slowDiskEveryMs, () => {
+      const node = this.#pick();
+      const factor = this.#random.pick([10, 100]);
+      const normal = { kind: 'slow-disk', node, factor: 1 } as const;
+      this.#strikeFor({ kind: 'slow-disk', node, factor }, normal, this.#draw(100, 4000));
+    });
+    this.#repeat(faults.driftEveryMs, () => {
+      const ppm = this.#random.pick([-300_000, -20_000, 0, 20_000, 300_000]);
+      this.#strike({ kind: 'drift', node: this.#pick(), ppm });
+    });
+    this.#repeat(faults.wallJumpEveryMs, () => {
+      this.#strike({ kind: 'wall-jump', node: this.#pick(), ms: this.#draw(-3_600_000, 3_600_000) });
+    });
+    this.#repeat(faults.freezeEveryMs, () => {
+      const node = this.#pick();
+      this.#strikeFor({ kind: 'freeze', node }, { kind: 'thaw', node }, this.#draw(10, 3000));
+    });
+    this.#repeat(faults.frozenLeaderEveryMs, () => this.#frozenLeader());
+    this.#repeat(faults.commandEveryMs, () => {
+      this.#strike({ kind: 'command', node: this.#pick(), text: this.#random.pick(['MERGE', 'FLUSH']) });
+    });
+    // A crash inside a disk operation leaves a node down without a stroke of ours.
+    this.#repeat(BOOT_ALL_EVERY_MS, () => this.#bootAll());
   }
 
   stop(): void {
@@ -39,99 +91,166 @@ export class Nemesis {
   #repeat(everyMs: number, stroke: () => void): void {
     if (everyMs === 0) return;
     const next = (): void => {
-      if (this.#stopped) return;
       stroke();
-      this.#after(this.#random.between(1, 2 * everyMs), next);
+      this.#after(this.#draw(1, 2 * everyMs), next);
     };
-    this.#after(this.#random.between(1, 2 * everyMs), next);
+    this.#after(this.#draw(1, 2 * everyMs), next);
   }
 
-  #crashOne(): void {
-    const machine = this.#pickMachine();
-    if (machine.process.alive) this.#world.crash(machine);
-    this.#after(
-      this.#random.chance(500) ? this.#random.between(1, 100) : this.#random.between(100, 3000),
-      () => this.#bootIfDown(machine),
-    );
+  #crash(node: number, downMs: number): void {
+    if (this.#isUp(node)) this.#strike({ kind: this.#random.chance(800) ? 'crash' : 'kill', node });
+    this.#after(downMs, () => this.#boot(node));
   }
 
-  /** Votes are fresh and leaders new: the moment at which what was not made durable in time shows. */
-  #onElection(permille: number): void {
-    if (this.#stopped || !this.#random.chance(permille)) return;
-    const machine = this.#pickMachine();
-    this.#after(this.#random.below(20), () => {
-      if (this.#stopped || !machine.process.alive) return;
-      this.#world.crash(machine);
-      this.#after(this.#random.between(1, 400), () => this.#bootIfDown(machine));
-    });
+  #restartStorm(node: number, crashes: number): void {
+    if (crashes === 0) return;
+    this.#crash(node, this.#draw(1, 50));
+    this.#after(this.#draw(51, 300), () => this.#restartStorm(node, crashes - 1));
   }
 
   #blackout(): void {
-    for (const machine of this.#world.machines) {
-      if (machine.process.alive) this.#world.crash(machine);
-      this.#after(this.#random.between(1, 2000), () => this.#bootIfDown(machine));
+    for (const node of this.#nodes) this.#crash(node, this.#draw(1, 2000));
+  }
+
+  #crashInside(): void {
+    const node = this.#pick();
+    this.#strike({ kind: 'crash-inside', node, operation: this.#draw(1, 40) });
+  }
+
+  #upgrade(): void {
+    let atMs = 0;
+    for (const node of this.#nodes) {
+      this.#after(atMs, () => {
+        if (this.#isUp(node)) this.#strike({ kind: 'stop', node });
+      });
+      const backMs = atMs + this.#draw(100, 800);
+      this.#after(backMs, () => this.#boot(node));
+      atMs = backMs + this.#draw(0, 1000);
     }
+  }
+
+  /** Votes are fresh and leaders new: the moment at which what was not made durable in time shows. */
+  #onElection(): void {
+    if (this.#stopped || !this.#random.chance(this.#faults.crashAtElectionPermille)) return;
+    const node = this.#pick();
+    this.#after(this.#random.below(20), () => this.#crash(node, this.#draw(1, 400)));
+  }
+
+  /** A crash before the vote can be durable, and a life after it in which the term is still open. */
+  #onVote(node: number): void {
+    if (this.#stopped || !this.#random.chance(this.#faults.crashAtVotePermille)) return;
+    const windowUs = this.#world.options.surroundings.syncMsMax * US_PER_MS;
+    this.#afterUs(this.#random.below(windowUs), () => this.#crash(node, this.#draw(1, 20)));
+  }
+
+  /** Cuts a group of nodes off from the others, clients not included; often the leader alone. */
+  #partition(how: 'both ways' | 'one way'): void {
+    const leader = this.#world.leader();
+    const alone = leader !== null && this.#random.chance(500);
+    const inside = this.#nodes.filter((node) => (alone ? node === leader : this.#random.chance(500)));
+    const outside = this.#nodes.filter((node) => !inside.includes(node));
+    const inward = this.#random.chance(500);
+    const routes: Route[] = [];
+    for (const a of inside) {
+      for (const b of outside) {
+        if (how === 'both ways') routes.push([a, b], [b, a]);
+        else routes.push(inward ? [b, a] : [a, b]);
+      }
+    }
+    this.#cut(routes, this.#draw(10, 5000));
+  }
+
+  #partial(): void {
+    const routes: Route[] = [];
+    for (const a of this.#nodes) {
+      for (const b of this.#nodes) if (a < b && this.#random.chance(400)) routes.push([a, b], [b, a]);
+    }
+    this.#cut(routes, this.#draw(10, 5000));
+  }
+
+  #flap(): void {
+    const [a, b] = this.#pickPair();
+    if (a === b) return;
+    let atMs = 0;
+    for (let i = this.#draw(3, 12); i > 0; i--) {
+      const cutMs = this.#draw(5, 200);
+      this.#after(atMs, () =>
+        this.#cut(
+          [
+            [a, b],
+            [b, a],
+          ],
+          cutMs,
+        ),
+      );
+      atMs += cutMs + this.#draw(5, 300);
+    }
+  }
+
+  #frozenLeader(): void {
+    const node = this.#world.leader();
+    if (node === null || this.#nodes.length < 3) return;
+    const routes = this.#nodes.flatMap((other): Route[] =>
+      other === node
+        ? []
+        : [
+            [node, other],
+            [other, node],
+          ],
+    );
+    const forMs = this.#draw(500, 6000);
+    this.#strikeFor({ kind: 'freeze', node }, { kind: 'thaw', node }, forMs);
+    this.#cut(routes, forMs);
+  }
+
+  #cut(routes: readonly Route[], forMs: number): void {
+    if (routes.length > 0) this.#strikeFor({ kind: 'cut', routes }, { kind: 'join', routes }, forMs);
   }
 
   #bootAll(): void {
-    for (const machine of this.#world.machines) this.#bootIfDown(machine);
+    for (const node of this.#nodes) this.#boot(node);
   }
 
-  #bootIfDown(machine: Machine): void {
-    if (!machine.process.alive && !this.#stopped) this.#world.boot(machine);
+  #boot(node: number): void {
+    if (!this.#isUp(node)) this.#strike({ kind: 'boot', node });
   }
 
-  #pauseOne(): void {
-    const machine = this.#pickMachine();
-    if (!machine.process.alive || machine.process.paused) return;
-    this.#world.note('pause', machine.id);
-    machine.process.pause();
-    this.#after(this.#random.between(10, 3000), () => {
-      if (!machine.process.alive || !machine.process.paused) return;
-      this.#world.note('resume', machine.id);
-      machine.process.resume();
-    });
+  #isUp(node: number): boolean {
+    return this.#world.machine(node).process.alive;
   }
 
-  /** Cuts a random group of nodes off from the others, clients not included; heals after a while. */
-  #partition(kind: 'symmetric' | 'one-way'): void {
-    const { machines, network } = this.#world;
-    const leader = machines.find(({ node }) => node?.replica.isLeader === true);
-    const alone = leader !== undefined && this.#random.chance(500) ? leader : null;
-    const inside = machines.filter((machine) =>
-      alone === null ? this.#random.chance(500) : machine === alone,
-    );
-    const outside = machines.filter((machine) => !inside.includes(machine));
-    if (inside.length === 0 || outside.length === 0) return;
-    this.#world.note(`partition-${kind}`, inside.length, outside.length);
-    const cut: [string, string][] = [];
-    for (const a of inside) {
-      for (const b of outside) {
-        cut.push([a.host, b.host]);
-        if (kind === 'symmetric') cut.push([b.host, a.host]);
-      }
-    }
-    for (const [from, to] of cut) network.block(from, to);
-    this.#after(this.#random.between(10, 5000), () => {
-      this.#world.note('heal', cut.length);
-      for (const [from, to] of cut) network.unblock(from, to);
-    });
+  #strike(stroke: StrokeAction): void {
+    if (!this.#stopped) this.#world.strike(stroke);
   }
 
-  #reset(): void {
-    const { machines, network } = this.#world;
-    const a = this.#random.pick(machines);
-    const b = this.#random.pick(machines);
-    if (a === b) return;
-    this.#world.note('reset', a.id, b.id);
-    network.resetConnections(a.host, b.host);
+  #strikeFor(stroke: StrokeAction, undo: StrokeAction, forMs: number): void {
+    this.#strike(stroke);
+    this.#after(forMs, () => this.#strike(undo));
   }
 
-  #pickMachine(): Machine {
-    return this.#random.pick(this.#world.machines);
+  #pick(): number {
+    return this.#random.pick(this.#nodes);
+  }
+
+  #pickPair(): [number, number] {
+    return [this.#pick(), this.#pick()];
+  }
+
+  #draw(low: number, high: number): number {
+    return this.#random.between(low, high);
+  }
+
+  #drawDowntimeMs(): number {
+    return this.#random.chance(500) ? this.#draw(1, 100) : this.#draw(100, 3000);
   }
 
   #after(ms: number, task: () => void): void {
-    this.#world.scheduler.after(ms * US_PER_MS, task);
+    this.#afterUs(ms * US_PER_MS, task);
+  }
+
+  #afterUs(us: number, task: () => void): void {
+    this.#world.scheduler.after(us, () => {
+      if (!this.#stopped) task();
+    });
   }
 }

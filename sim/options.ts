@@ -3,16 +3,20 @@
  * ISSTA 2012): each run switches whole classes of faults on or off, because a bug may need one fault to be absent.
  */
 import type { RaftTiming } from '../src/raft/core.ts';
-import type { Workload } from './client.ts';
 import type { SimRandom } from './random.ts';
+import type { Workload } from './workload.ts';
 
+/** Plain data, so that a scenario can hold it. */
 export interface WorldOptions {
   readonly nodes: number;
   readonly clients: number;
   readonly timing: RaftTiming;
   readonly tuning: Tuning;
+  readonly surroundings: Surroundings;
   readonly faults: FaultMix;
   readonly workload: Workload;
+  /** Rare paths of the code that are taken more often, see `src/base/rare.ts`. */
+  readonly maybes: Readonly<Record<string, number>>;
 }
 
 export interface Tuning {
@@ -24,37 +28,111 @@ export interface Tuning {
   readonly stepBytes: number;
 }
 
-/** Mean times between faults of a class, in milliseconds of simulated time; 0: the class is off in this run. */
-export interface FaultMix {
-  readonly crashEveryMs: number;
-  /** All nodes at once. */
-  readonly blackoutEveryMs: number;
-  readonly pauseEveryMs: number;
-  readonly partitionEveryMs: number;
-  readonly oneWayEveryMs: number;
-  readonly resetEveryMs: number;
-  /** Share of disk operations, in a million, inside of which the process crashes. */
-  readonly crashInsidePerMillion: number;
+/** How the machines and the network between them are, faults aside. */
+export interface Surroundings {
   readonly networkDelayMsMax: number;
   readonly longTailPermille: number;
+  /** Of a million pieces between nodes, how many have a bit flipped on the way. */
+  readonly bitFlipPerMillion: number;
+  readonly fragmentPermille: number;
   readonly syncMsMax: number;
   /** Of a thousand syncs, how many take up to half a second. */
   readonly slowSyncPermille: number;
-  /** Of a thousand elections, after how many a node crashes within milliseconds, to be back soon. */
-  readonly crashAtElectionPermille: number;
   readonly clockDriftPpm: number;
   /** Views of files are overwritten when their event is over, and buffers handed to the network are watched. */
   readonly ownership: 'watched' | 'trusted';
 }
 
+/** Mean times between strokes of a class, in milliseconds of simulated time; 0: the class is off in this run. */
+export interface FaultMix {
+  readonly crashEveryMs: number;
+  /** A node crashes several times in a row, each time soon after it is back. */
+  readonly restartStormEveryMs: number;
+  /** All nodes at once. */
+  readonly blackoutEveryMs: number;
+  readonly crashInsideEveryMs: number;
+  /** A node is stopped in order and started again, one after the other. */
+  readonly upgradeEveryMs: number;
+  readonly pauseEveryMs: number;
+  readonly slowCpuEveryMs: number;
+  readonly partitionEveryMs: number;
+  readonly oneWayEveryMs: number;
+  /** Single pairs of nodes are cut, so that some nodes see only some. */
+  readonly partialEveryMs: number;
+  readonly flappingEveryMs: number;
+  readonly resetEveryMs: number;
+  readonly slowNetworkEveryMs: number;
+  readonly slowDiskEveryMs: number;
+  readonly driftEveryMs: number;
+  readonly wallJumpEveryMs: number;
+  readonly freezeEveryMs: number;
+  /** The leader's clock stands still while it is cut off from the other nodes: it cannot know that it is deposed. */
+  readonly frozenLeaderEveryMs: number;
+  readonly commandEveryMs: number;
+  /** Of a thousand elections, after how many a node crashes within milliseconds, to be back soon. */
+  readonly crashAtElectionPermille: number;
+  /** Of a thousand votes, after how many the voter crashes before the vote can be durable, to be back at once. */
+  readonly crashAtVotePermille: number;
+}
+
+export const NO_FAULTS: FaultMix = {
+  crashEveryMs: 0,
+  restartStormEveryMs: 0,
+  blackoutEveryMs: 0,
+  crashInsideEveryMs: 0,
+  upgradeEveryMs: 0,
+  pauseEveryMs: 0,
+  slowCpuEveryMs: 0,
+  partitionEveryMs: 0,
+  oneWayEveryMs: 0,
+  partialEveryMs: 0,
+  flappingEveryMs: 0,
+  resetEveryMs: 0,
+  slowNetworkEveryMs: 0,
+  slowDiskEveryMs: 0,
+  driftEveryMs: 0,
+  wallJumpEveryMs: 0,
+  freezeEveryMs: 0,
+  frozenLeaderEveryMs: 0,
+  commandEveryMs: 0,
+  crashAtElectionPermille: 0,
+  crashAtVotePermille: 0,
+};
+
+/** The orderly ends of what `drawOptions` draws: what a shrunk scenario is moved towards. */
+export const PLAIN_TUNING: Tuning = {
+  segmentBytes: 1 << 18,
+  cacheBytes: 1 << 18,
+  memtableBytes: 1 << 16,
+  blockBytes: 1 << 12,
+  mergeAtTables: 4,
+  stepBytes: 1 << 14,
+};
+
+export const PLAIN_SURROUNDINGS: Surroundings = {
+  networkDelayMsMax: 1,
+  longTailPermille: 0,
+  bitFlipPerMillion: 0,
+  fragmentPermille: 0,
+  syncMsMax: 1,
+  slowSyncPermille: 0,
+  clockDriftPpm: 0,
+  ownership: 'trusted',
+};
+
+/** Rare paths that a run may widen; the names stand in the code, see `src/base/rare.ts`. */
+const MAYBES = ['short-append', 'equal-election-timeout'] as const;
+
 export function drawOptions(random: SimRandom): WorldOptions {
   const topology = random.fork('topology');
   const tuning = random.fork('tuning');
   const workload = random.fork('workload');
+  const timing = random.fork('timing');
+  const heartbeatMs = timing.pick([50, 50, 100, 150]);
   return {
-    nodes: topology.chance(800) ? 3 : 5,
+    nodes: topology.pick([3, 3, 3, 3, 3, 3, 5, 5, 1, 2, 4, 7]),
     clients: topology.between(2, 7),
-    timing: { heartbeatMs: 50, electionTimeoutMs: tuning.between(300, 600) },
+    timing: { heartbeatMs, electionTimeoutMs: heartbeatMs * timing.between(6, 12) },
     tuning: {
       segmentBytes: 1 << tuning.between(12, 18),
       cacheBytes: 1 << tuning.between(10, 18),
@@ -63,38 +141,73 @@ export function drawOptions(random: SimRandom): WorldOptions {
       mergeAtTables: tuning.between(2, 6),
       stepBytes: 1 << tuning.between(8, 14),
     },
+    surroundings: drawSurroundings(random.fork('surroundings')),
     faults: drawFaults(random.fork('faults')),
     workload: {
       buckets: workload.between(1, 3),
       keysPerBucket: workload.pick([1, 3, 10, 40]),
+      hotPermille: workload.pick([0, 0, 300, 800]),
       setPermille: workload.between(250, 600),
       deletePermille: workload.between(0, 150),
       existsPermille: workload.between(0, 100),
+      jsonPermille: workload.chance(250) ? workload.between(100, 600) : 0,
       valueBytesMax: workload.pick([16, 300, 3000]),
       pipelineMax: workload.pick([1, 4, 12]),
       thinkMsMax: workload.pick([5, 20, 100, 400]),
+      burstMsMax: workload.pick([200, 1000, 4000]),
+      silenceMsMax: workload.pick([0, 1000, 4000, 8000]),
       patienceMs: workload.pick([1000, 5000, 15_000]),
+      respPermille: workload.pick([0, 300, 1000]),
     },
+    maybes: drawMaybes(random.fork('maybes')),
+  };
+}
+
+function drawSurroundings(random: SimRandom): Surroundings {
+  return {
+    networkDelayMsMax: random.pick([1, 5, 30]),
+    longTailPermille: sometimes(random, 300, 1, 30),
+    bitFlipPerMillion: sometimes(random, 150, 20, 500),
+    fragmentPermille: random.pick([0, 50, 50, 300]),
+    syncMsMax: random.pick([1, 3, 20]),
+    slowSyncPermille: sometimes(random, 300, 1, 50),
+    clockDriftPpm: random.pick([0, 100, 20_000]),
+    ownership: random.chance(300) ? 'watched' : 'trusted',
   };
 }
 
 function drawFaults(random: SimRandom): FaultMix {
-  const sometimes = (permille: number, low: number, high: number): number =>
-    random.chance(permille) ? random.between(low, high) : 0;
   return {
-    crashEveryMs: sometimes(700, 800, 6000),
-    blackoutEveryMs: sometimes(250, 4000, 15_000),
-    pauseEveryMs: sometimes(350, 1000, 8000),
-    partitionEveryMs: sometimes(600, 1000, 6000),
-    oneWayEveryMs: sometimes(400, 1000, 6000),
-    resetEveryMs: sometimes(400, 200, 3000),
-    crashInsidePerMillion: sometimes(300, 50, 1000),
-    networkDelayMsMax: random.pick([1, 5, 30]),
-    longTailPermille: sometimes(300, 1, 30),
-    syncMsMax: random.pick([1, 3, 20]),
-    slowSyncPermille: sometimes(300, 1, 50),
-    crashAtElectionPermille: sometimes(300, 100, 700),
-    clockDriftPpm: random.pick([0, 100, 20_000]),
-    ownership: random.chance(300) ? 'watched' : 'trusted',
+    crashEveryMs: sometimes(random, 600, 800, 6000),
+    restartStormEveryMs: sometimes(random, 150, 3000, 10_000),
+    blackoutEveryMs: sometimes(random, 250, 4000, 15_000),
+    crashInsideEveryMs: sometimes(random, 300, 500, 5000),
+    upgradeEveryMs: sometimes(random, 150, 3000, 10_000),
+    pauseEveryMs: sometimes(random, 300, 1000, 8000),
+    slowCpuEveryMs: sometimes(random, 150, 1000, 8000),
+    partitionEveryMs: sometimes(random, 500, 1000, 6000),
+    oneWayEveryMs: sometimes(random, 300, 1000, 6000),
+    partialEveryMs: sometimes(random, 250, 1000, 6000),
+    flappingEveryMs: sometimes(random, 150, 2000, 8000),
+    resetEveryMs: sometimes(random, 300, 200, 3000),
+    slowNetworkEveryMs: sometimes(random, 200, 2000, 8000),
+    slowDiskEveryMs: sometimes(random, 200, 2000, 8000),
+    driftEveryMs: sometimes(random, 150, 2000, 8000),
+    wallJumpEveryMs: sometimes(random, 150, 1000, 8000),
+    freezeEveryMs: sometimes(random, 150, 2000, 8000),
+    frozenLeaderEveryMs: sometimes(random, 250, 2000, 6000),
+    commandEveryMs: sometimes(random, 200, 500, 5000),
+    crashAtElectionPermille: sometimes(random, 250, 100, 700),
+    crashAtVotePermille: sometimes(random, 250, 100, 700),
   };
+}
+
+function drawMaybes(random: SimRandom): Record<string, number> {
+  const maybes: Record<string, number> = {};
+  for (const name of MAYBES) if (random.chance(250)) maybes[name] = random.between(50, 900);
+  return maybes;
+}
+
+function sometimes(random: SimRandom, permille: number, low: number, high: number): number {
+  return random.chance(permille) ? random.between(low, high) : 0;
 }

@@ -36,6 +36,12 @@ export class SimProcess {
   /** Tasks that wait because the process is paused, or has been and is catching up. */
   #waiting: (() => void)[] = [];
   #catchUpIsPlanned = false;
+  /** How long each callback keeps the process busy, in microseconds of virtual time. */
+  #taskUs = 0;
+  /** Until then the process is busy with the callback before. */
+  #busyUntilUs = 0;
+  /** A callback has run since this was last set to false: something may have changed. */
+  hasRun = false;
   #crashListeners: (() => void)[] = [];
 
   constructor(name: string, scheduler: Scheduler) {
@@ -67,7 +73,17 @@ export class SimProcess {
       this.#waiting.push(task);
       return;
     }
+    if (this.#busyUntilUs > this.#scheduler.nowUs) {
+      this.#waiting.push(task);
+      this.#planCatchUp();
+      return;
+    }
     this.#enter(generation, task);
+  }
+
+  /** From now on each callback keeps the process busy for so long, in microseconds; 0: for no time. */
+  setTaskUs(taskUs: number): void {
+    this.#taskUs = taskUs;
   }
 
   /** The task as a callback of the present generation. */
@@ -121,6 +137,8 @@ export class SimProcess {
 
   #enter(generation: number, task: () => void): void {
     this.#depth++;
+    this.hasRun = true;
+    if (this.#taskUs > 0) this.#busyUntilUs = this.#scheduler.nowUs + this.#taskUs;
     try {
       task();
     } catch (error) {
@@ -157,12 +175,14 @@ export class SimProcess {
     this.#alive = false;
     this.#paused = false;
     this.#waiting = [];
+    this.#busyUntilUs = 0;
   }
 
   #planCatchUp(): void {
     if (this.#catchUpIsPlanned || this.#waiting.length === 0) return;
     this.#catchUpIsPlanned = true;
-    this.#scheduler.soon(this.#catchUp);
+    // Not before the process has time; now, if it has.
+    this.#scheduler.at(Math.max(this.#busyUntilUs, this.#scheduler.nowUs), this.#catchUp);
   }
 
   readonly #catchUp = (): void => {

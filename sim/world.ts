@@ -1,15 +1,17 @@
 /**
  * A simulated world: nodes running the production code, clients, a nemesis that breaks things, and the checks.
  *
- * A run has three parts: the storm, in which the nemesis acts; the calm, in which everything is healed and restarted and
- * the cluster must elect and serve again within a bound; and the reckoning, in which every key is read once more, so
- * that the linearizability check also sees what became of each acknowledged write, and replicas are compared.
+ * A run has four parts: the storm, in which the nemesis acts; the calm, in which everything is healed and restarted and
+ * the cluster must elect and serve again within a bound; the blackout, in which all machines lose their power at once,
+ * so that only what was really durable is left; and the reckoning, in which every key has been read once more and the
+ * linearizability check sees what became of each acknowledged write, and replicas are compared.
+ *
+ * A world is drawn from a seed, or plays a scenario: the strokes and requests of an earlier run, or a part of them.
  */
-
-import { compareBytes } from '../src/codec/bytes.ts';
-import type { Disk } from '../src/io/disk.ts';
+import { setRareProbe } from '../src/base/rare.ts';
+import { compareBytes, utf8 } from '../src/codec/bytes.ts';
 import type { LogFields, Logger, LogLevel } from '../src/io/logger.ts';
-import type { Address } from '../src/io/network.ts';
+import type { Address, Network } from '../src/io/network.ts';
 import { Node } from '../src/server/node.ts';
 import { History } from './check/history.ts';
 import { checkLinearizability, formatOperations } from './check/linearizability.ts';
@@ -22,20 +24,32 @@ import { SimNetwork } from './network.ts';
 import { drawOptions, type WorldOptions } from './options.ts';
 import { SimCrash, SimProcess } from './process.ts';
 import { SimRandom } from './random.ts';
+import { SCENARIO_FORMAT, type Scenario } from './scenario.ts';
 import { Scheduler } from './scheduler.ts';
+import { applyStroke, describeStroke, hostOf, isFault, type Stroke, type StrokeAction } from './strokes.ts';
 import { Trace } from './trace.ts';
+import type { Batch } from './workload.ts';
 
 /** What a run amounts to. `failure` is null when every check held. */
 export interface RunResult {
   readonly seed: string;
-  readonly failure: { readonly check: string; readonly message: string } | null;
+  readonly failure: Failure | null;
   readonly simulatedSeconds: number;
   readonly events: number;
   readonly operations: number;
+  /** Strokes that broke something. */
+  readonly faults: number;
   readonly crashes: number;
   readonly elections: number;
   readonly entries: number;
+  /** Names of the `sometimes` marks that the run reached, sorted. */
+  readonly marks: readonly string[];
   readonly hash: string;
+}
+
+export interface Failure {
+  readonly check: string;
+  readonly message: string;
 }
 
 export interface RunOptions {
@@ -49,15 +63,7 @@ const PORT = 9000;
 /** After healing, this many election timeouts may pass before every key can be read. */
 const CALM_ELECTION_TIMEOUTS_MAX = 60;
 const US_PER_MS = 1000;
-
-class CheckFailure extends Error {
-  readonly check: string;
-
-  constructor(check: string, message: string) {
-    super(message);
-    this.check = check;
-  }
-}
+const COMMAND_PATIENCE_MS = 2000;
 
 /** One simulated machine: its disk outlives its processes. */
 export interface Machine {
@@ -71,54 +77,77 @@ export interface Machine {
 
 export class World {
   readonly options: WorldOptions;
-  readonly scheduler: Scheduler;
-  readonly trace: Trace;
+  readonly scheduler = new Scheduler();
+  readonly trace = new Trace();
   readonly random: SimRandom;
   readonly network: SimNetwork;
   readonly machines: Machine[] = [];
   readonly history = new History();
   readonly invariants: Invariants;
-  readonly #seed: string;
-  readonly #clients: SimClient[] = [];
-  readonly #members: Address[];
-  readonly #onLine: ((line: string) => void) | null;
   /** A node has become leader. */
   onElection: () => void = () => {};
-  #failure: CheckFailure | null = null;
+  /** A node has given its vote. */
+  onVote: (node: number) => void = () => {};
+  readonly #seed: string;
+  readonly #script: Scenario | null;
+  readonly #clients: SimClient[] = [];
+  readonly #operator: { readonly process: SimProcess; readonly network: Network; readonly clock: SimClock };
+  readonly #members: Address[];
+  readonly #onLine: ((line: string) => void) | null;
+  readonly #strokes: Stroke[] = [];
+  readonly #batches: Batch[] = [];
+  readonly #values = new Map<string, string>();
+  readonly #marks = new Set<string>();
+  readonly #maybeRandom: SimRandom;
+  #isStorm = true;
+  #failure: Failure | null = null;
   #incarnations = 0;
   crashes = 0;
 
-  constructor(seed: string, run: RunOptions) {
+  /** @param script Plays this; null: draws everything from the seed. */
+  constructor(seed: string, script: Scenario | null, onLine: ((line: string) => void) | null) {
     this.#seed = seed;
-    this.random = new SimRandom(seed);
-    this.options = drawOptions(this.random.fork('options'));
-    this.scheduler = new Scheduler();
-    this.trace = new Trace();
-    this.#onLine = run.onLine ?? null;
-    if (run.onLine !== undefined) this.trace.onLine = run.onLine;
-    const { nodes, faults } = this.options;
+    this.#script = script;
+    this.#onLine = onLine;
+    this.trace.onLine = onLine;
+    const noise = script?.noise ?? 0;
+    this.random = new SimRandom(noise === 0 ? seed : `${seed}#${noise}`);
+    this.#maybeRandom = this.random.fork('maybe');
+    this.options = script?.options ?? drawOptions(this.random.fork('options'));
+    const { nodes, clients } = this.options;
     this.invariants = new Invariants(nodes);
-    this.network = new SimNetwork({
-      scheduler: this.scheduler,
-      random: this.random.fork('network'),
-      trace: this.trace,
-      faults: {
-        latencyUs: { min: 50, max: Math.max(200, faults.networkDelayMsMax * US_PER_MS) },
-        longTailPermille: faults.longTailPermille,
-        checkMutation: faults.ownership === 'watched',
-      },
-    });
-    this.#members = Array.from({ length: nodes }, (_none, index) => ({
-      host: `node${index + 1}`,
-      port: PORT,
-    }));
+    this.invariants.onVote = (node) => this.onVote(node);
+    this.network = this.#makeNetwork();
+    this.#members = Array.from({ length: nodes }, (_none, at) => ({ host: hostOf(at + 1), port: PORT }));
     for (let id = 1; id <= nodes; id++) this.machines.push(this.#makeMachine(id));
-    for (let id = 1; id <= this.options.clients; id++) this.#clients.push(this.#makeClient(id));
+    const operator = new SimProcess('operator', this.scheduler);
+    this.#operator = {
+      process: operator,
+      network: this.network.attach(operator, 'operator'),
+      clock: new SimClock(this.scheduler, operator, { offsetMs: 0, driftPpm: 0 }),
+    };
+    for (let id = 1; id <= clients; id++) this.#clients.push(this.#makeClient(id));
     this.scheduler.afterEach = () => this.#checkInvariants();
   }
 
   get failed(): boolean {
     return this.#failure !== null;
+  }
+
+  machine(id: number): Machine {
+    return this.machines[id - 1];
+  }
+
+  /** A node that believes that it leads, the one of the highest term; null: there is none. */
+  leader(): number | null {
+    let leader: number | null = null;
+    let term = 0;
+    for (const { id, node } of this.machines) {
+      if (node === null || !node.replica.isLeader || node.replica.raft.term <= term) continue;
+      leader = id;
+      term = node.replica.raft.term;
+    }
+    return leader;
   }
 
   note(label: string, a = 0, b = 0): void {
@@ -127,7 +156,15 @@ export class World {
   }
 
   fail(check: string, message: string): void {
-    this.#failure ??= new CheckFailure(check, message);
+    this.#failure ??= { check, message };
+  }
+
+  /** Does to the world what the stroke says, now, and writes it down. */
+  strike(action: StrokeAction): void {
+    this.#strokes.push({ atUs: this.scheduler.nowUs, ...action });
+    this.trace.setTime(this.scheduler.nowUs);
+    this.trace.named('stroke', describeStroke(action));
+    applyStroke(this, action);
   }
 
   /** Starts the node of a machine whose process is not running. */
@@ -146,31 +183,103 @@ export class World {
     machine.disk.crash();
   }
 
+  /** Ends the process alone. */
+  kill(machine: Machine): void {
+    this.note('kill', machine.id);
+    this.crashes++;
+    machine.node = null;
+    machine.process.crash();
+  }
+
+  /** As an operator does it; the process ends by itself, a little later. */
+  stopInOrder(machine: Machine): void {
+    const { node, process } = machine;
+    if (node === null || !process.alive || process.paused) return;
+    process.run(() =>
+      node.stop((error) => {
+        if (error !== null) this.#onNodeError('stop', `node ${machine.id} did not stop in order`, error);
+        // Not from inside of its own callback.
+        this.scheduler.soon(process.guard(() => this.scheduler.soon(() => this.#exit(machine, node))));
+      }),
+    );
+  }
+
+  /** Sends a line to a node as an operator would; what comes of it is its own affair, but an answer must come in form. */
+  operate(node: number, text: string): void {
+    const { network, clock } = this.#operator;
+    const connection = network.connect(this.#members[node - 1], {
+      onOpen: () => {
+        connection.write(utf8(`${text}\r\n`));
+      },
+      onData: (bytes) => {
+        const answer = String.fromCharCode(...bytes.subarray(0, 1));
+        if (answer !== '+' && answer !== '-')
+          this.fail('wrong answer', `${text} was answered '${answer}...'`);
+        connection.destroy();
+      },
+      onClose: () => {},
+    });
+    clock.after(COMMAND_PATIENCE_MS, () => connection.destroy());
+  }
+
+  /** @param stormMs Of a world drawn from a seed; a scenario has its own. */
   run(stormMs: number): RunResult {
-    for (const machine of this.machines) this.boot(machine);
-    for (const client of this.#clients) client.start();
-    const nemesis = new Nemesis(this);
-    nemesis.start();
-    this.#advance(stormMs);
-    nemesis.stop();
-    if (!this.failed) this.#calm();
-    if (!this.failed) this.#reckon();
+    setRareProbe({
+      sometimes: (name) => this.#marks.add(name),
+      maybe: (name) => this.#isStorm && this.#maybeRandom.chance(this.options.maybes[name] ?? 0),
+    });
+    try {
+      this.#storm(this.#script?.stormMs ?? stormMs);
+      if (!this.failed) this.#calm();
+      if (!this.failed) this.#blackout();
+      if (!this.failed) this.#reckon();
+    } finally {
+      setRareProbe(null);
+    }
     return {
       seed: this.#seed,
-      failure: this.#failure === null ? null : { check: this.#failure.check, message: this.#failure.message },
+      failure: this.#failure,
       simulatedSeconds: this.scheduler.nowUs / 1e6,
       events: this.trace.count,
       operations: this.history.operations().length,
+      faults: this.#strokes.filter(isFault).length,
       crashes: this.crashes,
       elections: this.invariants.elections,
       entries: this.invariants.commitIndex,
+      marks: [...this.#marks].sort(),
       hash: this.trace.hash(),
     };
   }
 
+  /** What was drawn, or played, up to now. */
+  scenario(stormMs: number): Scenario {
+    return {
+      format: SCENARIO_FORMAT,
+      seed: this.#seed,
+      noise: this.#script?.noise ?? 0,
+      options: this.options,
+      stormMs: this.#script?.stormMs ?? stormMs,
+      strokes: this.#strokes,
+      batches: this.#batches,
+    };
+  }
+
+  #storm(stormMs: number): void {
+    for (const machine of this.machines) this.boot(machine);
+    for (const client of this.#clients) client.start();
+    const nemesis = this.#script === null ? new Nemesis(this) : null;
+    nemesis?.start();
+    for (const { atUs, ...action } of this.#script?.strokes ?? []) {
+      this.scheduler.at(atUs, () => this.strike(action as StrokeAction));
+    }
+    this.#advance(stormMs);
+    nemesis?.stop();
+    this.#isStorm = false;
+  }
+
   #advance(ms: number): void {
     const end = this.scheduler.nowUs + ms * US_PER_MS;
-    while (!this.failed && this.scheduler.nowUs < end && this.scheduler.stepUntil(end)) {
+    while (this.#failure === null && this.scheduler.nowUs < end && this.scheduler.stepUntil(end)) {
       // Each step checks the invariants; a failure ends the run at the event that caused it.
     }
   }
@@ -179,19 +288,38 @@ export class World {
   #calm(): void {
     this.note('calm');
     this.network.healAll();
-    for (const machine of this.machines) {
-      machine.disk.setFaults({ crashInsidePerMillion: 0 });
-      if (machine.process.paused) machine.process.resume();
-      if (!machine.process.alive) this.boot(machine);
-    }
+    this.network.setFaults({ longTailPermille: 0, bitFlipPerMillion: 0 });
     for (const client of this.#clients) client.stop();
+    for (const machine of this.machines) {
+      const { process, clock, disk } = machine;
+      disk.crashInsideAfter(0);
+      disk.setSlowness(1);
+      clock.setDriftPpm(0);
+      clock.thaw();
+      process.setTaskUs(0);
+      process.resume();
+      if (!process.alive) this.boot(machine);
+    }
+    this.#readAll('calm');
+  }
+
+  /** All machines lose their power at once: what was acknowledged must be on the disks. */
+  #blackout(): void {
+    this.note('blackout');
+    for (const machine of this.machines) if (machine.process.alive) this.crash(machine);
+    for (const machine of this.machines) this.boot(machine);
+    this.#readAll('the blackout');
+  }
+
+  /** Every key is read again, and the replicas catch up with each other, within the bound. */
+  #readAll(after: string): void {
     const keys = [...new Set(this.history.operations().map((operation) => operation.key))].sort();
     let unfinished = 1;
     this.#clients[0].readAll(keys, () => {
       unfinished--;
     });
-    const boundMs =
-      CALM_ELECTION_TIMEOUTS_MAX * this.options.timing.electionTimeoutMs + 2 * this.#patienceMs();
+    const { timing, workload } = this.options;
+    const boundMs = CALM_ELECTION_TIMEOUTS_MAX * timing.electionTimeoutMs + 2 * workload.patienceMs;
     for (let waitedMs = 0; waitedMs < boundMs && !this.failed; waitedMs += 100) {
       if (unfinished === 0 && this.#replicasAgree()) return;
       this.#advance(100);
@@ -199,17 +327,13 @@ export class World {
     if (this.failed) return;
     const applied = this.machines.map(({ node }) => node?.replica.appliedIndex ?? 'down').join(', ');
     const what = unfinished > 0 ? 'not every key could be read' : `the replicas had applied ${applied}`;
-    this.fail('liveness', `after ${boundMs} ms of calm ${what}`);
+    this.fail('liveness', `${boundMs} ms after ${after} ${what}`);
   }
 
   /** All nodes are up and have applied all that any of them has. */
   #replicasAgree(): boolean {
     const [first, ...rest] = this.machines.map(({ node }) => node?.replica.appliedIndex ?? -1);
     return first !== -1 && rest.every((index) => index === first);
-  }
-
-  #patienceMs(): number {
-    return this.options.workload.patienceMs;
   }
 
   #reckon(): void {
@@ -242,7 +366,7 @@ export class World {
         id,
         members: this.#members,
         directory: DATA,
-        disk: machine.disk.attach(process) satisfies Disk,
+        disk: machine.disk.attach(process),
         clock: machine.clock,
         network: this.network.attach(process, machine.host),
         random,
@@ -264,6 +388,13 @@ export class World {
     );
   }
 
+  #exit(machine: Machine, node: Node): void {
+    if (machine.node !== node) return;
+    this.note('exit', machine.id);
+    machine.node = null;
+    machine.process.crash();
+  }
+
   /** Damage and failed disks are not among the faults yet: a node that gives up has no reason to. */
   #onNodeError(check: string, what: string, error: Error): void {
     // The process has just crashed inside an operation; production code may well catch what unwinds it.
@@ -271,9 +402,26 @@ export class World {
     this.fail(check, `${what}: ${error.stack ?? error.message}`);
   }
 
+  #makeNetwork(): SimNetwork {
+    const { surroundings } = this.options;
+    return new SimNetwork({
+      scheduler: this.scheduler,
+      random: this.random.fork('network'),
+      trace: this.trace,
+      faults: {
+        latencyUs: { min: 50, max: Math.max(200, surroundings.networkDelayMsMax * US_PER_MS) },
+        longTailPermille: surroundings.longTailPermille,
+        fragmentPermille: surroundings.fragmentPermille,
+        bitFlipPerMillion: surroundings.bitFlipPerMillion,
+        mayFlip: (from, to) => from.startsWith('node') && to.startsWith('node'),
+        checkMutation: surroundings.ownership === 'watched',
+      },
+    });
+  }
+
   #makeMachine(id: number): Machine {
-    const host = `node${id}`;
-    const { faults } = this.options;
+    const host = hostOf(id);
+    const { surroundings } = this.options;
     const process = new SimProcess(host, this.scheduler);
     const random = this.random.fork(`disk${id}`);
     const disk = new SimDisk({
@@ -281,15 +429,14 @@ export class World {
       random,
       trace: this.trace,
       faults: {
-        syncUs: { min: 100, max: Math.max(300, faults.syncMsMax * US_PER_MS) },
-        longTailPermille: faults.slowSyncPermille,
-        crashInsidePerMillion: faults.crashInsidePerMillion,
-        poisonViews: faults.ownership === 'watched',
+        syncUs: { min: 100, max: Math.max(300, surroundings.syncMsMax * US_PER_MS) },
+        longTailPermille: surroundings.slowSyncPermille,
+        poisonViews: surroundings.ownership === 'watched',
       },
     });
     const drift = this.random.fork(`clock${id}`);
-    const driftPpm =
-      faults.clockDriftPpm === 0 ? 0 : drift.between(-faults.clockDriftPpm, faults.clockDriftPpm);
+    const { clockDriftPpm } = surroundings;
+    const driftPpm = clockDriftPpm === 0 ? 0 : drift.between(-clockDriftPpm, clockDriftPpm);
     const clock = new SimClock(this.scheduler, process, { offsetMs: drift.between(0, 1_000_000), driftPpm });
     const machine: Machine = { id, host, disk, clock, process, node: null };
     process.onPanic = (error) => this.fail('panic', `node ${id}: ${error.stack ?? error.message}`);
@@ -308,22 +455,28 @@ export class World {
       clock: new SimClock(this.scheduler, process, { offsetMs: 0, driftPpm: 0 }),
       random: this.random.fork(host),
       history: this.history,
+      values: this.#values,
       nowUs: () => this.scheduler.nowUs,
       workload: this.options.workload,
+      script: this.#script?.batches.filter(({ client }) => client === id) ?? null,
+      onBatch: (batch) => this.#batches.push(batch),
       onWrongAnswer: (what) => this.fail('wrong answer', `client ${id}: ${what}`),
     });
   }
 
   #checkInvariants(): void {
-    const { elections } = this.invariants;
+    const { invariants } = this;
+    const { elections } = invariants;
     try {
       for (const machine of this.machines) {
-        if (machine.node !== null) this.invariants.check(machine.id, machine.node);
+        if (!machine.process.hasRun) continue;
+        machine.process.hasRun = false;
+        if (machine.node !== null) invariants.check(machine.id, machine.node);
       }
     } catch (error) {
       this.fail('invariant', error instanceof Error ? error.message : String(error));
     }
-    if (this.invariants.elections > elections) this.onElection();
+    if (invariants.elections > elections) this.onElection();
   }
 
   #logger(id: number): Logger {
@@ -339,7 +492,22 @@ export class World {
 }
 
 export function runSeed(seed: string, options: RunOptions): RunResult {
-  return new World(seed, options).run(options.stormMs);
+  return new World(seed, null, options.onLine ?? null).run(options.stormMs);
+}
+
+/** Plays a scenario. */
+export function runScenario(scenario: Scenario, onLine: ((line: string) => void) | null = null): RunResult {
+  return new World(scenario.seed, scenario, onLine).run(scenario.stormMs);
+}
+
+/** As `runSeed`, with the schedule that the seed has drawn. */
+export function recordSeed(
+  seed: string,
+  stormMs: number,
+): { readonly result: RunResult; readonly scenario: Scenario } {
+  const world = new World(seed, null, null);
+  const result = world.run(stormMs);
+  return { result, scenario: world.scenario(stormMs) };
 }
 
 function firstDifference(a: Node, b: Node): string | null {

@@ -22,6 +22,10 @@ export class Drive {
   faults: DiskFaults;
   /** Crashes so far: what was started in an earlier epoch never completes. */
   epoch = 0;
+  /** The process crashes inside its n-th next operation that changes the disk; 0: it does not. */
+  crashInsideAfter = 0;
+  /** Syncs take so many times as long. */
+  slowness = 1;
   /** Streams by purpose: turning one fault on leaves the other draws as they were. */
   readonly crashRandom: SimRandom;
   readonly #latencyRandom: SimRandom;
@@ -46,7 +50,7 @@ export class Drive {
   drawSyncUs(): number {
     const { syncUs, longTailPermille, longTailUs } = this.faults;
     const range = this.#latencyRandom.chance(longTailPermille) ? longTailUs : syncUs;
-    return this.#latencyRandom.between(range.min, range.max);
+    return this.#latencyRandom.between(range.min, range.max) * this.slowness;
   }
 
   drawReadError(): boolean {
@@ -63,6 +67,9 @@ export class Drive {
 
   /** Whether, and where in an operation that changes the disk, the process crashes. */
   drawCrashInside(): 'no' | 'before' | 'after' {
+    if (this.crashInsideAfter > 0 && --this.crashInsideAfter === 0) {
+      return this.#faultRandom.chance(500) ? 'before' : 'after';
+    }
     if (!this.#faultRandom.chancePerMillion(this.faults.crashInsidePerMillion)) return 'no';
     return this.#faultRandom.chance(500) ? 'before' : 'after';
   }

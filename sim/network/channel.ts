@@ -45,6 +45,8 @@ export interface ChannelEnds {
 export class Channel {
   /** `from>to`, host names. */
   readonly route: string;
+  /** Bits may flip on this way. */
+  readonly isNoisy: boolean;
   /** Bytes on their way or arrived and not yet taken by the receiver. */
   outstandingBytes = 0;
   readonly #weather: Weather;
@@ -72,6 +74,8 @@ export class Channel {
     this.#ends = ends;
     this.#connection = connection;
     this.route = route;
+    const [from, to] = route.split('>');
+    this.isNoisy = weather.faults.mayFlip(from, to);
     this.#label = `deliver ${route}`;
     this.#isBlocked = isBlocked === 'blocked';
   }
@@ -181,11 +185,16 @@ export function makeSignal(kind: PieceKind): Piece {
 }
 
 /** Cuts what is written into the pieces in which it will arrive: one, unless it is large or the draw says otherwise. */
-export function makePieces(weather: Weather, bytes: Uint8Array, take: (piece: Piece) => void): void {
+export function makePieces(
+  weather: Weather,
+  channel: Channel,
+  bytes: Uint8Array,
+  take: (piece: Piece) => void,
+): void {
   const { faults, faultRandom } = weather;
   const isFragmented = bytes.length > 1 && faultRandom.chance(faults.fragmentPermille);
   if (!isFragmented && bytes.length <= PIECE_BYTES_MAX) {
-    take(makePiece(weather, bytes));
+    take(makePiece(weather, channel, bytes));
     return;
   }
   let cuts = isFragmented ? FRAGMENTS_MAX - 1 : 0;
@@ -194,15 +203,15 @@ export function makePieces(weather: Weather, bytes: Uint8Array, take: (piece: Pi
     const most = Math.min(rest, PIECE_BYTES_MAX);
     const length = cuts > 0 ? faultRandom.between(1, most) : most;
     cuts--;
-    take(makePiece(weather, bytes.subarray(start, start + length)));
+    take(makePiece(weather, channel, bytes.subarray(start, start + length)));
     start += length;
   }
 }
 
-function makePiece(weather: Weather, bytes: Uint8Array): Piece {
+function makePiece(weather: Weather, channel: Channel, bytes: Uint8Array): Piece {
   const { faults, faultRandom } = weather;
   let sent = bytes;
-  if (faultRandom.chancePerMillion(faults.bitFlipPerMillion)) {
+  if (channel.isNoisy && faultRandom.chancePerMillion(faults.bitFlipPerMillion)) {
     sent = bytes.slice();
     sent[faultRandom.below(sent.length)] ^= 1 << faultRandom.below(8);
   }

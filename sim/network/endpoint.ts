@@ -105,7 +105,7 @@ export class Endpoint implements Connection {
     // Ignored, and nothing to wait for.
     if (this.#state === 'closed' || this.#wantsEnd || !this.#isCurrent()) return true;
     if (bytes.length > 0) {
-      makePieces(this.#weather, bytes, this.#putOut);
+      makePieces(this.#weather, this.#out, bytes, this.#putOut);
       this.#pump();
     }
     if (this.#bufferedBytes <= this.#weather.faults.highWaterBytes) return true;

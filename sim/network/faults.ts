@@ -11,8 +11,10 @@ export interface NetworkFaults {
   readonly fragmentPermille: number;
   /** Of a thousand times that several pieces wait for a reader, how often they arrive as one. */
   readonly mergePermille: number;
-  /** Of a million pieces, how many have one bit flipped on the way. */
+  /** Of a million pieces, how many have one bit flipped on the way, on routes that `mayFlip`. */
   readonly bitFlipPerMillion: number;
+  /** Clients' bytes have no checksum: only what travels between hosts that can find a flipped bit is damaged. */
+  readonly mayFlip: (fromHost: string, toHost: string) => boolean;
   /** Of a thousand attempts to connect, how many are refused although somebody listens. */
   readonly refusePermille: number;
   /** How long an attempt to connect goes unanswered before it fails. */
@@ -41,6 +43,7 @@ export const NO_NETWORK_FAULTS: NetworkFaults = {
   fragmentPermille: 50,
   mergePermille: 100,
   bitFlipPerMillion: 0,
+  mayFlip: () => true,
   refusePermille: 0,
   connectTimeoutUs: { min: 1_000_000, max: 5_000_000 },
   stallResetPermille: 500,

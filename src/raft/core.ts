@@ -3,6 +3,7 @@
  * Roles change it only through its methods, so the rules that hold in every role stand here, once.
  */
 import { assert } from '../base/assert.ts';
+import { maybe } from '../base/rare.ts';
 import type { Random } from '../io/random.ts';
 import type { Index, Term } from '../log/entry.ts';
 import type { Message, NodeId } from './message.ts';
@@ -112,6 +113,8 @@ export class Core {
   /** A new, randomised moment at which silence becomes an election. */
   drawElectionDeadline(): number {
     const timeout = this.timing.electionTimeoutMs;
+    // Split votes, that randomised timeouts make rare.
+    if (maybe('equal-election-timeout')) return this.nowMs + timeout;
     return this.nowMs + timeout + this.#random.below(timeout);
   }
 

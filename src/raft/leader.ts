@@ -3,6 +3,7 @@
  * confirms that it still leads before a read is answered.
  */
 import { assert } from '../base/assert.ts';
+import { maybe } from '../base/rare.ts';
 import { type Entry, EntryKind, type Index } from '../log/entry.ts';
 import type { Core } from './core.ts';
 import type { Message, NodeId } from './message.ts';
@@ -90,10 +91,9 @@ export class Leader {
       while (progress.canSend && (progress.nextIndex <= core.log.lastIndex || progress.state === 'probe')) {
         if (progress.nextIndex !== sharedFrom) {
           sharedFrom = progress.nextIndex;
-          shared =
-            sharedFrom > core.log.lastIndex
-              ? []
-              : core.log.entries(sharedFrom, core.log.lastIndex + 1, APPEND_BYTES_MAX);
+          const { lastIndex } = core.log;
+          const end = maybe('short-append') ? Math.min(sharedFrom, lastIndex) + 1 : lastIndex + 1;
+          shared = sharedFrom > lastIndex ? [] : core.log.entries(sharedFrom, end, APPEND_BYTES_MAX);
         }
         this.#sendAppend(peer, progress, shared);
       }

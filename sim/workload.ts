@@ -1,0 +1,131 @@
+/**
+ * What a simulated client asks for: batches of requests, drawn with a mix that the seed decided, in bursts with silences
+ * between them. A batch is plain data; values are told by a unique word in them.
+ */
+import type { SimRandom } from './random.ts';
+
+export interface Workload {
+  readonly buckets: number;
+  readonly keysPerBucket: number;
+  /** Of a thousand requests, how many go to the first key of a bucket, beside its even share. */
+  readonly hotPermille: number;
+  /** Shares in a thousand; the rest are reads. */
+  readonly setPermille: number;
+  readonly deletePermille: number;
+  readonly existsPermille: number;
+  /** Of a thousand reads, how many ask for a field of a JSON value; above 0 all values are JSON. */
+  readonly jsonPermille: number;
+  readonly valueBytesMax: number;
+  readonly pipelineMax: number;
+  readonly thinkMsMax: number;
+  /** A client works for up to this long, then says nothing for up to `silenceMsMax`. */
+  readonly burstMsMax: number;
+  readonly silenceMsMax: number;
+  readonly patienceMs: number;
+  /** Of a thousand clients, how many speak RESP; the others send lines of text. */
+  readonly respPermille: number;
+}
+
+export type RequestKind = 'set' | 'get' | 'delete' | 'exists';
+
+export interface WorkloadRequest {
+  readonly kind: RequestKind;
+  /** From 0; 0 is the default bucket. */
+  readonly bucket: number;
+  readonly key: string;
+  /** What a set writes, else null. */
+  readonly value: string | null;
+  /** A get that asks for the value's field `v`. */
+  readonly field?: true;
+}
+
+/** Requests sent in one go. */
+export interface Batch {
+  /** Sent at this virtual time, in microseconds, or as soon as the client can. */
+  readonly atUs: number;
+  readonly client: number;
+  /** The node that the client is connected with. */
+  readonly node: number;
+  readonly requests: readonly WorkloadRequest[];
+}
+
+export class RequestSource {
+  readonly #workload: Workload;
+  readonly #random: SimRandom;
+  readonly #client: number;
+  #sequence = 0;
+  #burstEndsMs = 0;
+
+  constructor(client: number, workload: Workload, random: SimRandom) {
+    this.#client = client;
+    this.#workload = workload;
+    this.#random = random;
+  }
+
+  /** How long the client waits before its next batch; both in milliseconds. */
+  drawThinkMs(nowMs: number): number {
+    const { thinkMsMax, burstMsMax, silenceMsMax } = this.#workload;
+    const random = this.#random;
+    const thinkMs = random.below(thinkMsMax + 1);
+    if (nowMs + thinkMs < this.#burstEndsMs || silenceMsMax === 0) return thinkMs;
+    const silenceMs = random.below(silenceMsMax + 1);
+    this.#burstEndsMs = nowMs + silenceMs + random.between(1, burstMsMax);
+    return silenceMs;
+  }
+
+  drawBatch(): WorkloadRequest[] {
+    const { pipelineMax } = this.#workload;
+    const count = this.#random.chance(800) ? 1 : this.#random.between(1, pipelineMax);
+    return Array.from({ length: count }, () => this.#drawRequest());
+  }
+
+  #drawRequest(): WorkloadRequest {
+    const random = this.#random;
+    const { buckets, keysPerBucket, hotPermille, jsonPermille } = this.#workload;
+    const { setPermille, deletePermille, existsPermille } = this.#workload;
+    const bucket = random.below(buckets);
+    const key = `k${random.chance(hotPermille) ? 0 : random.below(keysPerBucket)}`;
+    const draw = random.below(1000);
+    if (draw < setPermille) return { kind: 'set', bucket, key, value: this.#drawValue() };
+    if (draw < setPermille + deletePermille) return { kind: 'delete', bucket, key, value: null };
+    if (draw < setPermille + deletePermille + existsPermille)
+      return { kind: 'exists', bucket, key, value: null };
+    const get = { kind: 'get', bucket, key, value: null } as const;
+    return random.chance(jsonPermille) ? { ...get, field: true } : get;
+  }
+
+  /** Unique, and of any length up to the largest: short ones often, long ones to fill memtables and segments. */
+  #drawValue(): string {
+    const { valueBytesMax, jsonPermille } = this.#workload;
+    const random = this.#random;
+    const unique = `c${this.#client}.${++this.#sequence}`;
+    const length = random.chance(500) ? 0 : random.below(valueBytesMax + 1);
+    if (jsonPermille > 0) return `${JSON_HEAD}${unique}","pad":"${'.'.repeat(length)}"}`;
+    return unique.padEnd(length, random.chance(500) ? '.' : ' "x"');
+  }
+}
+
+const JSON_HEAD = '{"v":"';
+
+/** The field `v` of a JSON value made here; null of any other value. */
+export function wordOf(value: string): string | null {
+  return value.startsWith(JSON_HEAD)
+    ? value.slice(JSON_HEAD.length, value.indexOf('"', JSON_HEAD.length))
+    : null;
+}
+
+export function bucketName(bucket: number): string {
+  return bucket === 0 ? 'default' : `b${bucket}`;
+}
+
+const VALUE_SHOWN_MAX = 40;
+
+export function describeRequest({ kind, bucket, key, value, field }: WorkloadRequest): string {
+  const where = bucket === 0 ? key : `${bucketName(bucket)}/${key}`;
+  if (value === null) return `${kind} ${where}${field ? ' v' : ''}`;
+  const shown =
+    value.length <= VALUE_SHOWN_MAX
+      ? value
+      : `${value.slice(0, VALUE_SHOWN_MAX)}... (${value.length} characters)`;
+  return `${kind} ${where} ${shown}`;
+}
