@@ -79,8 +79,7 @@ export class SimClient {
   }
 
   start(): void {
-    if (this.#options.script === null) this.#connect();
-    else this.#planScripted();
+    this.#connect();
   }
 
   /** Asks nothing new; what is under way may still end. */
@@ -135,11 +134,9 @@ export class SimClient {
 
   #reconnect(): void {
     this.#disconnect();
-    const { clock, random, script } = this.#options;
+    const { clock, random } = this.#options;
     clock.after(random.between(1, 200), () => {
-      if (this.#connection !== null) return;
-      if (script === null || this.#finalKeys !== null) this.#connect();
-      else this.#planScripted();
+      if (this.#connection === null) this.#connect();
     });
   }
 
@@ -157,11 +154,11 @@ export class SimClient {
       this.#askFinal(this.#finalKeys);
       return;
     }
+    if (this.#stopped) return;
     if (script !== null) {
-      this.#planScripted();
+      this.#planScripted(script);
       return;
     }
-    if (this.#stopped) return;
     clock.after(this.#source.drawThinkMs(clock.monotonicMs()), () => {
       if (this.#isReady()) this.#ask(this.#source.drawBatch());
     });
@@ -171,23 +168,21 @@ export class SimClient {
     return this.#isOpen && !this.#stopped && this.#asked.length === 0 && this.#finalKeys === null;
   }
 
-  #planScripted(): void {
-    const { script, clock, nowUs } = this.#options;
-    const batch = script?.[this.#scripted];
-    if (batch === undefined || this.#stopped) return;
-    const waitMs = Math.max(0, (batch.atUs - nowUs()) / US_PER_MS);
-    if (waitMs > 0) {
-      clock.after(waitMs, () => this.#planScripted());
-      return;
-    }
-    if (this.#asked.length > 0 || this.#finalKeys !== null) return;
-    if (this.#connection === null || this.#node !== batch.node) {
-      this.#disconnect();
-      this.#connect(batch.node);
-    } else if (this.#isOpen) {
+  /** A script that is whole is played as it was recorded, connection by connection; a part of it, as near to that as may be. */
+  #planScripted(script: readonly Batch[]): void {
+    const batch = script[this.#scripted];
+    if (batch === undefined) return;
+    const { clock, nowUs } = this.#options;
+    clock.after(Math.max(0, (batch.atUs - nowUs()) / US_PER_MS), () => {
+      if (!this.#isReady() || script[this.#scripted] !== batch) return;
+      if (this.#node !== batch.node) {
+        this.#disconnect();
+        this.#connect(batch.node);
+        return;
+      }
       this.#scripted++;
       this.#ask(batch.requests);
-    }
+    });
   }
 
   #ask(requests: readonly WorkloadRequest[]): void {
@@ -259,7 +254,7 @@ export class SimClient {
 
   #expectOk(reply: ClientReply): void {
     if (reply.type !== 'simple' || reply.text !== 'OK') {
-      this.#options.onWrongAnswer(`USE was answered ${JSON.stringify(reply)}`);
+      this.#options.onWrongAnswer(`USE was answered ${describeReply(reply)}`);
     }
   }
 
@@ -282,7 +277,7 @@ export class SimClient {
     } else if (reply.type === 'integer' && kind === 'exists') {
       history.ok(operation, String(reply.value), nowUs());
     } else {
-      this.#options.onWrongAnswer(`${kind} was answered ${JSON.stringify(reply)}`);
+      this.#options.onWrongAnswer(`${kind} was answered ${describeReply(reply)}`);
     }
   }
 
@@ -308,4 +303,12 @@ export class SimClient {
       this.#options.onWrongAnswer(`${operation.kind} ${operation.key} was answered '-${text}'`);
     }
   }
+}
+
+const REPLY_SHOWN_MAX = 60;
+
+function describeReply(reply: ClientReply): string {
+  if (reply.type === 'bulk' && reply.value !== null)
+    return `'${fromUtf8(reply.value).slice(0, REPLY_SHOWN_MAX)}'`;
+  return JSON.stringify(reply);
 }

@@ -1,10 +1,14 @@
 /**
  * `npm run sim`: runs seeds in the simulated world and reports what failed, with the one command that replays it.
  */
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Campaign } from './campaign.ts';
+import { count, UsageError } from './commands/arguments.ts';
+import { shrinkCommand } from './commands/shrink.ts';
 import { runMutants } from './mutant_runner.ts';
-import { type RunResult, runSeed } from './world.ts';
+import { parseScenario } from './scenario.ts';
+import { type RunResult, runScenario, runSeed } from './world.ts';
 
 const HELP = `Usage: npm run sim -- [options]
 
@@ -28,8 +32,28 @@ Exit code: 0 when every check held, 1 when one did not, 2 for wrong usage.
 const DEFAULT_SEEDS = 200;
 const DEFAULT_STORM_MS = 20_000;
 
-async function main(): Promise<number> {
+type Command = (args: readonly string[]) => number | Promise<number>;
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  run: runCommand,
+  shrink: shrinkCommand,
+  replay: replayCommand,
+};
+
+function main(): number | Promise<number> {
+  const [name = '', ...rest] = process.argv.slice(2);
+  // Without the name of a command, the arguments are those of a run.
+  if (name === '' || name.startsWith('-')) return runCommand(process.argv.slice(2));
+  const command = COMMANDS[name];
+  if (command === undefined) {
+    throw new UsageError(`unknown command '${name}'; there are: ${Object.keys(COMMANDS).join(', ')}`);
+  }
+  return command(rest);
+}
+
+async function runCommand(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
+    args: [...args],
     options: {
       seed: { type: 'string' },
       seeds: { type: 'string' },
@@ -67,7 +91,7 @@ function runOne(seed: string, stormMs: number, twice: boolean, trace: boolean): 
   const run = trace ? { stormMs, onLine: (line: string) => process.stdout.write(`${line}\n`) } : { stormMs };
   const result = runSeed(seed, run);
   const seconds = (performance.now() - startedAt) / 1000;
-  process.stdout.write(describe(result, seconds));
+  process.stdout.write(describe(result, seconds, `--seed ${seed}`));
   if (twice) {
     const again = runSeed(seed, { stormMs });
     if (again.hash !== result.hash) {
@@ -80,33 +104,47 @@ function runOne(seed: string, stormMs: number, twice: boolean, trace: boolean): 
   return result.failure === null ? 0 : 1;
 }
 
-function describe(result: RunResult, seconds: number): string {
+function describe(result: RunResult, seconds: number, replay: string): string {
   const lines = [
     `seed ${result.seed}: ${result.failure === null ? 'every check held' : `FAILED: ${result.failure.check}`}`,
     `  ${result.simulatedSeconds.toFixed(1)} s simulated in ${seconds.toFixed(2)} s: ${(result.simulatedSeconds / seconds).toFixed(0)} simulated seconds per second`,
     `  ${result.events} events, ${result.operations} operations, ${result.entries} entries committed, ${result.crashes} crashes, ${result.elections} elections`,
   ];
   if (result.failure !== null) {
-    lines.push('', result.failure.message, '', `replay: npm run sim -- --seed ${result.seed}`);
+    lines.push('', result.failure.message, '', `replay: npm run sim -- ${replay}`);
   }
   return `${lines.join('\n')}\n`;
 }
 
-function count(text: string | undefined, name: string, fallback: number): number {
-  if (text === undefined) return fallback;
-  if (!/^\d{1,9}$/.test(text)) {
-    process.stderr.write(`sim: --${name} takes a whole number, not '${text}'\n`);
-    process.exit(2);
-  }
-  return Number(text);
+function replayCommand(args: readonly string[]): number {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: { trace: { type: 'boolean' } },
+  });
+  const [file, ...rest] = positionals;
+  if (file === undefined || rest.length > 0) throw new UsageError('replay takes one file');
+  const scenario = parseScenario(readFileSync(file, 'utf8'));
+  const startedAt = performance.now();
+  const onLine = values.trace === true ? (line: string) => process.stdout.write(`${line}\n`) : null;
+  const result = runScenario(scenario, onLine);
+  process.stdout.write(describe(result, (performance.now() - startedAt) / 1000, `replay ${file}`));
+  process.stdout.write(`hash ${result.hash}\n`);
+  return result.failure === null ? 0 : 1;
 }
 
-main().then(
-  (code) => {
-    process.exitCode = code;
-  },
-  (error: unknown) => {
-    process.stderr.write(`sim: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
-    process.exitCode = 2;
-  },
-);
+Promise.resolve()
+  .then(main)
+  .then(
+    (code) => {
+      process.exitCode = code;
+    },
+    (error: unknown) => {
+      const isUsage =
+        error instanceof UsageError || (error as NodeJS.ErrnoException)?.code?.startsWith('ERR_PARSE_ARGS');
+      const text =
+        error instanceof Error ? (isUsage ? error.message : (error.stack ?? error.message)) : String(error);
+      process.stderr.write(`sim: ${text}\n`);
+      process.exitCode = 2;
+    },
+  );

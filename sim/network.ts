@@ -140,7 +140,7 @@ export class SimNetwork implements LinkOwner {
     const { process, generation, host } = caller;
     const number = ++this.#connections;
     const link = new Link({
-      weather: this.#weather,
+      weather: this.#weather.between(host, address.host),
       owner: this,
       number,
       process,

@@ -9,7 +9,7 @@
 import { concatBytes } from '../../src/codec/bytes.ts';
 import { crc32 } from '../../src/codec/crc32.ts';
 import { Queue } from '../queue.ts';
-import type { Weather } from './weather.ts';
+import type { PairWeather } from './weather.ts';
 
 export type PieceKind = 'open' | 'data' | 'end' | 'reset';
 
@@ -49,7 +49,7 @@ export class Channel {
   readonly isNoisy: boolean;
   /** Bytes on their way or arrived and not yet taken by the receiver. */
   outstandingBytes = 0;
-  readonly #weather: Weather;
+  readonly #weather: PairWeather;
   readonly #ends: ChannelEnds;
   readonly #connection: number;
   readonly #label: string;
@@ -64,7 +64,7 @@ export class Channel {
   #isStalled = false;
 
   constructor(
-    weather: Weather,
+    weather: PairWeather,
     ends: ChannelEnds,
     connection: number,
     route: string,
@@ -186,7 +186,7 @@ export function makeSignal(kind: PieceKind): Piece {
 
 /** Cuts what is written into the pieces in which it will arrive: one, unless it is large or the draw says otherwise. */
 export function makePieces(
-  weather: Weather,
+  weather: PairWeather,
   channel: Channel,
   bytes: Uint8Array,
   take: (piece: Piece) => void,
@@ -208,7 +208,7 @@ export function makePieces(
   }
 }
 
-function makePiece(weather: Weather, channel: Channel, bytes: Uint8Array): Piece {
+function makePiece(weather: PairWeather, channel: Channel, bytes: Uint8Array): Piece {
   const { faults, faultRandom } = weather;
   let sent = bytes;
   if (channel.isNoisy && faultRandom.chancePerMillion(faults.bitFlipPerMillion)) {

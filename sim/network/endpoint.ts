@@ -12,7 +12,7 @@ import type { Connection, ConnectionHandler } from '../../src/io/network.ts';
 import type { SimProcess } from '../process.ts';
 import { Queue } from '../queue.ts';
 import { type Channel, makePieces, makeSignal, type Piece } from './channel.ts';
-import type { Weather } from './weather.ts';
+import type { PairWeather } from './weather.ts';
 
 /** A connection that broke or did not come about; `code` is the system's error name. */
 export class SimNetworkError extends EnvelopeError {
@@ -41,7 +41,7 @@ export class Endpoint implements Connection {
   readonly remote: string;
   handler: ConnectionHandler;
   readonly process: SimProcess;
-  readonly #weather: Weather;
+  readonly #weather: PairWeather;
   readonly #owner: EndpointOwner;
   readonly #generation: number;
   readonly #out: Channel;
@@ -64,7 +64,7 @@ export class Endpoint implements Connection {
   #takeIsPlanned = false;
 
   constructor(parts: {
-    readonly weather: Weather;
+    readonly weather: PairWeather;
     readonly owner: EndpointOwner;
     readonly process: SimProcess;
     readonly generation: number;

@@ -8,7 +8,7 @@ import type { SimProcess } from '../process.ts';
 import type { Handle } from '../scheduler.ts';
 import { type BlockedState, Channel, type ChannelEnds, makeSignal, type Piece } from './channel.ts';
 import { Endpoint, type EndpointOwner } from './endpoint.ts';
-import type { Weather } from './weather.ts';
+import type { PairWeather } from './weather.ts';
 
 /** A process that accepts connections on a port. */
 export interface Acceptor {
@@ -25,7 +25,7 @@ export interface LinkOwner {
 }
 
 export interface LinkParts {
-  readonly weather: Weather;
+  readonly weather: PairWeather;
   readonly owner: LinkOwner;
   readonly number: number;
   readonly process: SimProcess;

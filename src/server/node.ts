@@ -149,6 +149,7 @@ export class Node {
     this.#router = new Router({
       replica: this.replica,
       clock,
+      random,
       timeouts: options.timeouts ?? DEFAULT_TIMEOUTS,
       waitingMax: WAITING_MAX,
       send: (to, frame) => this.#links.get(to)?.send(frame) ?? false,

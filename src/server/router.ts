@@ -4,9 +4,14 @@
  *
  * A request is handed on again only when it certainly was not executed (`unavailable`), or when it is a read: a write
  * whose fate is open is answered `unknown` and never repeated.
+ *
+ * Requests of one lane (a client's connection) take effect in the order in which they were asked, although several are
+ * on their way together: one that came back is handed on again only after those behind it have come back too, and if
+ * one of those was executed, it is too late for it.
  */
 import { assert } from '../base/assert.ts';
 import type { Clock, Timer } from '../io/clock.ts';
+import type { Random } from '../io/random.ts';
 import { errorResult, isWrite, type Request, type Result } from '../kv/request.ts';
 import { decodeRequest, decodeResult, encodeRequest, encodeResult } from '../kv/request_codec.ts';
 import type { NodeId } from '../raft/message.ts';
@@ -16,6 +21,7 @@ import type { PeerFrame } from './peer_protocol.ts';
 export interface RouterOptions {
   readonly replica: Replica;
   readonly clock: Clock;
+  readonly random: Random;
   /** How long a request waits for a leader, and how long in all for an answer. */
   readonly timeouts: RouterTimeouts;
   /** Requests waiting for a leader; more are refused. */
@@ -31,10 +37,18 @@ export interface RouterTimeouts {
 
 type Done = (result: Result) => void;
 
+/** Requests that must take effect in order: those of them that are not answered, oldest first. */
+export class Lane {
+  readonly jobs: Job[] = [];
+}
+
 /** A request on its way. */
 interface Job {
   readonly request: Request;
   readonly done: Done;
+  readonly lane: Lane;
+  /** `returned`: it was not executed, and waits for those behind it in its lane to come back. */
+  state: 'waiting' | 'sent' | 'returned';
   /** Until then a leader must have taken it. */
   readonly leaderDeadlineMs: number;
   /** Until then it must be answered. */
@@ -60,12 +74,17 @@ export class Router {
   #waiting: Job[] = [];
   /** Jobs that a peer works on, by request id. */
   readonly #forwarded = new Map<number, Job>();
-  #nextId = 1;
+  /**
+   * An answer to a request of an earlier life of this node may still arrive; it must not pass for one to a request of
+   * this life. So ids don't start anew: each life counts up from a number of its own, drawn from 2^52.
+   */
+  #nextId: number;
   #sweep: Timer | null = null;
   #stopped = false;
 
   constructor(options: RouterOptions) {
     this.#options = options;
+    this.#nextId = options.random.below(2 ** 20) * 2 ** 32 + options.random.below(2 ** 32);
   }
 
   /** Who would take a request now; null: nobody is known. */
@@ -74,20 +93,24 @@ export class Router {
   }
 
   /** `done` is called once, maybe before this returns. */
-  route(request: Request, done: Done): void {
+  route(request: Request, lane: Lane, done: Done): void {
     if (this.#stopped) {
       done(errorResult('unavailable', 'the node is stopping'));
       return;
     }
     const { clock, timeouts } = this.#options;
     const nowMs = clock.monotonicMs();
-    this.#dispatch({
+    const job: Job = {
       request,
       done,
+      lane,
+      state: 'sent',
       leaderDeadlineMs: nowMs + timeouts.noLeaderMs,
       answerDeadlineMs: nowMs + timeouts.answerMs,
       peer: null,
-    });
+    };
+    lane.jobs.push(job);
+    this.#dispatch(job);
   }
 
   /** A leader may have appeared, here or elsewhere. */
@@ -101,8 +124,8 @@ export class Router {
     for (const [id, job] of this.#forwarded) {
       if (job.peer !== peer) continue;
       this.#forwarded.delete(id);
-      if (isWrite(job.request)) job.done(LOST);
-      else this.#retry(job);
+      if (isWrite(job.request)) this.#finish(job, LOST);
+      else this.#takeBack(job);
     }
   }
 
@@ -129,15 +152,20 @@ export class Router {
     this.#sweep?.cancel();
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const job of waiting) job.done(errorResult('unavailable', 'the node is stopping'));
-    for (const job of this.#forwarded.values()) {
-      job.done(isWrite(job.request) ? LOST : errorResult('unavailable', 'the node is stopping'));
-    }
+    const stopping = errorResult('unavailable', 'the node is stopping');
+    for (const job of waiting) this.#finish(job, stopping);
+    for (const job of this.#forwarded.values()) this.#finish(job, isWrite(job.request) ? LOST : stopping);
     this.#forwarded.clear();
   }
 
   #dispatch(job: Job): void {
     const { replica, send } = this.#options;
+    if (!isNextToSend(job)) {
+      this.#wait(job);
+      return;
+    }
+    job.state = 'sent';
+    job.peer = null;
     if (replica.isLeader) {
       this.#execute(job.request, (result) => this.#onResult(job, result));
       return;
@@ -164,20 +192,42 @@ export class Router {
 
   #onResult(job: Job, result: Result): void {
     // Not executed for certain: another leader may take it, as long as there is time.
-    if (result.type === 'error' && result.code === 'unavailable' && !this.#stopped) this.#retry(job);
-    else job.done(result);
+    if (isUnavailable(result) && !this.#stopped) this.#takeBack(job);
+    else this.#finish(job, result);
   }
 
-  #retry(job: Job): void {
+  #finish(job: Job, result: Result): void {
+    const { jobs } = job.lane;
+    const at = jobs.indexOf(job);
+    assert(at >= 0, 'a request is answered once', { type: job.request.type });
+    jobs.splice(at, 1);
+    job.done(result);
+    // What was asked before it and came back has been overtaken.
+    if (at > 0 && !isUnavailable(result)) {
+      for (const earlier of jobs.slice(0, at))
+        if (earlier.state === 'returned') this.#finish(earlier, NO_LEADER);
+    }
+    if (jobs.length > 0) this.#waitTogether(job.lane);
+  }
+
+  #takeBack(job: Job): void {
+    job.state = 'returned';
     job.peer = null;
-    this.#wait(job);
+    this.#waitTogether(job.lane);
+  }
+
+  /** Once nothing of a lane is on its way any more, all that came back is handed on again, in order. */
+  #waitTogether(lane: Lane): void {
+    for (const { state } of lane.jobs) if (state === 'sent') return;
+    for (const job of [...lane.jobs]) if (job.state === 'returned') this.#wait(job);
   }
 
   #wait(job: Job): void {
     assert(job.peer === null, 'a request is in one place at a time');
     const { clock, waitingMax } = this.#options;
+    job.state = 'waiting';
     if (this.#waiting.length >= waitingMax || clock.monotonicMs() >= job.leaderDeadlineMs) {
-      job.done(NO_LEADER);
+      this.#finish(job, NO_LEADER);
       return;
     }
     this.#waiting.push(job);
@@ -196,14 +246,28 @@ export class Router {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const job of waiting) {
-      if (nowMs >= job.leaderDeadlineMs) job.done(NO_LEADER);
+      if (nowMs >= job.leaderDeadlineMs) this.#finish(job, NO_LEADER);
       else this.#dispatch(job);
     }
     for (const [id, job] of this.#forwarded) {
       if (job.answerDeadlineMs > nowMs) continue;
       this.#forwarded.delete(id);
-      job.done(isWrite(job.request) ? LATE : NO_LEADER);
+      this.#finish(job, isWrite(job.request) ? LATE : NO_LEADER);
     }
     if (this.#waiting.length > 0 || this.#forwarded.size > 0) this.#planSweep();
   };
+}
+
+/** Everything asked before it in its lane is on its way. */
+function isNextToSend(job: Job): boolean {
+  for (const earlier of job.lane.jobs) {
+    if (earlier === job) return true;
+    if (earlier.state !== 'sent') return false;
+  }
+  return true;
+}
+
+/** It was certainly not executed. */
+function isUnavailable(result: Result): boolean {
+  return result.type === 'error' && result.code === 'unavailable';
 }

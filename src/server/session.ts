@@ -22,7 +22,7 @@ import { bulkReply, type Reply } from '../protocol/reply.ts';
 import { writeReply } from '../protocol/reply_writer.ts';
 import { RespParser } from '../protocol/resp_parser.ts';
 import { TextParser } from '../protocol/text_parser.ts';
-import type { Router } from './router.ts';
+import { Lane, type Router } from './router.ts';
 
 export interface SessionOptions {
   readonly dialect: Dialect;
@@ -47,7 +47,7 @@ interface Slot {
 }
 
 /** What may be under way together; `any` is answered at once and only keeps its place among the answers. */
-type Lane = 'read' | 'write' | 'alone' | 'any';
+type Kind = 'read' | 'write' | 'alone' | 'any';
 
 export class Session implements ConnectionHandler {
   readonly #connection: Connection;
@@ -57,7 +57,8 @@ export class Session implements ConnectionHandler {
   /** The next command, parsed but not startable yet. */
   #blocked: ClientCommand | null = null;
   #underWay = 0;
-  #lane: Lane = 'alone';
+  readonly #lane = new Lane();
+  #kind: Kind = 'alone';
   /** Where the commands under way were sent. */
   #target: number | null = null;
   #bucket = DEFAULT_BUCKET;
@@ -123,9 +124,9 @@ export class Session implements ConnectionHandler {
   }
 
   #mayStart(command: ClientCommand): boolean {
-    const lane = laneOf(command);
-    if (this.#underWay === 0 || lane === 'any') return true;
-    return lane !== 'alone' && lane === this.#lane && this.#options.router.target === this.#target;
+    const kind = kindOf(command);
+    if (this.#underWay === 0 || kind === 'any') return true;
+    return kind !== 'alone' && kind === this.#kind && this.#options.router.target === this.#target;
   }
 
   /** Stops reading from the client while it has too much under way; starts again when that has gone down. */
@@ -140,8 +141,8 @@ export class Session implements ConnectionHandler {
   #start(command: ClientCommand): void {
     const slot: Slot = { reply: null };
     this.#slots.push(slot);
-    if (laneOf(command) !== 'any') {
-      this.#lane = laneOf(command);
+    if (kindOf(command) !== 'any') {
+      this.#kind = kindOf(command);
       this.#target = this.#options.router.target;
     }
     const request = this.#requestOf(command);
@@ -150,7 +151,7 @@ export class Session implements ConnectionHandler {
       return;
     }
     this.#underWay++;
-    this.#options.router.route(request, (result) => {
+    this.#options.router.route(request, this.#lane, (result) => {
       this.#underWay--;
       this.#finish(slot, answer(this.#options.dialect, command, result));
     });
@@ -246,7 +247,7 @@ export class Session implements ConnectionHandler {
   }
 }
 
-function laneOf(command: ClientCommand): Lane {
+function kindOf(command: ClientCommand): Kind {
   switch (command.verb) {
     case 'set':
     case 'delete':
