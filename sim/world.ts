@@ -270,7 +270,8 @@ export class World {
     const nemesis = this.#script === null ? new Nemesis(this) : null;
     nemesis?.start();
     for (const { atUs, ...action } of this.#script?.strokes ?? []) {
-      this.scheduler.at(atUs, () => this.strike(action as StrokeAction));
+      // The storm of a shrunk scenario may be shorter than it was.
+      if (atUs < stormMs * US_PER_MS) this.scheduler.at(atUs, () => this.strike(action as StrokeAction));
     }
     this.#advance(stormMs);
     nemesis?.stop();
