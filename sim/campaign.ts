@@ -1,57 +1,111 @@
 /** Many seeds over worker threads, with a progress line for people and a summary for all. */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { FailureStore } from './failure_store.ts';
+import { declaredMarks } from './marks.ts';
 import { Trace } from './trace.ts';
+import type { SeedOrder } from './worker.ts';
 import type { RunResult } from './world.ts';
 
 export interface CampaignOptions {
   readonly first: number;
-  readonly seeds: number;
+  /** Null: until the time is over. */
+  readonly seeds: number | null;
+  /** Wall time after which no new seed is begun; null: until the seeds are through. */
+  readonly seconds: number | null;
   readonly stormMs: number;
   /** Worker threads; null: one per core. */
   readonly jobs: number | null;
   readonly untilFailure: boolean;
+  /** A file of seeds that failed before; null: none is kept. */
+  readonly failures: string | null;
+  /** Marks that were never reached make the campaign fail. */
+  readonly requireMarks: boolean;
 }
 
+export interface CampaignSummary {
+  readonly ok: boolean;
+  readonly seeds: number;
+  readonly failed: readonly { readonly seed: string; readonly check: string; readonly message: string }[];
+  readonly seconds: number;
+  readonly threads: number;
+  readonly simulatedSeconds: number;
+  readonly simulatedSecondsPerSecond: number;
+  readonly events: number;
+  readonly eventsPerSecondPerThread: number;
+  readonly operations: number;
+  readonly entries: number;
+  readonly faults: number;
+  readonly crashes: number;
+  readonly elections: number;
+  /** Seeds that reached each mark. */
+  readonly marks: Readonly<Record<string, number>>;
+  readonly marksNeverReached: readonly string[];
+  /** Over the hashes of all seeds, in the order of the seeds. */
+  readonly hash: string;
+}
+
+/** Figures of a run that a campaign adds up. */
+const SUMMED = [
+  'simulatedSeconds',
+  'events',
+  'operations',
+  'entries',
+  'faults',
+  'crashes',
+  'elections',
+] as const;
 const PROGRESS_MS = 500;
 const FAILURES_SHOWN_MAX = 10;
 
 export class Campaign {
   readonly #options: CampaignOptions;
-  readonly #results: RunResult[] = [];
+  readonly #store: FailureStore | null;
+  readonly #startedAt = performance.now();
+  /** Seeds to be run before all others. */
+  readonly #first: SeedOrder[];
   #next: number;
-  #simulatedSeconds = 0;
-  #events = 0;
-  #failures = 0;
   #shownAtMs = 0;
+  // Sums, not results: a campaign may be of any length.
+  #seeds = 0;
+  readonly #hashes = new Map<string, string>();
+  readonly #failed: { seed: string; check: string; message: string }[] = [];
+  readonly #marks = new Map<string, number>();
+  readonly #total: Record<(typeof SUMMED)[number], number> = {
+    simulatedSeconds: 0,
+    events: 0,
+    operations: 0,
+    entries: 0,
+    faults: 0,
+    crashes: 0,
+    elections: 0,
+  };
 
   constructor(options: CampaignOptions) {
     this.#options = options;
     this.#next = options.first;
+    this.#store = options.failures === null ? null : new FailureStore(options.failures);
+    this.#first = (this.#store?.failures ?? []).map(({ seed, stormMs }) => ({ seed, stormMs }));
   }
 
-  async run(): Promise<number> {
+  async run(): Promise<CampaignSummary> {
     const { seeds, jobs } = this.#options;
-    const startedAt = performance.now();
-    const workers = Math.max(1, Math.min(jobs ?? availableParallelism(), seeds));
-    await Promise.all(Array.from({ length: workers }, () => this.#work(startedAt)));
-    this.#report((performance.now() - startedAt) / 1000, workers);
-    return this.#failures === 0 ? 0 : 1;
+    const threads = Math.max(1, Math.min(jobs ?? availableParallelism(), seeds ?? Number.MAX_SAFE_INTEGER));
+    await Promise.all(Array.from({ length: threads }, () => this.#work()));
+    if (process.stderr.isTTY) process.stderr.write('\n');
+    return this.#summarize(threads);
   }
 
-  #work(startedAt: number): Promise<void> {
-    const { first, seeds, stormMs, untilFailure } = this.#options;
+  #work(): Promise<void> {
     const worker = new Worker(new URL('./worker_entry.mjs', import.meta.url));
     return new Promise((resolve, reject) => {
       const handOut = (): void => {
-        if (this.#next >= first + seeds || (untilFailure && this.#failures > 0)) {
-          worker.terminate().then(() => resolve(), reject);
-          return;
-        }
-        worker.postMessage({ seed: String(this.#next++), stormMs });
+        const order = this.#takeOrder();
+        if (order === null) worker.terminate().then(() => resolve(), reject);
+        else worker.postMessage(order);
       };
       worker.on('message', (result: RunResult) => {
-        this.#take(result, startedAt);
+        this.#take(result);
         handOut();
       });
       worker.on('error', reject);
@@ -59,54 +113,89 @@ export class Campaign {
     });
   }
 
-  #take(result: RunResult, startedAt: number): void {
-    this.#results.push(result);
-    this.#simulatedSeconds += result.simulatedSeconds;
-    this.#events += result.events;
-    if (result.failure !== null) {
-      this.#failures++;
-      if (this.#failures <= FAILURES_SHOWN_MAX) {
-        process.stdout.write(
-          `\nseed ${result.seed} FAILED: ${result.failure.check}\n${result.failure.message}\nreplay: npm run sim -- --seed ${result.seed}${this.#stormOption()}\n`,
-        );
-      }
-    }
+  #takeOrder(): SeedOrder | null {
+    const { first, seeds, seconds, stormMs, untilFailure } = this.#options;
+    if (untilFailure && this.#failed.length > 0) return null;
+    if (seconds !== null && performance.now() - this.#startedAt > seconds * 1000) return null;
+    const before = this.#first.shift();
+    if (before !== undefined) return before;
+    if (seeds !== null && this.#next >= first + seeds) return null;
+    return { seed: String(this.#next++), stormMs };
+  }
+
+  #take(result: RunResult): void {
+    this.#seeds++;
+    this.#hashes.set(result.seed, result.hash);
+    for (const name of SUMMED) this.#total[name] += result[name];
+    for (const mark of result.marks) this.#marks.set(mark, (this.#marks.get(mark) ?? 0) + 1);
+    if (result.failure === null) this.#store?.held(result.seed);
+    else this.#takeFailure(result.seed, result.failure);
     const nowMs = performance.now();
     if (process.stderr.isTTY && nowMs - this.#shownAtMs > PROGRESS_MS) {
       this.#shownAtMs = nowMs;
-      const seconds = (nowMs - startedAt) / 1000;
-      process.stderr.write(
-        `\r${this.#results.length}/${this.#options.seeds} seeds, ${this.#events} events, ${(this.#simulatedSeconds / seconds).toFixed(0)} simulated s/s, ${this.#failures} failed `,
-      );
+      this.#showProgress((nowMs - this.#startedAt) / 1000);
     }
   }
 
-  #stormOption(): string {
-    return ` --storm-ms ${this.#options.stormMs}`;
-  }
-
-  #report(seconds: number, workers: number): void {
-    if (process.stderr.isTTY) process.stderr.write('\n');
-    // By seed, not by when a worker finished: the same seeds give the same line.
-    this.#results.sort((a, b) => Number(a.seed) - Number(b.seed));
-    const trace = new Trace();
-    const total = { operations: 0, crashes: 0, elections: 0, entries: 0 };
-    for (const result of this.#results) {
-      trace.event(result.hash);
-      total.operations += result.operations;
-      total.crashes += result.crashes;
-      total.elections += result.elections;
-      total.entries += result.entries;
-    }
-    const rate = this.#simulatedSeconds / seconds;
-    process.stdout.write(
-      [
-        `${this.#results.length} seeds: ${this.#results.length - this.#failures} held, ${this.#failures} failed`,
-        `  ${this.#simulatedSeconds.toFixed(0)} s simulated in ${seconds.toFixed(1)} s: ${rate.toFixed(0)} simulated seconds per second on ${workers} threads (${(rate / workers).toFixed(0)} each)`,
-        `  ${this.#events} events, ${total.operations} operations, ${total.entries} entries committed, ${total.crashes} crashes, ${total.elections} elections`,
-        `hash ${trace.hash()}`,
-        '',
-      ].join('\n'),
+  #takeFailure(seed: string, failure: { readonly check: string; readonly message: string }): void {
+    const { stormMs } = this.#options;
+    this.#failed.push({ seed, ...failure });
+    this.#store?.failed({ seed, stormMs, check: failure.check });
+    if (this.#failed.length > FAILURES_SHOWN_MAX) return;
+    process.stderr.write(
+      `\nseed ${seed} FAILED: ${failure.check}\n${failure.message}\nreplay: npm run sim -- --seed ${seed} --storm-ms ${stormMs}\nshrink: npm run sim -- shrink ${seed} --storm-ms ${stormMs}\n`,
     );
   }
+
+  #showProgress(seconds: number): void {
+    const { simulatedSeconds, events } = this.#total;
+    const of = this.#options.seeds === null ? '' : `/${this.#options.seeds}`;
+    process.stderr.write(
+      `\r${this.#seeds}${of} seeds, ${events} events, ${simulatedSeconds.toFixed(0)} s simulated (${(simulatedSeconds / seconds).toFixed(0)} s/s), ${this.#marks.size} marks, ${this.#failed.length} failed `,
+    );
+  }
+
+  #summarize(threads: number): CampaignSummary {
+    const seconds = (performance.now() - this.#startedAt) / 1000;
+    const { simulatedSeconds, events } = this.#total;
+    // By seed, not by when a worker finished: the same seeds give the same line.
+    const trace = new Trace();
+    for (const seed of [...this.#hashes.keys()].sort(bySeed)) trace.event(this.#hashes.get(seed) ?? '');
+    const marksNeverReached = declaredMarks().filter((mark) => !this.#marks.has(mark));
+    return {
+      ok: this.#failed.length === 0 && (!this.#options.requireMarks || marksNeverReached.length === 0),
+      seeds: this.#seeds,
+      failed: this.#failed.sort((a, b) => bySeed(a.seed, b.seed)),
+      seconds,
+      threads,
+      ...this.#total,
+      simulatedSecondsPerSecond: simulatedSeconds / seconds,
+      eventsPerSecondPerThread: events / seconds / threads,
+      marks: Object.fromEntries([...this.#marks].sort(([a], [b]) => (a < b ? -1 : 1))),
+      marksNeverReached,
+      hash: trace.hash(),
+    };
+  }
+}
+
+/** Numbers by value, before any other text. */
+function bySeed(a: string, b: string): number {
+  const difference = Number(a) - Number(b);
+  if (!Number.isNaN(difference) && difference !== 0) return difference;
+  return a < b ? -1 : a === b ? 0 : 1;
+}
+
+export function formatSummary(summary: CampaignSummary): string {
+  const { seeds, failed, seconds, threads, marks, marksNeverReached } = summary;
+  const rate = summary.simulatedSecondsPerSecond;
+  const declared = Object.keys(marks).length + marksNeverReached.length;
+  const lines = [
+    `${seeds} seeds: ${seeds - failed.length} held, ${failed.length} failed`,
+    `  ${summary.simulatedSeconds.toFixed(0)} s simulated in ${seconds.toFixed(1)} s: ${rate.toFixed(0)} simulated seconds per second on ${threads} threads (${(rate / threads).toFixed(0)} each)`,
+    `  ${summary.events} events (${summary.eventsPerSecondPerThread.toFixed(0)} a second and thread), ${summary.operations} operations, ${summary.entries} entries committed`,
+    `  ${summary.faults} faults, ${summary.crashes} crashes, ${summary.elections} elections, ${Object.keys(marks).length} of ${declared} marks reached`,
+  ];
+  for (const mark of marksNeverReached) lines.push(`  never reached: ${mark}`);
+  for (const { seed, check } of failed) lines.push(`seed ${seed} FAILED: ${check}`);
+  return `${lines.join('\n')}\nhash ${summary.hash}\n`;
 }

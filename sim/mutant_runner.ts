@@ -1,74 +1,88 @@
 /** Plants a mutant in a copy of the sources and runs seeds there until one fails. */
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { MUTANTS, type Mutant } from './mutants.ts';
+import type { Mutant } from './mutants.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const TSX = new URL('../node_modules/tsx/dist/loader.mjs', import.meta.url).href;
 
+export interface HuntLimits {
+  readonly seeds: number;
+  /** Wall time in seconds. */
+  readonly seconds: number;
+  readonly stormMs: number;
+}
+
 export interface Hunt {
+  readonly mutant: string;
   readonly found: boolean;
   /** Seeds run up to and with the one that failed. */
   readonly seeds: number;
+  readonly seconds: number;
+  /** The check that failed. */
   readonly check: string;
 }
 
-/** Returns the exit code: 0 when every mutant asked for was found within the seeds. */
-export function runMutants(name: string, seedsMax: number, stormMs: number): number {
-  const chosen = MUTANTS.filter((mutant) => name === 'all' || mutant.name === name);
-  if (chosen.length === 0) {
-    process.stderr.write(
-      `sim: no mutant '${name}'; there are: ${MUTANTS.map((mutant) => mutant.name).join(', ')}\n`,
-    );
-    return 2;
-  }
-  const width = Math.max(...chosen.map((mutant) => mutant.name.length));
-  let missed = 0;
-  for (const mutant of chosen) {
-    const hunt = huntMutant(mutant, seedsMax, stormMs);
-    if (!hunt.found) missed++;
-    const outcome = hunt.found
-      ? `found at seed ${hunt.seeds} (${hunt.check})`
-      : `NOT FOUND in ${hunt.seeds} seeds`;
-    process.stdout.write(`${mutant.name.padEnd(width)}  ${outcome}\n`);
-  }
-  return missed === 0 ? 0 : 1;
-}
-
-export function huntMutant(mutant: Mutant, seedsMax: number, stormMs: number): Hunt {
+export async function huntMutant(mutant: Mutant, limits: HuntLimits): Promise<Hunt> {
   const copy = mkdtempSync(join(tmpdir(), 'envelopedb-mutant-'));
+  const startedAt = performance.now();
   try {
     for (const part of ['src', 'sim', 'package.json', 'tsconfig.json']) {
       cpSync(join(ROOT, part), join(copy, part), { recursive: true });
     }
     symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
     plant(mutant, join(copy, mutant.file));
-    const args = [
+    const { code, output, errors } = await run([
+      '--import',
+      TSX,
+      join(copy, 'sim', 'main.ts'),
+      'run',
       '--seeds',
-      String(seedsMax),
+      String(limits.seeds),
+      '--seconds',
+      String(limits.seconds),
       '--storm-ms',
-      String(stormMs),
+      String(limits.stormMs),
       '--jobs',
       '1',
       '--until-failure',
-    ];
-    const run = spawnSync(process.execPath, ['--import', TSX, join(copy, 'sim', 'main.ts'), ...args], {
-      encoding: 'utf8',
-      maxBuffer: 64 * 1024 * 1024,
-    });
-    const failure = /^seed (\d+) FAILED: (.+)$/m.exec(run.stdout);
-    if (failure === null) {
-      if (run.status !== 0)
-        throw new Error(`the mutant ${mutant.name} does not run: ${run.stderr.slice(-2000)}`);
-      return { found: false, seeds: seedsMax, check: '' };
+    ]);
+    const seconds = (performance.now() - startedAt) / 1000;
+    const failure = /^seed (\d+) FAILED: (.+)$/m.exec(output);
+    if (failure !== null) {
+      return {
+        mutant: mutant.name,
+        found: true,
+        seeds: Number(failure[1]),
+        seconds,
+        check: failure[2],
+      };
     }
-    return { found: true, seeds: Number(failure[1]), check: failure[2] };
+    if (code !== 0) throw new Error(`the mutant ${mutant.name} does not run: ${errors.slice(-2000)}`);
+    const seeds = Number(/^(\d+) seeds:/m.exec(output)?.[1] ?? 0);
+    return { mutant: mutant.name, found: false, seeds, seconds, check: '' };
   } finally {
     rmSync(copy, { recursive: true, force: true });
   }
+}
+
+function run(args: readonly string[]): Promise<{ code: number; output: string; errors: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    let errors = '';
+    child.stdout.on('data', (bytes: Buffer) => {
+      output += bytes.toString();
+    });
+    child.stderr.on('data', (bytes: Buffer) => {
+      errors += bytes.toString();
+    });
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code: code ?? 1, output, errors }));
+  });
 }
 
 function plant(mutant: Mutant, path: string): void {

@@ -26,6 +26,9 @@ export interface Tuning {
   readonly blockBytes: number;
   readonly mergeAtTables: number;
   readonly stepBytes: number;
+  /** As `RouterTimeouts`. */
+  readonly noLeaderMs: number;
+  readonly answerMs: number;
 }
 
 /** How the machines and the network between them are, faults aside. */
@@ -107,6 +110,8 @@ export const PLAIN_TUNING: Tuning = {
   blockBytes: 1 << 12,
   mergeAtTables: 4,
   stepBytes: 1 << 14,
+  noLeaderMs: 3000,
+  answerMs: 10_000,
 };
 
 export const PLAIN_SURROUNDINGS: Surroundings = {
@@ -140,6 +145,8 @@ export function drawOptions(random: SimRandom): WorldOptions {
       blockBytes: 1 << tuning.between(7, 12),
       mergeAtTables: tuning.between(2, 6),
       stepBytes: 1 << tuning.between(8, 14),
+      noLeaderMs: tuning.pick([100, 1000, 3000]),
+      answerMs: tuning.pick([500, 3000, 10_000]),
     },
     surroundings: drawSurroundings(random.fork('surroundings')),
     faults: drawFaults(random.fork('faults')),

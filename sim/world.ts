@@ -299,6 +299,7 @@ export class World {
       clock.thaw();
       process.setTaskUs(0);
       process.resume();
+      if (machine.node?.isStopped === true) this.kill(machine);
       if (!process.alive) this.boot(machine);
     }
     this.#readAll('calm');
@@ -373,6 +374,7 @@ export class World {
         random,
         logger: this.#logger(id),
         timing,
+        timeouts: { noLeaderMs: tuning.noLeaderMs, answerMs: tuning.answerMs },
         log: { segmentBytes: tuning.segmentBytes, cacheBytes: tuning.cacheBytes },
         store: {
           memtableBytes: tuning.memtableBytes,

@@ -41,7 +41,7 @@ const steps: readonly Step[] = [
   },
   {
     name: `simulation, ${SEEDS} seeds`,
-    args: [...process.execArgv, 'sim/main.ts', '--seeds', String(SEEDS)],
+    args: [...process.execArgv, 'sim/main.ts', '--seeds', String(SEEDS), '--require-marks'],
     count: seedCount,
   },
 ];

@@ -8,6 +8,9 @@
  * out; at a dead end go back. Configurations (which operations are taken, what the register holds) that were left
  * without success are remembered and never entered again.
  *
+ * A read that may come next and that the present value satisfies is taken at once, without a look at other orders: it
+ * changes nothing, and whatever may follow later may follow it now.
+ *
  * Operations of one client take effect in the order in which it asked for them, also when they overlap in a pipeline:
  * the server promises that, and it keeps the search small.
  *
@@ -114,6 +117,8 @@ interface Choice {
   readonly alternative: number;
   /** The unknown write put before it; -1: none. */
   readonly unknown: number;
+  /** There was no other choice worth a look. */
+  readonly isForced: boolean;
 }
 
 class Search {
@@ -185,6 +190,16 @@ class Search {
     let at = this.#next[0];
     let alternative = 0;
     while (this.#taken < this.#steps.length) {
+      if (at === this.#next[0] && alternative === 0) {
+        const free = this.#freeRead(value);
+        if (free > 0) {
+          const forced = { call: free, value, alternative: 0, unknown: -1, isForced: true };
+          this.#do(forced);
+          choices.push(forced);
+          at = this.#next[0];
+          continue;
+        }
+      }
       const step = at === 0 ? -1 : this.#stepOf[at];
       if (step >= 0) {
         const made = this.#choose(at, value, alternative);
@@ -201,7 +216,8 @@ class Search {
         continue;
       }
       // Behind the first return nothing may come next: a dead end.
-      const last = choices.pop();
+      let last = choices.pop();
+      for (; last?.isForced === true; last = choices.pop()) this.#undo(last);
       if (last === undefined) return false;
       this.#undo(last);
       value = last.value;
@@ -211,6 +227,16 @@ class Search {
     return true;
   }
 
+  /** A call, before the first return, of a read that the value satisfies; 0: there is none. */
+  #freeRead(value: number): number {
+    for (let at = this.#next[0]; this.#stepOf[at] >= 0; at = this.#next[at]) {
+      const step = this.#steps[this.#stepOf[at]];
+      if (step.isWrite || !satisfies(value, step.wants)) continue;
+      if (step.after < 0 || this.#isTaken[step.after]) return at;
+    }
+    return 0;
+  }
+
   /** Takes the call, if a way to do so is left that leads to a new configuration. */
   #choose(call: number, value: number, from: number): Choice | null {
     const step = this.#steps[this.#stepOf[call]];
@@ -218,7 +244,7 @@ class Search {
     for (let alternative = from; ; alternative++) {
       const unknown = this.#alternative(step, call, value, alternative);
       if (unknown === null) return null;
-      const choice = { call, value, alternative, unknown };
+      const choice = { call, value, alternative, unknown, isForced: false };
       this.#do(choice);
       const configuration = this.#configuration(this.#valueAfter(choice));
       if (!this.#seen.has(configuration)) {

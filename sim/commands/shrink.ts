@@ -6,6 +6,8 @@ import { Shrinker } from '../shrink.ts';
 import { type Failure, recordSeed, runScenario } from '../world.ts';
 import { count, UsageError } from './arguments.ts';
 
+const LINES_SHOWN_MAX = 60;
+
 const HELP = `Usage: npm run sim -- shrink SEED|FILE [options]
 
 Finds a short schedule that fails as the run of the seed, or the scenario in the file, does: leaves out faults, requests,
@@ -64,7 +66,7 @@ export function shrinkCommand(args: readonly string[]): number {
   writeFileSync(out, encodeScenario(shrunk.scenario));
   const { nodes } = shrunk.scenario.options;
   process.stdout.write(
-    `${eventCount(shrunk.scenario)} events on ${nodes} nodes after ${shrunk.runs} runs:\n\n${describeScenario(shrunk.scenario)}\n\n${shrunk.result.failure?.check}: ${shrunk.result.failure?.message}\n\nsaved; replay: npm run sim -- replay ${out}\n`,
+    `${eventCount(shrunk.scenario)} events on ${nodes} nodes after ${shrunk.runs} runs:\n\n${head(describeScenario(shrunk.scenario))}\n\n${shrunk.result.failure?.check}: ${shrunk.result.failure?.message}\n\nsaved; replay: npm run sim -- replay ${out}\n`,
   );
   return 0;
 }
@@ -76,4 +78,11 @@ function load(subject: string, stormMs: number): { scenario: Scenario; failure: 
   }
   const scenario = parseScenario(readFileSync(subject, 'utf8'));
   return { scenario, failure: runScenario(scenario).failure };
+}
+
+/** What nobody would read is in the file. */
+function head(schedule: string): string {
+  const lines = schedule.split('\n');
+  if (lines.length <= LINES_SHOWN_MAX) return schedule;
+  return [...lines.slice(0, LINES_SHOWN_MAX), `... and ${lines.length - LINES_SHOWN_MAX} more`].join('\n');
 }

@@ -12,8 +12,10 @@
  *
  * A failed write or sync is final: the disk may have dropped what it covered, and trying again would only hide that.
  */
+
 import { assert } from '../base/assert.ts';
 import { CorruptionError, DiskError, EnvelopeError, type Outcome } from '../base/errors.ts';
+import { sometimes } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { AppendFile, Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
@@ -349,6 +351,7 @@ export class Log {
       const kind = cached[RecordField.EntryKind] as EntryKind;
       return { index, term, kind, payload: cached.subarray(RECORD_HEADER_BYTES) };
     }
+    sometimes('an entry is read back from its segment');
     const bytes = recordBytes(payloadBytes);
     const view =
       segment === this.#segment ? this.#file.view(offset, bytes) : this.#sealed.view(segment, offset, bytes);

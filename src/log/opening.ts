@@ -7,7 +7,9 @@
  * 3. the last segment and the directory are synced: what was read may have been in the system's memory only.
  * A crash in between leaves a torn tail, or a part of one, that nothing attests.
  */
+
 import { EnvelopeError, type Outcome } from '../base/errors.ts';
+import { sometimes } from '../base/rare.ts';
 import type { Clock } from '../io/clock.ts';
 import type { AppendFile, Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
@@ -83,6 +85,7 @@ class Opening {
       this.#finish(recovered, segment, file);
       return;
     }
+    sometimes('a torn tail of the log is cut');
     logger.log('info', 'log-torn-tail-cut', { path, offset: position, bytes: dirtyEnd - position });
     const zeros = new Uint8Array(Math.min(ZEROS_BYTES, dirtyEnd - position));
     while (file.position < dirtyEnd) {
@@ -105,6 +108,7 @@ class Opening {
   #finish(recovered: RecoveredLog, segment: number, file: AppendFile): void {
     const { disk, directory } = this.#options;
     if (file.position === 0) {
+      if (segment > 1) sometimes('a segment that a crash interrupted is begun again');
       const header = new Uint8Array(SEGMENT_HEADER_BYTES);
       writeSegmentHeader(header, 0, { segment, previousEnd: recovered.previousEnd });
       file.append(header);

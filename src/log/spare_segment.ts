@@ -3,7 +3,9 @@
  * sync a good deal cheaper than growing a file does. It waits under the name `spare.tmp`, and takes its segment's name
  * when the log gets there. A log that gets there first, or that can't have one (no space), goes on in a plain file.
  */
+
 import { DiskError } from '../base/errors.ts';
+import { sometimes } from '../base/rare.ts';
 import type { AppendFile, Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
 
@@ -62,6 +64,7 @@ export class SpareSegment {
       this.#state = 'absent';
       return disk.openAppend(path, 0);
     }
+    sometimes('a segment is begun before its spare is ready');
     if (preallocate === 'ahead') logger.log('warn', 'log-segment-not-preallocated', { path });
     return disk.create(path);
   }

@@ -9,7 +9,9 @@
  * intact one behind it is damage, while a damaged end is what a crash leaves of an edit or a seal that nobody has relied
  * on.
  */
+
 import { CorruptionError, EnvelopeError } from '../base/errors.ts';
+import { sometimes } from '../base/rare.ts';
 import { concatBytes } from '../codec/bytes.ts';
 import { crc32 } from '../codec/crc32.ts';
 import { VarintReader, varintSize, writeVarint } from '../codec/varint.ts';
@@ -89,6 +91,7 @@ export function readManifest(bytes: Uint8Array, path: string, number: number): M
       if (edits === 0 || hasRecordBehind(bytes, at, number)) {
         throw new CorruptionError(path, at, 'a record of the manifest is damaged');
       }
+      sometimes('the manifest ends in a torn edit');
       break;
     }
     if (record.kind === ManifestRecord.Edit) {

@@ -6,8 +6,10 @@
  * says how far the tables cover that log, and after a crash the caller applies again what follows. An entry is never
  * torn apart between memtables, so a flush covers whole entries.
  */
+
 import { assert } from '../base/assert.ts';
 import { EnvelopeError, type Outcome } from '../base/errors.ts';
+import { sometimes } from '../base/rare.ts';
 import type { Index } from '../log/entry.ts';
 import { hashKey } from './bloom_filter.ts';
 import type { ManifestWriter } from './manifest.ts';
@@ -259,6 +261,7 @@ export class Store {
   #flushOne({ memtable, coveredIndex }: Immutable): void {
     if (memtable.isEmpty) {
       // Entries without writes: only the index moves.
+      sometimes('a flush has nothing to write');
       this.#isBusy = true;
       this.#commit(null, { flushedIndex: coveredIndex, removed: [] }, () =>
         this.#onFlushed(null, coveredIndex),
@@ -297,6 +300,7 @@ export class Store {
       for (const done of waiters) done(null);
       return;
     }
+    sometimes('tables are merged');
     const removed = tables.map((table) => table.number);
     this.#mergeWaiters = waiters;
     this.#start({
@@ -358,6 +362,7 @@ export class Store {
   readonly #onTableUnused = (table: Table): void => {
     table.reader.close();
     if (!this.#obsolete.delete(table.number) || this.#closed) return;
+    sometimes('a replaced table is removed');
     try {
       this.#options.disk.remove(table.reader.path);
     } catch (error) {

@@ -5,7 +5,9 @@
  * whole state is written, synced and made current by renaming a new `CURRENT` over the old; only then are files that
  * the state does not know removed: what a crash left of flushes and merges, and older manifests.
  */
+
 import { CorruptionError, type Outcome } from '../base/errors.ts';
+import { sometimes } from '../base/rare.ts';
 import { equalBytes, fromUtf8, utf8 } from '../codec/bytes.ts';
 import { crc32 } from '../codec/crc32.ts';
 import type { Disk } from '../io/disk.ts';
@@ -153,7 +155,10 @@ function removeOrphans(disk: Disk, directory: string, state: ManifestState, mani
     ...state.tables.map((number) => `table-${number}`),
   ]);
   for (const name of disk.list(directory)) {
-    if (!known.has(name) && /^(table-|manifest-|CURRENT\.)/.test(name)) disk.remove(`${directory}/${name}`);
+    if (!known.has(name) && /^(table-|manifest-|CURRENT\.)/.test(name)) {
+      if (name.startsWith('table-')) sometimes('a table that a crash left over is removed');
+      disk.remove(`${directory}/${name}`);
+    }
   }
 }
 

@@ -2,7 +2,9 @@
  * Writes a table in the background: a step at a time, so that neither a flush nor a merge holds up anything else, then
  * makes file and name durable and opens it for reading.
  */
+
 import type { Outcome } from '../base/errors.ts';
+import { sometimes } from '../base/rare.ts';
 import type { Clock } from '../io/clock.ts';
 import type { AppendFile, Disk } from '../io/disk.ts';
 import { type Cursor, RecordKind } from './record.ts';
@@ -70,7 +72,10 @@ export class TableBuild {
         yield;
       }
     }
-    if (writer.records === 0) return 'empty';
+    if (writer.records === 0) {
+      sometimes('a merge leaves nothing');
+      return 'empty';
+    }
     yield* writer.finish();
     return 'written';
   }

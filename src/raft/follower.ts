@@ -2,7 +2,9 @@
  * The passive role: takes what the leader of the term sends, acknowledges what has become durable, and turns
  * candidate when it hears nothing for an election timeout.
  */
+
 import { assert } from '../base/assert.ts';
+import { sometimes } from '../base/rare.ts';
 import type { Entry, Index, Term } from '../log/entry.ts';
 import type { Core } from './core.ts';
 import type { AppendMessage, Message, NodeId } from './message.ts';
@@ -42,6 +44,7 @@ export class Follower {
         prevIndex,
         commit: core.commitIndex,
       });
+      sometimes('an append does not fit the log');
       this.#reject(from, prevIndex, prevTerm);
       return;
     }
@@ -84,11 +87,15 @@ export class Follower {
   #take(entry: Entry): void {
     const { log, commitIndex } = this.#core;
     // Truncate only at a real conflict: an old append, delivered late, must not drop what came after it.
-    if (entry.index <= log.lastIndex && log.termAt(entry.index) === entry.term) return;
+    if (entry.index <= log.lastIndex && log.termAt(entry.index) === entry.term) {
+      sometimes('an append repeats what the log holds');
+      return;
+    }
     assert(entry.index > commitIndex, 'a committed entry is never replaced', {
       index: entry.index,
       commitIndex,
     });
+    if (entry.index <= log.lastIndex) sometimes('a conflicting suffix is replaced');
     assert(entry.term <= this.#core.term, 'no entry is newer than its leader', { term: entry.term });
     log.append(entry);
   }

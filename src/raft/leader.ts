@@ -3,7 +3,7 @@
  * confirms that it still leads before a read is answered.
  */
 import { assert } from '../base/assert.ts';
-import { maybe } from '../base/rare.ts';
+import { maybe, sometimes } from '../base/rare.ts';
 import { type Entry, EntryKind, type Index } from '../log/entry.ts';
 import type { Core } from './core.ts';
 import type { Message, NodeId } from './message.ts';
@@ -68,7 +68,10 @@ export class Leader {
       this.#nextHeartbeatMs = core.nowMs + core.timing.heartbeatMs;
       for (const [peer, progress] of this.#followers) {
         const silentMs = core.nowMs - progress.progressAtMs;
-        if (progress.awaitsAnswer && silentMs > core.timing.electionTimeoutMs) progress.becomeProbe();
+        if (progress.awaitsAnswer && silentMs > core.timing.electionTimeoutMs) {
+          sometimes('appends without an answer are sent again');
+          progress.becomeProbe();
+        }
         this.#heartbeat(peer, progress);
       }
     }
@@ -164,6 +167,7 @@ export class Leader {
     const index = quorumValue(matches);
     // Entries of earlier terms are never committed by counting copies, only by what follows them (section 5.4.2).
     if (index > commitIndex && log.termAt(index) === term) this.#core.advanceCommit(index);
+    else if (index > commitIndex) sometimes('copies of an earlier term are not counted');
   }
 
   #sendAppend(peer: NodeId, progress: Progress, entries: readonly Entry[]): void {

@@ -11,7 +11,9 @@
  *
  * Turn order for the caller: any number of `step`, `tick`, `propose`, `readIndex`, `onDurable`; then one `takeOutput`.
  */
+
 import { assert, unreachable } from '../base/assert.ts';
+import { sometimes } from '../base/rare.ts';
 import type { Index, Term } from '../log/entry.ts';
 import { Candidate } from './candidate.ts';
 import { Core, type CoreOptions } from './core.ts';
@@ -88,7 +90,10 @@ export class Raft {
     this.#setTime(nowMs);
     const role = this.#role;
     if (role.role === 'leader') {
-      if (!role.tick()) this.#becomeFollower(null);
+      if (!role.tick()) {
+        sometimes('a leader without a majority steps down');
+        this.#becomeFollower(null);
+      }
     } else if (nowMs >= role.electionDeadlineMs) {
       this.#campaign('pre-vote');
     }
@@ -171,6 +176,7 @@ export class Raft {
     if (message.type === 'pre-vote') {
       // The term is only a proposal: answer, and stay in ours.
       const granted = !this.#isSticky() && core.isUpToDate(message.lastIndex, message.lastTerm);
+      if (!granted) sometimes('a pre-vote is refused');
       const term = granted ? message.term : core.term;
       core.send(from, { type: 'pre-vote-reply', term, granted });
       return false;
@@ -180,7 +186,10 @@ export class Raft {
       if (message.term === core.term + 1) this.#onBallot('pre-vote', from, true);
       return false;
     }
-    if (message.type === 'vote' && this.#isSticky()) return false;
+    if (message.type === 'vote' && this.#isSticky()) {
+      sometimes('a vote is not heard out beside a live leader');
+      return false;
+    }
     core.enterTerm(message.term);
     this.#becomeFollower(message.type === 'append' || message.type === 'heartbeat' ? from : null);
     return true;
@@ -207,6 +216,8 @@ export class Raft {
     }
     const free = core.vote === from || (core.vote === null && this.leader === null);
     const granted = free && core.isUpToDate(message.lastIndex, message.lastTerm);
+    if (!free) sometimes('two candidates meet in one term');
+    else if (!granted) sometimes('a vote is refused to a log that is behind');
     if (granted) {
       core.voteFor(from);
       // Also ends a pre-vote of our own; and gives the candidate time.
@@ -242,7 +253,10 @@ export class Raft {
   }
 
   #becomeFollower(leader: NodeId | null): void {
-    if (this.#role.role === 'leader') this.#role.abandon();
+    if (this.#role.role === 'leader') {
+      sometimes('a leader is deposed');
+      this.#role.abandon();
+    }
     this.#role = new Follower(this.#core, leader);
   }
 

@@ -6,8 +6,10 @@
  * Record, 48 bytes, little-endian: u32 magic | u16 version | u16 0 | u32 group | u32 node | u64 generation | u64 term |
  * u64 vote (0: none) | u32 0 | u32 crc32 of the 44 bytes before.
  */
+
 import { assert } from '../base/assert.ts';
 import { CorruptionError, EnvelopeError, type Outcome } from '../base/errors.ts';
+import { sometimes } from '../base/rare.ts';
 import { crc32 } from '../codec/crc32.ts';
 import type { AppendFile, Disk } from '../io/disk.ts';
 import type { GroupId } from '../log/entry.ts';
@@ -162,10 +164,16 @@ function repair(
     const copy = copies[at];
     const current = copy.state?.generation === state.generation && copy.isWhole;
     if (current && copy.records <= RECORDS_MAX) {
-      files.push(disk.openAppend(copy.path, copy.records * RECORD_BYTES));
-      next(at + 1);
+      const kept = disk.openAppend(copy.path, copy.records * RECORD_BYTES);
+      files.push(kept);
+      // A life before may have been killed in the middle of a save: what was read may be in the system's memory only.
+      kept.sync((error) => {
+        if (error !== null) done({ ok: false, error });
+        else next(at + 1);
+      });
       return;
     }
+    if (!copy.isWhole) sometimes('a torn copy of term and vote is written anew');
     // A fresh file under another name first: the old copy is whole until the new one is.
     const fresh = `${copy.path}.new`;
     if (disk.exists(fresh)) disk.remove(fresh);

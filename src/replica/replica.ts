@@ -7,8 +7,10 @@
  * under is durable, and an entry is applied only when it is committed and durable here (so tables never cover more
  * than the log does).
  */
+
 import { assert } from '../base/assert.ts';
 import { CorruptionError } from '../base/errors.ts';
+import { sometimes } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Random } from '../io/random.ts';
@@ -167,6 +169,7 @@ export class Replica {
     assert(index !== null, 'a leader takes proposals');
     // A proposal of an earlier leadership at this index is gone from our log, but another node may still hold it and,
     // should it lead before this entry is committed, commit it.
+    if (this.#proposals.has(index)) sometimes('a proposal is superseded by a later leadership');
     this.#settleProposal(index, SUPERSEDED);
     const deadlineMs = this.#options.clock.monotonicMs() + this.#options.proposalTimeoutMs;
     this.#proposals.set(index, { term: this.#raft.term, bytes: payload.length, deadlineMs, done });
@@ -264,6 +267,7 @@ export class Replica {
       this.#options.hardState.save(output.hardState, (error) => this.#onSaved(error));
     }
     if (this.#heldBack !== null) {
+      if (this.#savesUnderWay > 1) sometimes('messages wait for more than one save');
       for (const envelope of output.messages) this.#heldBack.push(envelope);
       return;
     }
@@ -302,7 +306,10 @@ export class Replica {
       const from = store.appliedIndex + 1;
       const until = Math.min(target, from + APPLY_READ_MAX - 1);
       for (const entry of log.entries(from, until + 1, APPLY_BYTES_MAX)) {
-        if (!store.writable) return;
+        if (!store.writable) {
+          sometimes('the store holds the replica up');
+          return;
+        }
         this.#applyEntry(entry);
         applied++;
         bytes += entry.payload.length;
@@ -325,6 +332,7 @@ export class Replica {
     const result = stateMachine.apply(entry.index, entry.payload, ours ? 'wanted' : 'not-wanted');
     if (proposal === undefined) return;
     if (!ours) {
+      sometimes('a proposal lost its place to another leader');
       this.#settleProposal(entry.index, NOT_LEADER);
       return;
     }
@@ -343,6 +351,7 @@ export class Replica {
   #expireProposals(nowMs: number): void {
     for (const [index, proposal] of this.#proposals) {
       if (proposal.deadlineMs > nowMs) return;
+      sometimes('a proposal is not decided in time');
       const message = 'no majority has confirmed the write in time: it may or may not take effect';
       this.#settleProposal(index, errorResult('unknown', message));
     }
@@ -364,6 +373,7 @@ export class Replica {
     this.#confirmedReads = [];
     for (const batch of ready) {
       if (batch.index > this.appliedIndex) {
+        sometimes('a confirmed read waits for what it must see');
         this.#confirmedReads.push(batch);
         continue;
       }

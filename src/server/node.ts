@@ -5,6 +5,7 @@
  * Start order: term and vote, log, tables, then the replica, then the listener: nobody can ask a node that has not
  * recovered. A node that meets damage or a failed disk stops with the reason (`onFailure`) instead of answering wrongly.
  */
+
 import { CorruptionError, type EnvelopeError, type Outcome } from '../base/errors.ts';
 import { utf8 } from '../codec/bytes.ts';
 import { crc32 } from '../codec/crc32.ts';

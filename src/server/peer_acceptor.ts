@@ -2,6 +2,7 @@
  * The incoming half of the talk with a peer: checks the greeting, then hands over what the peer says. Answers pings on
  * the same connection; everything else goes out over our own link to that peer.
  */
+import { sometimes } from '../base/rare.ts';
 import { FrameReader } from '../codec/frame.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Connection, ConnectionHandler } from '../io/network.ts';
@@ -67,6 +68,7 @@ export class PeerAcceptor implements ConnectionHandler {
       const body = this.#reader.next();
       return body === null ? null : decodePeerFrame(body);
     } catch (error) {
+      sometimes('a damaged frame ends a peer connection');
       this.#refuse(error instanceof Error ? error.message : String(error));
       return null;
     }

@@ -9,7 +9,9 @@
  * on their way together: one that came back is handed on again only after those behind it have come back too, and if
  * one of those was executed, it is too late for it.
  */
+
 import { assert } from '../base/assert.ts';
+import { sometimes } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { Random } from '../io/random.ts';
 import { errorResult, isWrite, type Request, type Result } from '../kv/request.ts';
@@ -124,6 +126,7 @@ export class Router {
     for (const [id, job] of this.#forwarded) {
       if (job.peer !== peer) continue;
       this.#forwarded.delete(id);
+      if (isWrite(job.request)) sometimes('a write is lost with its leader');
       if (isWrite(job.request)) this.#finish(job, LOST);
       else this.#takeBack(job);
     }
@@ -161,6 +164,7 @@ export class Router {
   #dispatch(job: Job): void {
     const { replica, send } = this.#options;
     if (!isNextToSend(job)) {
+      sometimes('a request waits behind one of its lane');
       this.#wait(job);
       return;
     }
@@ -204,13 +208,17 @@ export class Router {
     job.done(result);
     // What was asked before it and came back has been overtaken.
     if (at > 0 && !isUnavailable(result)) {
-      for (const earlier of jobs.slice(0, at))
-        if (earlier.state === 'returned') this.#finish(earlier, NO_LEADER);
+      for (const earlier of jobs.slice(0, at)) {
+        if (earlier.state !== 'returned') continue;
+        sometimes('a request that came back was overtaken');
+        this.#finish(earlier, NO_LEADER);
+      }
     }
     if (jobs.length > 0) this.#waitTogether(job.lane);
   }
 
   #takeBack(job: Job): void {
+    sometimes('a request comes back unexecuted');
     job.state = 'returned';
     job.peer = null;
     this.#waitTogether(job.lane);

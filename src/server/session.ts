@@ -10,6 +10,7 @@
  */
 
 import { assert } from '../base/assert.ts';
+import { sometimes } from '../base/rare.ts';
 import { concatBytes, utf8 } from '../codec/bytes.ts';
 import type { Clock } from '../io/clock.ts';
 import type { Connection, ConnectionHandler } from '../io/network.ts';
@@ -108,6 +109,7 @@ export class Session implements ConnectionHandler {
         }
         this.#blocked = null;
         if (!this.#mayStart(command)) {
+          sometimes('a command waits for those before it');
           this.#blocked = command;
           break;
         }

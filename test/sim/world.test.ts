@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { huntMutant } from '../../sim/mutant_runner.ts';
 import { MUTANTS } from '../../sim/mutants.ts';
@@ -30,12 +31,21 @@ describe('the simulated world', () => {
 });
 
 describe('planted bugs', () => {
-  // Those that few seeds find; `npm run sim -- --mutant all` hunts all of them.
+  it('fit the sources', () => {
+    for (const { name, file, find } of MUTANTS) {
+      const source = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
+      expect(`${name}: ${source.split(find).length - 1}`).toBe(`${name}: 1`);
+    }
+    expect(new Set(MUTANTS.map(({ name }) => name)).size).toBe(MUTANTS.length);
+  });
+
+  // Those that few seeds find; `npm run mutants` hunts all of them.
   for (const name of ['vote-never-synced', 'early-acknowledgement', 'stale-log-vote']) {
-    it(`like ${name} are found`, () => {
+    it(`like ${name} are found`, async () => {
       const mutant = MUTANTS.find((one) => one.name === name);
       if (mutant === undefined) throw new Error(`no mutant ${name}`);
-      expect(huntMutant(mutant, 40, 20_000)).toMatchObject({ found: true });
+      const hunt = await huntMutant(mutant, { seeds: 60, seconds: 100, stormMs: 20_000 });
+      expect(hunt).toMatchObject({ found: true });
     }, 120_000);
   }
 });

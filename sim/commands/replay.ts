@@ -1,0 +1,38 @@
+/** `npm run sim -- replay FILE`: plays a saved scenario. */
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { describeScenario, parseScenario } from '../scenario.ts';
+import { runScenario } from '../world.ts';
+import { UsageError } from './arguments.ts';
+import { describeRun } from './run.ts';
+
+const HELP = `Usage: npm run sim -- replay FILE [options]
+
+Plays a scenario that \`shrink\` has saved.
+
+  --show           print its schedule first
+  --trace          print one line per event to standard output
+
+Exit code: 0 when every check held, 1 when one did not, 2 for wrong usage.
+`;
+
+export function replayCommand(args: readonly string[]): number {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: { show: { type: 'boolean' }, trace: { type: 'boolean' }, help: { type: 'boolean' } },
+  });
+  if (values.help === true) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const [file, ...rest] = positionals;
+  if (file === undefined || rest.length > 0) throw new UsageError('replay takes one file');
+  const scenario = parseScenario(readFileSync(file, 'utf8'));
+  if (values.show === true) process.stdout.write(`${describeScenario(scenario)}\n\n`);
+  const startedAt = performance.now();
+  const onLine = values.trace === true ? (line: string) => process.stdout.write(`${line}\n`) : null;
+  const result = runScenario(scenario, onLine);
+  process.stdout.write(describeRun(result, (performance.now() - startedAt) / 1000, `replay ${file}`));
+  return result.failure === null ? 0 : 1;
+}
