@@ -14,6 +14,7 @@ import { SimNamespace } from './namespace.ts';
 export type Done = (error: DiskError | null) => void;
 
 const POISON = 0xdb;
+const SLOW_SYNC_US_MAX = 1_000_000;
 
 export class Drive {
   readonly scheduler: Scheduler;
@@ -50,7 +51,9 @@ export class Drive {
   drawSyncUs(): number {
     const { syncUs, longTailPermille, longTailUs } = this.faults;
     const range = this.#latencyRandom.chance(longTailPermille) ? longTailUs : syncUs;
-    return this.#latencyRandom.between(range.min, range.max) * this.slowness;
+    const us = this.#latencyRandom.between(range.min, range.max);
+    // Slow, but never for as long as a cluster may take to recover.
+    return this.slowness === 1 ? us : Math.min(us * this.slowness, Math.max(us, SLOW_SYNC_US_MAX));
   }
 
   drawReadError(): boolean {
