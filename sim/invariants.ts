@@ -53,6 +53,8 @@ export class Invariants {
   /** Terms of the committed entries by index; position 0 is unused. */
   readonly #committed: number[] = [0];
   elections = 0;
+  /** A node has become leader. */
+  onElection: (id: number) => void = () => {};
   /** A node has given its vote. */
   onVote: (id: number) => void = () => {};
 
@@ -147,6 +149,7 @@ export class Invariants {
         fail('leader completeness', { id, term, index, committedTerm: this.#committed[index] });
       }
     }
+    this.onElection(id);
   }
 }
 

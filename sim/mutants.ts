@@ -331,9 +331,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'view-kept',
-    what: 'a value read from a table is kept beyond its turn without a copy',
-    file: 'src/log/log.ts',
-    find: '    const payload = view.slice(RECORD_HEADER_BYTES, RECORD_HEADER_BYTES + payloadBytes);',
-    replace: '    const payload = view.subarray(RECORD_HEADER_BYTES, RECORD_HEADER_BYTES + payloadBytes);',
+    what: 'a value is handed out as a view of the store, beyond its turn',
+    file: 'src/kv/state_machine.ts',
+    find: "{ type: 'value', value: value.slice() }",
+    replace: "{ type: 'value', value }",
   },
 ];

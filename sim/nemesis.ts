@@ -28,7 +28,9 @@ export class Nemesis {
 
   start(): void {
     const faults = this.#faults;
-    this.#world.onElection = () => this.#onElection();
+    this.#world.onElection = (node) => this.#onElection(node);
+    this.#world.onMark = (node) => this.#onMark(node);
+    this.#world.onBoot = (node) => this.#onBoot(node);
     this.#world.onVote = (node) => this.#onVote(node);
     this.#repeat(faults.crashEveryMs, () => this.#crash(this.#pick(), this.#drawDowntimeMs()));
     this.#repeat(faults.restartStormEveryMs, () => this.#restartStorm(this.#pick(), this.#draw(2, 6)));
@@ -130,17 +132,43 @@ export class Nemesis {
   }
 
   /** Votes are fresh and leaders new: the moment at which what was not made durable in time shows. */
-  #onElection(): void {
-    if (this.#stopped || !this.#random.chance(this.#faults.crashAtElectionPermille)) return;
-    const node = this.#pick();
-    this.#after(this.#random.below(20), () => this.#crash(node, this.#draw(1, 400)));
+  #onElection(leader: number): void {
+    if (this.#stopped) return;
+    const { crashAtElectionPermille, crashNewLeaderPermille } = this.#faults;
+    if (this.#random.chance(crashNewLeaderPermille)) {
+      const { electionTimeoutMs } = this.#world.options.timing;
+      const downMs = this.#draw(electionTimeoutMs >> 2, 4 * electionTimeoutMs);
+      this.#afterUs(this.#random.below(this.#roundTripUs()), () => this.#crash(leader, downMs));
+    } else if (this.#random.chance(crashAtElectionPermille)) {
+      const node = this.#pick();
+      this.#after(this.#random.below(20), () => this.#crash(node, this.#draw(1, 400)));
+    }
+  }
+
+  /** The code is in one of its rare places: what it is about to make durable may yet be lost. */
+  #onMark(node: number): void {
+    if (this.#stopped || !this.#random.chance(this.#faults.crashAtMarkPermille)) return;
+    this.#afterUs(this.#random.below(this.#roundTripUs()), () => this.#crash(node, this.#drawDowntimeMs()));
+  }
+
+  #onBoot(node: number): void {
+    if (this.#stopped || !this.#random.chance(this.#faults.crashAtBootPermille)) return;
+    this.#afterUs(this.#random.below(4 * this.#syncUs()), () => this.#crash(node, this.#draw(1, 20)));
+  }
+
+  #syncUs(): number {
+    return this.#world.options.surroundings.syncMsMax * US_PER_MS;
+  }
+
+  /** A few messages and syncs. */
+  #roundTripUs(): number {
+    return 3 * (this.#world.options.surroundings.networkDelayMsMax * US_PER_MS + this.#syncUs());
   }
 
   /** A crash before the vote can be durable, and a life after it in which the term is still open. */
   #onVote(node: number): void {
     if (this.#stopped || !this.#random.chance(this.#faults.crashAtVotePermille)) return;
-    const windowUs = this.#world.options.surroundings.syncMsMax * US_PER_MS;
-    this.#afterUs(this.#random.below(windowUs), () => this.#crash(node, this.#draw(1, 20)));
+    this.#afterUs(this.#random.below(this.#syncUs()), () => this.#crash(node, this.#draw(1, 20)));
   }
 
   /** Cuts a group of nodes off from the others, clients not included; often the leader alone. */

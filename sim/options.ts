@@ -25,6 +25,7 @@ export interface Tuning {
   readonly memtableBytes: number;
   readonly blockBytes: number;
   readonly mergeAtTables: number;
+  readonly immutableMemtablesMax: number;
   readonly stepBytes: number;
   /** As `RouterTimeouts`. */
   readonly noLeaderMs: number;
@@ -76,6 +77,12 @@ export interface FaultMix {
   readonly crashAtElectionPermille: number;
   /** Of a thousand votes, after how many the voter crashes before the vote can be durable, to be back at once. */
   readonly crashAtVotePermille: number;
+  /** Of a thousand new leaders, how many crash before they can copy much of their log, to be back an election later. */
+  readonly crashNewLeaderPermille: number;
+  /** Of a thousand rare marks that a node reaches, after how many it crashes within milliseconds. */
+  readonly crashAtMarkPermille: number;
+  /** Of a thousand starts, how many end in a crash before the node has recovered. */
+  readonly crashAtBootPermille: number;
 }
 
 export const NO_FAULTS: FaultMix = {
@@ -100,6 +107,9 @@ export const NO_FAULTS: FaultMix = {
   commandEveryMs: 0,
   crashAtElectionPermille: 0,
   crashAtVotePermille: 0,
+  crashNewLeaderPermille: 0,
+  crashAtMarkPermille: 0,
+  crashAtBootPermille: 0,
 };
 
 /** The orderly ends of what `drawOptions` draws: what a shrunk scenario is moved towards. */
@@ -109,6 +119,7 @@ export const PLAIN_TUNING: Tuning = {
   memtableBytes: 1 << 16,
   blockBytes: 1 << 12,
   mergeAtTables: 4,
+  immutableMemtablesMax: 2,
   stepBytes: 1 << 14,
   noLeaderMs: 3000,
   answerMs: 10_000,
@@ -144,6 +155,7 @@ export function drawOptions(random: SimRandom): WorldOptions {
       memtableBytes: 1 << tuning.between(11, 16),
       blockBytes: 1 << tuning.between(7, 12),
       mergeAtTables: tuning.between(2, 6),
+      immutableMemtablesMax: tuning.pick([1, 2, 4]),
       stepBytes: 1 << tuning.between(8, 14),
       noLeaderMs: tuning.pick([100, 1000, 3000]),
       answerMs: tuning.pick([500, 3000, 10_000]),
@@ -160,6 +172,7 @@ export function drawOptions(random: SimRandom): WorldOptions {
       jsonPermille: workload.chance(250) ? workload.between(100, 600) : 0,
       valueBytesMax: workload.pick([16, 300, 3000]),
       pipelineMax: workload.pick([1, 4, 12]),
+      pipelinePermille: workload.pick([0, 200, 700]),
       thinkMsMax: workload.pick([5, 20, 100, 400]),
       burstMsMax: workload.pick([200, 1000, 4000]),
       silenceMsMax: workload.pick([0, 1000, 4000, 8000]),
@@ -206,12 +219,15 @@ function drawFaults(random: SimRandom): FaultMix {
     commandEveryMs: sometimes(random, 200, 500, 5000),
     crashAtElectionPermille: sometimes(random, 250, 100, 700),
     crashAtVotePermille: sometimes(random, 250, 100, 700),
+    crashNewLeaderPermille: sometimes(random, 250, 200, 900),
+    crashAtMarkPermille: sometimes(random, 200, 1, 60),
+    crashAtBootPermille: sometimes(random, 200, 100, 500),
   };
 }
 
 function drawMaybes(random: SimRandom): Record<string, number> {
   const maybes: Record<string, number> = {};
-  for (const name of MAYBES) if (random.chance(250)) maybes[name] = random.between(50, 900);
+  for (const name of MAYBES) if (random.chance(400)) maybes[name] = random.between(50, 950);
   return maybes;
 }
 

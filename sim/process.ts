@@ -57,6 +57,11 @@ export class SimProcess {
     return this.#paused;
   }
 
+  /** A task of it is under way. */
+  get isRunning(): boolean {
+    return this.#depth > 0;
+  }
+
   get generation(): number {
     return this.#generation;
   }

@@ -17,6 +17,8 @@ export interface Workload {
   readonly jsonPermille: number;
   readonly valueBytesMax: number;
   readonly pipelineMax: number;
+  /** Of a thousand batches, how many have more than one request. */
+  readonly pipelinePermille: number;
   readonly thinkMsMax: number;
   /** A client works for up to this long, then says nothing for up to `silenceMsMax`. */
   readonly burstMsMax: number;
@@ -74,8 +76,8 @@ export class RequestSource {
   }
 
   drawBatch(): WorkloadRequest[] {
-    const { pipelineMax } = this.#workload;
-    const count = this.#random.chance(800) ? 1 : this.#random.between(1, pipelineMax);
+    const { pipelineMax, pipelinePermille } = this.#workload;
+    const count = this.#random.chance(pipelinePermille) ? this.#random.between(1, pipelineMax) : 1;
     return Array.from({ length: count }, () => this.#drawRequest());
   }
 

@@ -85,7 +85,11 @@ export class World {
   readonly history = new History();
   readonly invariants: Invariants;
   /** A node has become leader. */
-  onElection: () => void = () => {};
+  onElection: (node: number) => void = () => {};
+  /** A node has reached a `sometimes` mark. */
+  onMark: (node: number) => void = () => {};
+  /** A node starts. */
+  onBoot: (node: number) => void = () => {};
   /** A node has given its vote. */
   onVote: (node: number) => void = () => {};
   readonly #seed: string;
@@ -117,6 +121,7 @@ export class World {
     const { nodes, clients } = this.options;
     this.invariants = new Invariants(nodes);
     this.invariants.onVote = (node) => this.onVote(node);
+    this.invariants.onElection = (node) => this.onElection(node);
     this.network = this.#makeNetwork();
     this.#members = Array.from({ length: nodes }, (_none, at) => ({ host: hostOf(at + 1), port: PORT }));
     for (let id = 1; id <= nodes; id++) this.machines.push(this.#makeMachine(id));
@@ -172,6 +177,7 @@ export class World {
     this.note('boot', machine.id);
     machine.process.restart();
     machine.process.run(() => this.#open(machine));
+    this.onBoot(machine.id);
   }
 
   /** Ends a machine's process at once; what its disk had not synced may be lost. */
@@ -225,7 +231,7 @@ export class World {
   /** @param stormMs Of a world drawn from a seed; a scenario has its own. */
   run(stormMs: number): RunResult {
     setRareProbe({
-      sometimes: (name) => this.#marks.add(name),
+      sometimes: (name) => this.#reachMark(name),
       maybe: (name) => this.#isStorm && this.#maybeRandom.chance(this.options.maybes[name] ?? 0),
     });
     try {
@@ -380,6 +386,7 @@ export class World {
           memtableBytes: tuning.memtableBytes,
           blockBytes: tuning.blockBytes,
           mergeAtTables: tuning.mergeAtTables,
+          immutableMemtablesMax: tuning.immutableMemtablesMax,
           stepBytes: tuning.stepBytes,
         },
         onFailure: (error) => this.#onNodeError('node failure', `node ${id} stopped`, error),
@@ -467,9 +474,14 @@ export class World {
     });
   }
 
+  #reachMark(name: string): void {
+    this.#marks.add(name);
+    if (!this.#isStorm) return;
+    for (const { id, process } of this.machines) if (process.isRunning) this.onMark(id);
+  }
+
   #checkInvariants(): void {
     const { invariants } = this;
-    const { elections } = invariants;
     try {
       for (const machine of this.machines) {
         if (!machine.process.hasRun) continue;
@@ -479,7 +491,6 @@ export class World {
     } catch (error) {
       this.fail('invariant', error instanceof Error ? error.message : String(error));
     }
-    if (invariants.elections > elections) this.onElection();
   }
 
   #logger(id: number): Logger {

@@ -20,11 +20,17 @@ export class Candidate {
     this.#core = core;
     this.phase = phase;
     this.electionDeadlineMs = core.drawElectionDeadline();
+    // Its own vote counts when it is durable, as any other: see `onOwnVoteDurable`.
     if (phase === 'vote') core.voteFor(core.id);
-    this.#ballots.set(core.id, true);
+    else this.#ballots.set(core.id, true);
     const { lastIndex, lastTerm } = core.log;
     if (phase === 'pre-vote') core.broadcast({ type: 'pre-vote', term: core.term + 1, lastIndex, lastTerm });
     else core.broadcast({ type: 'vote', term: core.term, lastIndex, lastTerm });
+  }
+
+  /** Without this, a group of one would lead in a term that a crash may make it forget, and lead in it again. */
+  onOwnVoteDurable(): Ballot {
+    return this.onBallot(this.#core.id, true);
   }
 
   /** Counts a voter once, however often its answer arrives. */

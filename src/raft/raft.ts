@@ -9,7 +9,8 @@
  * CheckQuorum (a leader that a majority does not answer steps down) and stickiness (who hears a leader helps no
  * candidate).
  *
- * Turn order for the caller: any number of `step`, `tick`, `propose`, `readIndex`, `onDurable`; then one `takeOutput`.
+ * Turn order for the caller: any number of `step`, `tick`, `propose`, `readIndex`, `onDurable`,
+ * `onHardStateDurable`; then one `takeOutput`.
  */
 
 import { assert, unreachable } from '../base/assert.ts';
@@ -118,6 +119,14 @@ export class Raft {
     this.#setTime(nowMs);
     if (this.#role.role === 'follower') this.#role.onDurable(durableIndex);
     else if (this.#role.role === 'leader') this.#role.onDurable();
+  }
+
+  /** The hard state of an output, of `term`, has become durable. */
+  onHardStateDurable(term: Term, nowMs: number): void {
+    this.#setTime(nowMs);
+    const role = this.#role;
+    if (role.role !== 'candidate' || role.phase !== 'vote' || term !== this.#core.term) return;
+    this.#settle(role, role.onOwnVoteDurable());
   }
 
   /** What was sent to a peer and not answered may be lost. */

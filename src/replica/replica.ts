@@ -137,7 +137,14 @@ export class Replica {
   /** The consensus state, to look at. */
   get raft(): Omit<
     Raft,
-    'tick' | 'propose' | 'readIndex' | 'onDurable' | 'onPeerReset' | 'takeOutput' | 'step'
+    | 'tick'
+    | 'propose'
+    | 'readIndex'
+    | 'onDurable'
+    | 'onHardStateDurable'
+    | 'onPeerReset'
+    | 'takeOutput'
+    | 'step'
   > {
     return this.#raft;
   }
@@ -264,7 +271,8 @@ export class Replica {
     if (output.hardState !== null) {
       this.#heldBack ??= [];
       this.#savesUnderWay++;
-      this.#options.hardState.save(output.hardState, (error) => this.#onSaved(error));
+      const { term } = output.hardState;
+      this.#options.hardState.save(output.hardState, (error) => this.#onSaved(term, error));
     }
     if (this.#heldBack !== null) {
       if (this.#savesUnderWay > 1) sometimes('messages wait for more than one save');
@@ -274,13 +282,14 @@ export class Replica {
     for (const { to, message } of output.messages) this.#options.send(to, message);
   }
 
-  #onSaved(error: Error | null): void {
+  #onSaved(term: Term, error: Error | null): void {
     if (this.#stopped) return;
     if (error !== null) {
       this.#options.onFailure(error);
       return;
     }
     this.#savesUnderWay--;
+    this.#raft.onHardStateDurable(term, this.#options.clock.monotonicMs());
     if (this.#savesUnderWay > 0 || this.#heldBack === null) return;
     const messages = this.#heldBack;
     this.#heldBack = null;

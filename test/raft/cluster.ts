@@ -113,9 +113,12 @@ export class Cluster {
   collect(id: NodeId): void {
     const member = this.member(id);
     const output = member.raft.takeOutput();
-    if (output.hardState !== null) member.durable = output.hardState;
     member.reads.push(...output.reads);
+    if (output.hardState !== null) member.durable = output.hardState;
     for (const { to, message } of output.messages) this.inbox.push({ from: id, to, message });
+    if (output.hardState === null) return;
+    member.raft.onHardStateDurable(output.hardState.term, this.nowMs);
+    this.collect(id);
   }
 
   sync(id: NodeId): void {

@@ -110,3 +110,17 @@ describe('election', () => {
     expect(cluster.raft(1).leader).toBe(2);
   });
 });
+
+describe('a group of one', () => {
+  it('is led only when its own vote is durable: a crash before that must not leave a term with two leaderships', () => {
+    const cluster = new Cluster(1);
+    const raft = cluster.raft(1);
+    raft.tick(0);
+    const { hardState } = raft.takeOutput();
+    expect(hardState).toEqual({ term: 1, vote: 1 });
+    expect(raft.role).toBe('candidate');
+    expect(raft.propose(new Uint8Array(1))).toBeNull();
+    raft.onHardStateDurable(1, 0);
+    expect(raft.role).toBe('leader');
+  });
+});
