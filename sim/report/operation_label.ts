@@ -1,0 +1,22 @@
+/** A client's operation in words: what it asked, and what it was told. */
+import type { Operation } from '../check/history.ts';
+
+const VALUE_LENGTH_MAX = 60;
+
+export function describeOperation({ kind, key, argument }: Operation): string {
+  return argument === null ? `${kind} ${key}` : `${kind} ${key} ${shorten(argument)}`;
+}
+
+/** Null: it was not told, or only that it was done. */
+export function describeAnswer({ kind, result, returnedAt }: Operation): string | null {
+  if (returnedAt === null || kind === 'set' || kind === 'delete') return null;
+  return result === null ? 'none' : shorten(result);
+}
+
+export function isWriting({ kind }: Operation): boolean {
+  return kind !== 'get' && kind !== 'exists';
+}
+
+function shorten(text: string): string {
+  return text.length > VALUE_LENGTH_MAX ? `${text.slice(0, VALUE_LENGTH_MAX)}...` : text;
+}
