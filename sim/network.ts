@@ -17,6 +17,7 @@ import { type Acceptor, Link, type LinkOwner } from './network/link.ts';
 import { Weather } from './network/weather.ts';
 import { SimCrash, type SimProcess } from './process.ts';
 import type { SimRandom } from './random.ts';
+import type { NetworkProbe } from './report/probe.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { Trace } from './trace.ts';
 
@@ -28,6 +29,8 @@ export interface SimNetworkOptions {
   readonly trace: Trace;
   /** What is left out has the value of `NO_NETWORK_FAULTS`. */
   readonly faults: Partial<NetworkFaults>;
+  /** Is told what is sent and what becomes of it; null: nobody is. */
+  readonly probe?: NetworkProbe | null;
 }
 
 const FREE_PORT_MIN = 49_152;
@@ -44,6 +47,7 @@ export class SimNetwork implements LinkOwner {
 
   constructor(options: SimNetworkOptions) {
     this.#weather = new Weather(options.scheduler, options.random, options.trace, options.faults);
+    this.#weather.probe = options.probe ?? null;
   }
 
   /** The network as the present life of the process, on `host`, sees it. */

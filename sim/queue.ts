@@ -19,6 +19,11 @@ export class Queue<T> {
     return this.#size === 0 ? null : this.#ring[this.#head];
   }
 
+  /** @param position From 0, the next to be taken. */
+  at(position: number): T | null {
+    return position < this.#size ? this.#ring[(this.#head + position) & (this.#ring.length - 1)] : null;
+  }
+
   push(item: T): void {
     if (this.#size === this.#ring.length) this.#grow();
     this.#ring[(this.#head + this.#size) & (this.#ring.length - 1)] = item;

@@ -6,10 +6,12 @@
  * somebody listens with `onLine` is text made. The hash finds accidents, it does not withstand intent.
  */
 import { crc32 } from '../src/codec/crc32.ts';
+import type { TraceProbe } from './report/probe.ts';
 
 export class Trace {
   /** Receives a line per event: milliseconds, label, numbers, checksum of the bytes. */
   onLine: ((line: string) => void) | null = null;
+  probe: TraceProbe | null = null;
   #count = 0;
   #high = 0x9e3779b9 | 0;
   #low = 0x85ebca6b | 0;
@@ -36,6 +38,7 @@ export class Trace {
     }
     const checksum = bytes === undefined ? 0 : crc32(bytes);
     this.#fold(labelHash, a, b, checksum);
+    this.probe?.onEvent(label, null, a, b);
     if (this.onLine !== null) {
       const tail = bytes === undefined ? '' : ` ${checksum.toString(16).padStart(8, '0')}`;
       this.onLine(`${(this.#timeUs / 1000).toFixed(3)} ${label} ${a} ${b}${tail}`);
@@ -45,6 +48,7 @@ export class Trace {
   /** As `event`, about something with a name that is not one of few: a path, say. */
   named(label: string, name: string, a = 0, b = 0): void {
     this.#fold(hashText(label), a, b, hashText(name));
+    this.probe?.onEvent(label, name, a, b);
     if (this.onLine !== null) this.onLine(`${(this.#timeUs / 1000).toFixed(3)} ${label} ${name} ${a} ${b}`);
   }
 

@@ -17,6 +17,8 @@ export interface Operation {
 
 export class History {
   readonly #operations: (Operation | null)[] = [];
+  /** Is told of operations that end without an answer that counts. */
+  onGivenUp: (operation: Operation, outcome: 'unknown' | 'refused') => void = () => {};
 
   invoke(
     client: number,
@@ -39,11 +41,13 @@ export class History {
   /** It certainly did not take effect and never will: it is as if it had not been asked. */
   fail(operation: Operation): void {
     this.#operations[operation.id] = null;
+    this.onGivenUp(operation, 'refused');
   }
 
   /** Without an answer, or with one that leaves it open: it stays as it was invoked. */
   unknown(operation: Operation): void {
     operation.returnedAt = null;
+    this.onGivenUp(operation, 'unknown');
   }
 
   operations(): readonly Operation[] {

@@ -88,6 +88,7 @@ export class Channel {
     piece.arrivesAtUs = this.#lastArrivalUs;
     this.outstandingBytes += piece.bytes.length;
     this.#pieces.push(piece);
+    if (piece.kind === 'data') this.#weather.probe?.onSend(this.#connection, this.route, piece.bytes);
     if (this.#isBlocked) this.#stall();
     else if (!this.#isPlanned) this.#plan(piece.arrivesAtUs);
   }
@@ -110,18 +111,29 @@ export class Channel {
   /** Loses what is on its way. The sender must send nothing more but a reset. */
   clear(): void {
     this.#pieces.clear();
+    this.#tellLost();
   }
 
   /** Loses a drawn number of the pieces sent last. The sender must send nothing more but a reset. */
   dropTail(): void {
     if (this.#pieces.size === 0) return;
     this.#pieces.truncate(this.#weather.faultRandom.between(0, this.#pieces.size));
+    this.#tellLost();
   }
 
   /** Loses everything, now and in future. */
   cut(): void {
     this.#isCut = true;
     this.#pieces.clear();
+    this.#tellLost();
+  }
+
+  #tellLost(): void {
+    const { probe } = this.#weather;
+    if (probe === null) return;
+    let keptBytes = 0;
+    for (let at = 0; at < this.#pieces.size; at++) keptBytes += this.#pieces.at(at)?.bytes.length ?? 0;
+    probe.onLost(this.#connection, this.route, keptBytes);
   }
 
   #plan(atUs: number): void {

@@ -4,6 +4,7 @@
  * the shrinker leave things out.
  */
 import type { SimRandom } from '../random.ts';
+import type { NetworkProbe } from '../report/probe.ts';
 import type { Scheduler } from '../scheduler.ts';
 import type { Trace } from '../trace.ts';
 import { type NetworkFaults, NO_NETWORK_FAULTS } from './faults.ts';
@@ -11,6 +12,7 @@ import { type NetworkFaults, NO_NETWORK_FAULTS } from './faults.ts';
 export class Weather {
   readonly scheduler: Scheduler;
   readonly trace: Trace;
+  probe: NetworkProbe | null = null;
   faults: NetworkFaults;
   readonly #random: SimRandom;
   readonly #pairs = new Map<string, PairWeather>();
@@ -51,6 +53,10 @@ export class PairWeather {
     this.#weather = weather;
     this.faultRandom = random.fork('fault');
     this.#latencyRandom = random.fork('latency');
+  }
+
+  get probe(): NetworkProbe | null {
+    return this.#weather.probe;
   }
 
   get faults(): NetworkFaults {
