@@ -24,6 +24,7 @@ import { SimNetwork } from './network.ts';
 import { drawOptions, type WorldOptions } from './options.ts';
 import { SimCrash, SimProcess } from './process.ts';
 import { SimRandom } from './random.ts';
+import type { Probe } from './report/probe.ts';
 import { SCENARIO_FORMAT, type Scenario } from './scenario.ts';
 import { Scheduler } from './scheduler.ts';
 import { applyStroke, describeStroke, hostOf, isFault, type Stroke, type StrokeAction } from './strokes.ts';
@@ -98,6 +99,7 @@ export class World {
   readonly #operator: { readonly process: SimProcess; readonly network: Network; readonly clock: SimClock };
   readonly #members: Address[];
   readonly #onLine: ((line: string) => void) | null;
+  readonly #probe: Probe | null;
   readonly #strokes: Stroke[] = [];
   readonly #batches: Batch[] = [];
   readonly #values = new Map<string, string>();
@@ -108,8 +110,16 @@ export class World {
   #incarnations = 0;
   crashes = 0;
 
-  /** @param script Plays this; null: draws everything from the seed. */
-  constructor(seed: string, script: Scenario | null, onLine: ((line: string) => void) | null) {
+  /**
+   * @param script Plays this; null: draws everything from the seed.
+   * @param makeProbe Makes who is told what happens, once the options are known; null: nobody is told.
+   */
+  constructor(
+    seed: string,
+    script: Scenario | null,
+    onLine: ((line: string) => void) | null,
+    makeProbe: ((options: WorldOptions) => Probe) | null = null,
+  ) {
     this.#seed = seed;
     this.#script = script;
     this.#onLine = onLine;
@@ -119,6 +129,8 @@ export class World {
     this.#maybeRandom = this.random.fork('maybe');
     this.options = script?.options ?? drawOptions(this.random.fork('options'));
     const { nodes, clients } = this.options;
+    this.#probe = makeProbe === null ? null : makeProbe(this.options);
+    this.#tellProbe();
     this.invariants = new Invariants(nodes);
     this.invariants.onVote = (node) => this.onVote(node);
     this.invariants.onElection = (node) => this.onElection(node);
@@ -167,6 +179,7 @@ export class World {
   /** Does to the world what the stroke says, now, and writes it down. */
   strike(action: StrokeAction): void {
     this.#strokes.push({ atUs: this.scheduler.nowUs, ...action });
+    this.#probe?.onStroke(action);
     this.trace.setTime(this.scheduler.nowUs);
     this.trace.named('stroke', describeStroke(action));
     applyStroke(this, action);
@@ -347,6 +360,7 @@ export class World {
   #reckon(): void {
     const verdict = checkLinearizability(this.history.operations());
     if (verdict.ok === false) {
+      this.#probe?.onOffending(verdict.operations);
       this.fail('linearizability', `${verdict.explanation}\n${formatOperations(verdict.operations)}`);
     } else if (verdict.ok === null) {
       this.fail('linearizability', `key ${verdict.key}: gave up after ${verdict.statesVisited} states`);
@@ -392,8 +406,12 @@ export class World {
         onFailure: (error) => this.#onNodeError('node failure', `node ${id} stopped`, error),
       },
       (outcome) => {
-        if (outcome.ok) machine.node = outcome.value;
-        else this.#onNodeError('recovery', `node ${id} did not start`, outcome.error);
+        if (!outcome.ok) {
+          this.#onNodeError('recovery', `node ${id} did not start`, outcome.error);
+          return;
+        }
+        machine.node = outcome.value;
+        this.#probe?.onUp(id);
       },
     );
   }
@@ -412,12 +430,21 @@ export class World {
     this.fail(check, `${what}: ${error.stack ?? error.message}`);
   }
 
+  #tellProbe(): void {
+    const probe = this.#probe;
+    if (probe === null) return;
+    probe.onStart(() => this.scheduler.nowUs);
+    this.trace.probe = probe;
+    this.history.onGivenUp = (operation, outcome) => probe.onGivenUp(operation, outcome);
+  }
+
   #makeNetwork(): SimNetwork {
     const { surroundings } = this.options;
     return new SimNetwork({
       scheduler: this.scheduler,
       random: this.random.fork('network'),
       trace: this.trace,
+      probe: this.#probe,
       faults: {
         latencyUs: { min: 50, max: Math.max(200, surroundings.networkDelayMsMax * US_PER_MS) },
         longTailPermille: surroundings.longTailPermille,
@@ -486,7 +513,9 @@ export class World {
       for (const machine of this.machines) {
         if (!machine.process.hasRun) continue;
         machine.process.hasRun = false;
-        if (machine.node !== null) invariants.check(machine.id, machine.node);
+        if (machine.node === null) continue;
+        this.#probe?.onNode(machine.id, machine.node);
+        invariants.check(machine.id, machine.node);
       }
     } catch (error) {
       this.fail('invariant', error instanceof Error ? error.message : String(error));
@@ -495,12 +524,15 @@ export class World {
 
   #logger(id: number): Logger {
     const onLine = this.#onLine;
-    if (onLine === null) return { log: () => {} };
+    const probe = this.#probe;
+    if (onLine === null && probe === null) return { log: () => {} };
     return {
-      log: (level: LogLevel, event: string, fields: LogFields = {}) =>
-        onLine(
+      log: (level: LogLevel, event: string, fields: LogFields = {}) => {
+        probe?.onLog(id, level, event, fields);
+        onLine?.(
           `${(this.scheduler.nowUs / 1000).toFixed(3)} node${id} ${level} ${event} ${JSON.stringify(fields)}`,
-        ),
+        );
+      },
     };
   }
 }
