@@ -1,0 +1,46 @@
+/** Runs a seed or plays a scenario, and records it. The run is the same as without. */
+import type { Scenario } from '../scenario.ts';
+import { type RunResult, World } from '../world.ts';
+import type { RunRecord } from './record.ts';
+import { Recorder } from './recorder.ts';
+
+export interface RecordOptions {
+  /** Of a run drawn from the seed; a scenario has its own. */
+  readonly stormMs: number;
+  /** The command that plays the run again. */
+  readonly replay: string;
+  /** Of the sources; null when unknown. */
+  readonly commit: string | null;
+  readonly onLine?: (line: string) => void;
+}
+
+export interface RecordedRun {
+  readonly result: RunResult;
+  readonly record: RunRecord;
+}
+
+/** @param subject A seed, or a scenario to be played. */
+export function recordRun(subject: string | Scenario, options: RecordOptions): RecordedRun {
+  const script = typeof subject === 'string' ? null : subject;
+  const seed = typeof subject === 'string' ? subject : subject.seed;
+  let recorder: Recorder | null = null;
+  const world = new World(seed, script, options.onLine ?? null, (topology) => {
+    recorder = new Recorder(topology);
+    return recorder;
+  });
+  const result = world.run(script?.stormMs ?? options.stormMs);
+  const { events, operations, entries, elections, faults, crashes } = result;
+  const record = (recorder as Recorder | null)?.finish({
+    seed,
+    commit: options.commit,
+    replay: options.replay,
+    check: result.failure?.check ?? null,
+    message: result.failure?.message ?? null,
+    hash: result.hash,
+    figures: { events, operations, 'entries committed': entries, elections, faults, crashes },
+    options: world.options,
+    operations: world.history.operations(),
+  });
+  if (record === undefined) throw new Error('a world makes its probe when it is made');
+  return { result, record };
+}
