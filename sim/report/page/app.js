@@ -1,0 +1,497 @@
+/** The page: puts the record on the screen, and follows mouse, keys and buttons. */
+import { IntervalIndex } from './culling.js';
+import { detailsOf } from './details.js';
+import { byId, element, fitCanvas } from './dom.js';
+import {
+  drawCursor,
+  drawHighlight,
+  drawMarks,
+  drawMessages,
+  drawOperations,
+  visibleMessages,
+} from './draw_events.js';
+import { drawFrame, drawGround, drawSpans } from './draw_lanes.js';
+import { isFinding, makeFilter, maskOf, search } from './filter.js';
+import { AXIS_HEIGHT, hit, sceneTime } from './geometry.js';
+import { fillHeader } from './header.js';
+import { buildItems, CLASSES } from './items.js';
+import { layOut } from './layout.js';
+import { buildLines } from './lines.js';
+import { drawOverview } from './overview.js';
+import { currentPalette } from './palette.js';
+import { Table } from './table.js';
+import { clamp, formatDuration, formatInstant } from './units.js';
+import { pan, reveal, viewAround, wholeRun, zoom } from './viewport.js';
+
+/**
+ * @typedef {import('../record.ts').RunRecord} RunRecord
+ * @typedef {import('./items.js').Item} Item
+ * @typedef {import('./geometry.js').Scene} Scene
+ * @typedef {import('./table.js').TableLine} TableLine
+ */
+
+const GUTTER = 84;
+const KEY_ZOOM = 1.5;
+/** Of the view, that an arrow key moves by. */
+const KEY_PAN = 0.15;
+/** A failure that no operation shows is looked at with so much before it. */
+const BEFORE_FAILURE_US = 400_000;
+const DRAG_PIXELS_MIN = 3;
+
+export class App {
+  /** @type {Scene} */
+  #scene;
+  #filter = makeFilter();
+  #palette = currentPalette();
+  #canvas = /** @type {HTMLCanvasElement} */ (byId('diagram'));
+  #overview = /** @type {HTMLCanvasElement} */ (byId('overview'));
+  #query = /** @type {HTMLInputElement} */ (byId('search'));
+  #table;
+  /** Every line of the transcript, and those that pass the filter. */
+  /** @type {TableLine[]} */
+  #lines;
+  /** @type {TableLine[]} */
+  #shown = [];
+  /** Positions in `#shown` that match the query. */
+  /** @type {number[]} */
+  #found = [];
+  /** @type {Item | null} */
+  #selected = null;
+  /** @type {Item | null} */
+  #hovered = null;
+  /** @type {{ x: number, y: number } | null} */
+  #pointer = null;
+  #isPlanned = false;
+
+  /** @param {RunRecord} record */
+  constructor(record) {
+    const items = buildItems(record);
+    this.#lines = buildLines(items, record.lanes).map((line) => ({
+      ...line,
+      lower: `${record.lanes[line.lane].name} ${line.item.className} ${line.text}`.toLowerCase(),
+    }));
+    this.#scene = {
+      record,
+      items,
+      groups: {
+        message: group(items, 'message'),
+        span: group(items, 'span'),
+        mark: group(items, 'mark'),
+        operation: group(items, 'operation'),
+      },
+      layout: layOut(record.lanes, items, this.#filter.hiddenLanes),
+      mask: maskOf(items, this.#filter),
+      view: firstView(record, items),
+      scrollY: 0,
+      width: 0,
+      height: 0,
+      gutter: GUTTER,
+    };
+    const names = record.lanes.map(({ name }) => name);
+    this.#table = new Table(byId('transcript'), names, (line) => this.#select(line.item, 'from table'));
+    fillHeader(record.header);
+    this.#makeSwitches();
+    this.#listen();
+    this.#applyFilter();
+    this.#revealFinding();
+  }
+
+  // --- drawing
+
+  #plan() {
+    if (this.#isPlanned) return;
+    this.#isPlanned = true;
+    requestAnimationFrame(() => {
+      this.#isPlanned = false;
+      this.#draw();
+    });
+  }
+
+  #draw() {
+    const scene = this.#scene;
+    const palette = this.#palette;
+    const { context, width, height } = fitCanvas(this.#canvas);
+    scene.width = width;
+    scene.height = height;
+    scene.scrollY = clamp(scene.scrollY, 0, Math.max(0, scene.layout.height + AXIS_HEIGHT - height));
+    const { drawn, inView } = visibleMessages(scene);
+    drawGround(context, scene, palette);
+    drawSpans(context, scene, palette);
+    drawMessages(context, scene, palette, drawn);
+    drawOperations(context, scene, palette);
+    drawMarks(context, scene, palette);
+    drawHighlight(context, scene, this.#hovered, palette.faint);
+    drawHighlight(context, scene, this.#selected, palette.accent);
+    drawFrame(context, scene, palette);
+    if (this.#pointer !== null) {
+      const us = sceneTime(scene, this.#pointer.x);
+      drawCursor(context, scene, palette, us, formatInstant(us));
+    }
+    const strip = fitCanvas(this.#overview);
+    drawOverview(strip.context, scene, palette, strip.width, strip.height);
+    const span = formatDuration(scene.view.toUs - scene.view.fromUs);
+    const part = drawn.length < inView ? `, ${drawn.length} of them drawn` : '';
+    byId('status').textContent = `${span} in view · ${inView.toLocaleString('en')} messages${part}`;
+  }
+
+  // --- what is shown
+
+  #makeSwitches() {
+    const { lanes } = this.#scene.record;
+    const classes = byId('classes');
+    for (const { name, title, isOn } of CLASSES) {
+      classes.append(
+        makeSwitch(title, isOn, `kind-${name}`, (isChecked) => {
+          if (isChecked) this.#filter.classes.add(name);
+          else this.#filter.classes.delete(name);
+          this.#applyFilter();
+        }),
+      );
+    }
+    classes.append(
+      makeSwitch('replies', true, 'kind-reply', (isChecked) => {
+        this.#filter.replies = isChecked ? 'shown' : 'hidden';
+        this.#applyFilter();
+      }),
+    );
+    lanes.forEach(({ name }, at) => {
+      byId('lanes').append(
+        makeSwitch(name, true, 'kind-lane', (isChecked) => {
+          if (isChecked) this.#filter.hiddenLanes.delete(at);
+          else this.#filter.hiddenLanes.add(at);
+          this.#applyFilter();
+        }),
+      );
+    });
+  }
+
+  #applyFilter() {
+    const scene = this.#scene;
+    scene.mask = maskOf(scene.items, this.#filter);
+    scene.layout = layOut(scene.record.lanes, scene.items, this.#filter.hiddenLanes);
+    this.#shown = this.#lines.filter(({ item }) => scene.mask[item.id] === 1);
+    this.#table.show(this.#shown);
+    if (this.#selected !== null) this.#table.mark(this.#lineOf(this.#selected));
+    this.#search('stay');
+    this.#plan();
+  }
+
+  /** @param {'move' | 'stay'} how */
+  #search(how) {
+    const query = this.#query.value;
+    this.#found = search(this.#shown, query);
+    byId('found').textContent = query.trim() === '' ? '' : `${this.#found.length.toLocaleString('en')} lines`;
+    if (how === 'move') this.#nextFound('forward');
+  }
+
+  /** @param {'forward' | 'backward'} way */
+  #nextFound(way) {
+    const { current } = this.#table;
+    const next =
+      way === 'forward'
+        ? (this.#found.find((at) => at > current) ?? this.#found[0])
+        : (this.#found.findLast((at) => at < current) ?? this.#found.at(-1));
+    if (next === undefined) return;
+    this.#table.mark(next);
+    this.#select(this.#shown[next].item, 'from table');
+  }
+
+  // --- selection
+
+  /**
+   * @param {Item | null} item
+   * @param {'from table' | 'from picture'} origin
+   */
+  #select(item, origin) {
+    this.#selected = item;
+    const scene = this.#scene;
+    const panel = byId('details');
+    if (item === null) {
+      panel.replaceChildren(element('p', { class: 'hint' }, ['Click on anything to see what it is.']));
+    } else {
+      const rows = detailsOf(item, scene.record.lanes);
+      panel.replaceChildren(
+        ...rows.map(([name, value]) =>
+          element('div', {}, [element('dt', {}, [name]), element('dd', {}, [value])]),
+        ),
+      );
+      if (origin === 'from table') {
+        scene.view = reveal(scene.view, item.fromUs, scene.record.header.endUs);
+        this.#revealLane(item);
+      } else {
+        this.#table.mark(this.#lineOf(item));
+      }
+    }
+    this.#plan();
+  }
+
+  /** @param {Item} item */
+  #lineOf(item) {
+    return this.#shown.findIndex((line) => line.item === item);
+  }
+
+  /** @param {Item} item */
+  #revealLane(item) {
+    const scene = this.#scene;
+    const box = scene.layout.boxes[item.lane];
+    if (box === null || scene.height === 0) return;
+    const room = scene.height - AXIS_HEIGHT;
+    if (box.top < scene.scrollY) scene.scrollY = box.top;
+    if (box.top + box.height > scene.scrollY + room) scene.scrollY = box.top + box.height - room;
+  }
+
+  #revealFinding() {
+    const finding = this.#scene.items.find((item) => item.type === 'operation' && isFinding(item));
+    this.#select(finding ?? null, 'from picture');
+    if (finding !== undefined) this.#revealLane(finding);
+    byId('to-finding').hidden = this.#scene.record.header.check === null;
+  }
+
+  // --- moving about
+
+  /** @param {import('./viewport.js').Viewport} view */
+  #look(view) {
+    this.#scene.view = view;
+    this.#plan();
+  }
+
+  /**
+   * @param {number} factor
+   * @param {number | null} x Stays where it is; null: the middle.
+   */
+  #zoom(factor, x) {
+    const scene = this.#scene;
+    const at = x === null ? (scene.view.fromUs + scene.view.toUs) / 2 : sceneTime(scene, x);
+    this.#look(zoom(scene.view, factor, at, scene.record.header.endUs));
+  }
+
+  /** @param {number} share Of the view, forward in time. */
+  #pan(share) {
+    const { view, record } = this.#scene;
+    this.#look(pan(view, share * (view.toUs - view.fromUs), record.header.endUs));
+  }
+
+  /** @param {number} pixels Down. */
+  #scroll(pixels) {
+    this.#scene.scrollY += pixels;
+    this.#plan();
+  }
+
+  #listen() {
+    byId('zoom-in').addEventListener('click', () => this.#zoom(1 / KEY_ZOOM, null));
+    byId('zoom-out').addEventListener('click', () => this.#zoom(KEY_ZOOM, null));
+    byId('pan-left').addEventListener('click', () => this.#pan(-2 * KEY_PAN));
+    byId('pan-right').addEventListener('click', () => this.#pan(2 * KEY_PAN));
+    byId('whole').addEventListener('click', () => this.#showAll());
+    byId('to-finding').addEventListener('click', () => this.#showFinding());
+    byId('to-selected').addEventListener('click', () => this.#showSelected());
+    this.#query.addEventListener('input', () => this.#search('stay'));
+    this.#query.addEventListener('keydown', (event) => {
+      if (event.key === 'Enter') this.#nextFound(event.shiftKey ? 'backward' : 'forward');
+      if (event.key === 'Escape') this.#canvas.focus();
+    });
+    document.addEventListener('keydown', (event) => this.#onKey(event));
+    this.#canvas.addEventListener('wheel', (event) => this.#onWheel(event), { passive: false });
+    this.#canvas.addEventListener('pointerdown', (event) => this.#onPointerDown(event));
+    this.#canvas.addEventListener('pointermove', (event) => this.#onPointerMove(event));
+    this.#canvas.addEventListener('pointerleave', () => this.#onPointerLeave());
+    this.#canvas.addEventListener('dblclick', (event) => this.#zoom(1 / 3, event.offsetX));
+    this.#overview.addEventListener('pointerdown', (event) => this.#onOverview(event));
+    this.#overview.addEventListener('pointermove', (event) => {
+      if (event.buttons === 1) this.#onOverview(event);
+    });
+    new ResizeObserver(() => this.#plan()).observe(this.#canvas);
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
+      this.#palette = currentPalette();
+      this.#plan();
+    });
+  }
+
+  #showAll() {
+    this.#look(wholeRun(this.#scene.record.header.endUs));
+  }
+
+  #showFinding() {
+    this.#look(firstView(this.#scene.record, this.#scene.items));
+    this.#revealFinding();
+  }
+
+  #showSelected() {
+    const item = this.#selected;
+    if (item === null) return;
+    const air = Math.max(2000, item.toUs - item.fromUs);
+    this.#look(viewAround(item.fromUs - air, item.toUs + air, this.#scene.record.header.endUs));
+  }
+
+  /** @param {KeyboardEvent} event */
+  #onKey(event) {
+    if (event.target instanceof HTMLInputElement && event.target.type === 'search') return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    /** @type {Record<string, () => void>} */
+    const actions = {
+      ArrowLeft: () => this.#pan(-KEY_PAN),
+      ArrowRight: () => this.#pan(KEY_PAN),
+      ArrowUp: () => this.#scroll(-40),
+      ArrowDown: () => this.#scroll(40),
+      '+': () => this.#zoom(1 / KEY_ZOOM, null),
+      '=': () => this.#zoom(1 / KEY_ZOOM, null),
+      '-': () => this.#zoom(KEY_ZOOM, null),
+      0: () => this.#showAll(),
+      f: () => this.#showFinding(),
+      z: () => this.#showSelected(),
+      n: () => this.#nextFound('forward'),
+      N: () => this.#nextFound('backward'),
+      j: () => this.#step(1),
+      k: () => this.#step(-1),
+      t: () => this.#toggle('bottom'),
+      d: () => this.#toggle('side'),
+      '/': () => this.#query.focus(),
+      '?': () => byId('help').toggleAttribute('open'),
+      Escape: () => this.#select(null, 'from picture'),
+    };
+    const action = actions[event.key];
+    if (action === undefined) return;
+    event.preventDefault();
+    action();
+  }
+
+  /** @param {number} by Lines of the transcript, forward. */
+  #step(by) {
+    const at = clamp(this.#table.current + by, 0, this.#shown.length - 1);
+    const line = this.#shown[at];
+    if (line === undefined) return;
+    this.#table.mark(at);
+    this.#select(line.item, 'from table');
+  }
+
+  /** @param {string} id */
+  #toggle(id) {
+    byId(id).hidden = !byId(id).hidden;
+    this.#plan();
+  }
+
+  /** @param {WheelEvent} event */
+  #onWheel(event) {
+    event.preventDefault();
+    const scene = this.#scene;
+    const pixels = event.deltaMode === 1 ? 16 : 1;
+    const sideways = event.shiftKey ? event.deltaY : event.deltaX;
+    if (event.offsetX < GUTTER) this.#scroll(event.deltaY * pixels);
+    else if (Math.abs(sideways) > Math.abs(event.shiftKey ? 0 : event.deltaY)) {
+      this.#pan((sideways * pixels) / scene.width);
+    } else this.#zoom(1.0018 ** (event.deltaY * pixels), event.offsetX);
+  }
+
+  /** @param {PointerEvent} event */
+  #onPointerDown(event) {
+    if (event.button !== 0) return;
+    const { clientX, clientY, pointerId } = event;
+    const { view, scrollY, width } = this.#scene;
+    let hasMoved = false;
+    const onMove = (/** @type {PointerEvent} */ move) => {
+      const dx = move.clientX - clientX;
+      const dy = move.clientY - clientY;
+      if (!hasMoved && Math.hypot(dx, dy) < DRAG_PIXELS_MIN) return;
+      hasMoved = true;
+      const us = (-dx / (width - GUTTER)) * (view.toUs - view.fromUs);
+      this.#scene.scrollY = scrollY - dy;
+      this.#look(pan(view, us, this.#scene.record.header.endUs));
+    };
+    const onUp = (/** @type {PointerEvent} */ up) => {
+      this.#canvas.removeEventListener('pointermove', onMove);
+      this.#canvas.removeEventListener('pointerup', onUp);
+      this.#canvas.removeEventListener('pointercancel', onUp);
+      if (!hasMoved && up.type === 'pointerup') {
+        this.#select(hit(this.#scene, up.offsetX, up.offsetY), 'from picture');
+      }
+    };
+    this.#canvas.setPointerCapture(pointerId);
+    this.#canvas.addEventListener('pointermove', onMove);
+    this.#canvas.addEventListener('pointerup', onUp);
+    this.#canvas.addEventListener('pointercancel', onUp);
+  }
+
+  /** @param {PointerEvent} event */
+  #onPointerMove(event) {
+    this.#pointer = { x: event.offsetX, y: event.offsetY };
+    this.#hovered = event.buttons === 0 ? hit(this.#scene, event.offsetX, event.offsetY) : null;
+    this.#showTip(event);
+    this.#plan();
+  }
+
+  #onPointerLeave() {
+    this.#pointer = null;
+    this.#hovered = null;
+    byId('tip').hidden = true;
+    this.#plan();
+  }
+
+  /** @param {PointerEvent} event */
+  #showTip(event) {
+    const tip = byId('tip');
+    const item = this.#hovered;
+    tip.hidden = item === null;
+    this.#canvas.style.cursor = item === null ? 'grab' : 'pointer';
+    if (item === null) return;
+    const rows = detailsOf(item, this.#scene.record.lanes).filter(([name]) => name !== 'connection');
+    tip.replaceChildren(
+      ...rows.map(([name, value]) => element('div', {}, [element('b', {}, [name]), ` ${value}`])),
+    );
+    const { offsetWidth, offsetHeight } = tip;
+    const x =
+      event.clientX + 14 + offsetWidth > innerWidth ? event.clientX - 14 - offsetWidth : event.clientX + 14;
+    const y =
+      event.clientY + 14 + offsetHeight > innerHeight
+        ? event.clientY - 14 - offsetHeight
+        : event.clientY + 14;
+    tip.style.transform = `translate(${Math.max(0, x)}px, ${Math.max(0, y)}px)`;
+  }
+
+  /** @param {PointerEvent} event */
+  #onOverview(event) {
+    const { endUs } = this.#scene.record.header;
+    const { view } = this.#scene;
+    const width = this.#overview.clientWidth - GUTTER;
+    const at = clamp((event.offsetX - GUTTER) / width, 0, 1) * endUs;
+    this.#overview.setPointerCapture(event.pointerId);
+    this.#look(pan(view, at - (view.fromUs + view.toUs) / 2, endUs));
+  }
+}
+
+/**
+ * @param {readonly Item[]} items
+ * @param {Item['type']} type
+ */
+function group(items, type) {
+  const own = items.filter((item) => item.type === type);
+  return { items: own, index: new IntervalIndex(own) };
+}
+
+/**
+ * What contradicts a check, if anything does; else the whole run.
+ * @param {RunRecord} record
+ * @param {readonly Item[]} items
+ */
+export function firstView(record, items) {
+  const { endUs, check } = record.header;
+  const operations = items.filter((item) => item.type === 'operation' && isFinding(item));
+  if (operations.length > 0) {
+    const from = Math.min(...operations.map(({ fromUs }) => fromUs));
+    const to = Math.max(...operations.map((item) => (item.toUs > item.fromUs ? item.toUs : item.fromUs)));
+    return viewAround(from, to, endUs);
+  }
+  return check === null ? wholeRun(endUs) : viewAround(endUs - BEFORE_FAILURE_US, endUs, endUs);
+}
+
+/**
+ * @param {string} title
+ * @param {boolean} isOn
+ * @param {string} className
+ * @param {(isChecked: boolean) => void} onChange
+ */
+function makeSwitch(title, isOn, className, onChange) {
+  const box = /** @type {HTMLInputElement} */ (element('input', { type: 'checkbox' }));
+  box.checked = isOn;
+  box.addEventListener('change', () => onChange(box.checked));
+  return element('label', { class: className }, [box, element('i'), title]);
+}
