@@ -1,8 +1,8 @@
 /** `npm run sim -- replay FILE`: plays a saved scenario. */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { REPORT_OPTIONS, runWithReport } from '../report/command.ts';
 import { describeScenario, parseScenario } from '../scenario.ts';
-import { runScenario } from '../world.ts';
 import { UsageError } from './arguments.ts';
 import { describeRun } from './run.ts';
 
@@ -12,6 +12,8 @@ Plays a scenario that \`shrink\` has saved.
 
   --show           print its schedule first
   --trace          print one line per event to standard output
+  --report FILE    draw the run, as one HTML page
+  --transcript FILE  write one line for each thing that happened
 
 Exit code: 0 when every check held, 1 when one did not, 2 for wrong usage.
 `;
@@ -20,7 +22,12 @@ export function replayCommand(args: readonly string[]): number {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
-    options: { show: { type: 'boolean' }, trace: { type: 'boolean' }, help: { type: 'boolean' } },
+    options: {
+      show: { type: 'boolean' },
+      trace: { type: 'boolean' },
+      ...REPORT_OPTIONS,
+      help: { type: 'boolean' },
+    },
   });
   if (values.help === true) {
     process.stdout.write(HELP);
@@ -32,7 +39,10 @@ export function replayCommand(args: readonly string[]): number {
   if (values.show === true) process.stdout.write(`${describeScenario(scenario)}\n\n`);
   const startedAt = performance.now();
   const onLine = values.trace === true ? (line: string) => process.stdout.write(`${line}\n`) : null;
-  const result = runScenario(scenario, onLine);
-  process.stdout.write(describeRun(result, (performance.now() - startedAt) / 1000, `replay ${file}`));
+  const { report, transcript } = values;
+  const { stormMs } = scenario;
+  const replay = `replay ${file}`;
+  const result = runWithReport(scenario, { stormMs, replay, report, transcript, onLine });
+  process.stdout.write(describeRun(result, (performance.now() - startedAt) / 1000, replay));
   return result.failure === null ? 0 : 1;
 }

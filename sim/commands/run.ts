@@ -1,6 +1,7 @@
 /** `npm run sim -- [run]`: runs one seed, or a campaign of many. */
 import { parseArgs } from 'node:util';
 import { Campaign, formatSummary } from '../campaign.ts';
+import { REPORT_OPTIONS, type ReportOptions, runWithReport } from '../report/command.ts';
 import { type RunResult, runSeed } from '../world.ts';
 import { count } from './arguments.ts';
 
@@ -22,6 +23,8 @@ Runs EnvelopeDB's server code in a simulated world, deterministically from a see
 With --seed:
   --twice          run it twice and report the first event that differs
   --trace          print one line per event to standard output
+  --report FILE    draw the run, as one HTML page
+  --transcript FILE  write one line for each thing that happened
 
 Exit code: 0 when every check held, 1 when one did not, 2 for wrong usage.
 `;
@@ -46,6 +49,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
       json: { type: 'boolean' },
       twice: { type: 'boolean' },
       trace: { type: 'boolean' },
+      ...REPORT_OPTIONS,
       help: { type: 'boolean' },
     },
   });
@@ -55,9 +59,16 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   }
   const stormMs = count(values['storm-ms'], 'storm-ms', DEFAULT_STORM_MS);
   if (values.seed !== undefined) {
-    return values.twice === true
-      ? runTwice(values.seed, stormMs)
-      : runOne(values.seed, stormMs, values.trace === true ? printLine : null);
+    if (values.twice === true) return runTwice(values.seed, stormMs);
+    const { report, transcript } = values;
+    const onLine = values.trace === true ? printLine : null;
+    return runOne(values.seed, {
+      stormMs,
+      replay: replayOf(values.seed, stormMs),
+      report,
+      transcript,
+      onLine,
+    });
   }
   const minutes = count(values.minutes, 'minutes', 0);
   const seconds = 60 * minutes + count(values.seconds, 'seconds', 0);
@@ -82,10 +93,14 @@ function printLine(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-function runOne(seed: string, stormMs: number, onLine: ((line: string) => void) | null): number {
+function replayOf(seed: string, stormMs: number): string {
+  return stormMs === DEFAULT_STORM_MS ? `--seed ${seed}` : `--seed ${seed} --storm-ms ${stormMs}`;
+}
+
+function runOne(seed: string, options: ReportOptions): number {
   const startedAt = performance.now();
-  const result = runSeed(seed, onLine === null ? { stormMs } : { stormMs, onLine });
-  process.stdout.write(describeRun(result, (performance.now() - startedAt) / 1000, `--seed ${seed}`));
+  const result = runWithReport(seed, options);
+  process.stdout.write(describeRun(result, (performance.now() - startedAt) / 1000, options.replay));
   return result.failure === null ? 0 : 1;
 }
 
@@ -94,7 +109,7 @@ function runTwice(seed: string, stormMs: number): number {
   const first: string[] = [];
   const startedAt = performance.now();
   const result = runSeed(seed, { stormMs, onLine: (line) => first.push(line) });
-  process.stdout.write(describeRun(result, (performance.now() - startedAt) / 1000, `--seed ${seed}`));
+  process.stdout.write(describeRun(result, (performance.now() - startedAt) / 1000, replayOf(seed, stormMs)));
   let at = 0;
   let difference: string | null = null;
   const again = runSeed(seed, {
