@@ -8,7 +8,7 @@ import type { Fate, MessageRecord } from './record.ts';
 
 /** A message on its way. */
 interface Flight {
-  readonly message: LabelledMessage;
+  message: LabelledMessage;
   readonly sentUs: number;
 }
 
@@ -50,7 +50,15 @@ export class MessageLog {
       this.#directions.set(key, direction);
       this.#spoken.add(connection);
     }
-    for (const message of direction.stream.push(bytes)) direction.flights.push({ message, sentUs: nowUs });
+    for (const message of direction.stream.push(bytes)) {
+      const last = direction.flights.at(-1);
+      // A write that was cut into pieces is one message all the same.
+      if (message.kind === 'client' && last !== undefined && last.sentUs === nowUs) {
+        last.message = direction.stream.join(last.message, message);
+      } else {
+        direction.flights.push({ message, sentUs: nowUs });
+      }
+    }
   }
 
   onArrive(
@@ -91,7 +99,7 @@ export class MessageLog {
   }
 
   #end(nowUs: number, connection: number, direction: Direction, flight: Flight, fate: Fate): void {
-    const { end: _end, ...label } = flight.message;
+    const { end: _end, raw: _raw, ...label } = flight.message;
     assert(flight.sentUs <= nowUs, 'a message is sent before its fate is decided', { flight, nowUs });
     this.#messages.push({
       from: direction.from,

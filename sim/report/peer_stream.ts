@@ -1,19 +1,23 @@
 /**
  * One direction of a connection as the report sees it: bytes in, and of each message where in the stream it ends and
  * what it says. Peer connections carry frames, behind the preamble of the side that dialled; everything else is a client
- * dialect and is shown as the text that it is, a message for each write.
+ * dialect and is shown as the text that it is, a message for what is sent at one time.
  *
  * The bytes are those that were sent. Where bits have flipped on the way the rest of the stream has no meaning any more,
  * to the receiver as little as here.
  */
+import { assert } from '../../src/base/assert.ts';
 import { EnvelopeError } from '../../src/base/errors.ts';
 import { fromUtf8 } from '../../src/codec/bytes.ts';
 import { FrameReader } from '../../src/codec/frame.ts';
 import { decodePeerFrame, frameBytesMax, PREAMBLE } from '../../src/server/peer_protocol.ts';
 import { labelClientBytes, labelPeerFrame, type MessageLabel } from './message_label.ts';
 
-/** `end`: position behind the last byte, counted from the start of the stream. */
-export type LabelledMessage = MessageLabel & { readonly end: number };
+/**
+ * `end`: position behind the last byte, counted from the start of the stream. `raw`: the whole text of what a client or
+ * a node says in a dialect; empty for others.
+ */
+export type LabelledMessage = MessageLabel & { readonly end: number; readonly raw: string };
 
 /** The largest value that a store takes by default is far smaller. */
 const FRAME_BYTES_MAX = frameBytesMax(64 * 1024 * 1024);
@@ -42,11 +46,17 @@ export class PeerStream {
     this.#preambleLeft = kind === 'peer-dialled' ? PREAMBLE.length : 0;
   }
 
+  /** The two as one: the second follows the first. */
+  join(first: LabelledMessage, second: LabelledMessage): LabelledMessage {
+    assert(this.#kind === 'request' || this.#kind === 'answer', 'frames are whole messages');
+    return this.#textMessage(first.raw + second.raw, this.#kind);
+  }
+
   /** The messages that these bytes complete, oldest first. */
   push(bytes: Uint8Array): LabelledMessage[] {
     this.#pushed += bytes.length;
     if (this.#kind === 'request' || this.#kind === 'answer') {
-      return [{ ...labelClientBytes(fromUtf8(bytes), this.#kind), end: this.#pushed }];
+      return [this.#textMessage(fromUtf8(bytes), this.#kind)];
     }
     if (this.#isDamaged) return [this.#damaged('follows damaged bytes')];
     const skipped = Math.min(this.#preambleLeft, bytes.length);
@@ -58,7 +68,7 @@ export class PeerStream {
     try {
       for (let body = this.#reader.next(); body !== null; body = this.#reader.next()) {
         this.#end += FRAME_HEADER_BYTES + body.length;
-        messages.push({ ...labelPeerFrame(decodePeerFrame(body)), end: this.#end });
+        messages.push({ ...labelPeerFrame(decodePeerFrame(body)), end: this.#end, raw: '' });
       }
     } catch (error) {
       if (!(error instanceof EnvelopeError)) throw error;
@@ -68,7 +78,11 @@ export class PeerStream {
     return messages;
   }
 
+  #textMessage(raw: string, kind: 'request' | 'answer'): LabelledMessage {
+    return { ...labelClientBytes(raw, kind), end: this.#pushed, raw };
+  }
+
   #damaged(text: string): LabelledMessage {
-    return { kind: 'damaged', isReply: false, term: 0, name: 'damaged', text, end: this.#pushed };
+    return { kind: 'damaged', isReply: false, term: 0, name: 'damaged', text, end: this.#pushed, raw: '' };
   }
 }

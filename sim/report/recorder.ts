@@ -9,6 +9,7 @@ import { DiskLog } from './disk_log.ts';
 import { MessageLog } from './message_log.ts';
 import { NodeLog } from './node_log.ts';
 import { describeAnswer, describeOperation, isWriting } from './operation_label.ts';
+import { PartitionLog } from './partitions.ts';
 import type { ObservedNode, Probe } from './probe.ts';
 import {
   type Header,
@@ -62,8 +63,7 @@ export class Recorder implements Probe {
   readonly #diskLog: DiskLog;
   readonly #givenUp = new Map<number, GivenUp>();
   readonly #offending = new Set<number>();
-  /** Ways that are cut, by `from>to`. */
-  readonly #cut = new Set<string>();
+  readonly #partitions = new PartitionLog(WORLD);
   #nowUs: () => number = () => 0;
 
   constructor({ nodes, clients }: RecorderTopology) {
@@ -183,7 +183,9 @@ export class Recorder implements Probe {
       header,
       lanes: this.#lanes,
       messages,
-      spans: this.#spans.finish(endUs),
+      spans: [...this.#spans.finish(endUs), ...this.#partitions.finish(endUs)].sort(
+        (a, b) => a.fromUs - b.fromUs || a.toUs - b.toUs,
+      ),
       marks: this.#marks,
       operations: this.#operations(operations, messages, endUs),
     };
@@ -210,7 +212,9 @@ export class Recorder implements Probe {
   #onNetworkEvent(what: string, route: string, connection: number): void {
     const [from = '', to = ''] = route.split('>');
     if (what === 'block' || what === 'unblock') {
-      this.#onCut(what, from, to);
+      const nowUs = this.#nowUs();
+      if (what === 'block') this.#partitions.onBlock(nowUs, from, to);
+      else this.#partitions.onUnblock(nowUs, from, to);
     } else if (what === 'connect' || what === 'accept' || what === 'reset') {
       const lane = what === 'accept' ? this.#laneOf(to) : this.#laneOf(from);
       const text = {
@@ -220,24 +224,6 @@ export class Recorder implements Probe {
       };
       this.#mark(lane, 'connection', `${text[what]} (#${connection})`);
     }
-  }
-
-  /** A span for each pair of hosts, anew whenever what is cut between them changes. */
-  #onCut(what: 'block' | 'unblock', from: string, to: string): void {
-    if (what === 'block') this.#cut.add(`${from}>${to}`);
-    else this.#cut.delete(`${from}>${to}`);
-    const [a, b] = from < to ? [from, to] : [to, from];
-    const key = `partition ${a} ${b}`;
-    const there = this.#cut.has(`${a}>${b}`);
-    const back = this.#cut.has(`${b}>${a}`);
-    const nowUs = this.#nowUs();
-    if (!there && !back) {
-      this.#spans.close(nowUs, key);
-      return;
-    }
-    const [left, right] = [shortName(a), shortName(b)];
-    const text = there && back ? `${left} ╳ ${right}` : there ? `${left} ↛ ${right}` : `${right} ↛ ${left}`;
-    this.#spans.open(nowUs, key, { lane: WORLD, kind: 'partition', term: 0, text });
   }
 
   #phase(name: string): void {
@@ -320,16 +306,11 @@ function firstReceiver(requests: readonly MessageRecord[], fromUs: number, toUs:
 }
 
 function isFaultKind(kind: SpanKind): boolean {
-  return ['paused', 'partition', 'slow-network', 'slow-cpu', 'slow-disk', 'drift', 'frozen'].includes(kind);
+  return ['paused', 'slow-network', 'slow-cpu', 'slow-disk', 'drift', 'frozen'].includes(kind);
 }
 
 function faultKey(lane: number, kind: SpanKind): string {
   return `${kind} ${lane}`;
-}
-
-/** `node3`: `3`. */
-function shortName(host: string): string {
-  return host.replace(/^node(?=\d)/, '');
 }
 
 function numbered(count: number): number[] {

@@ -21,7 +21,7 @@ import { drawOverview } from './overview.js';
 import { currentPalette } from './palette.js';
 import { Table } from './table.js';
 import { clamp, formatDuration, formatInstant } from './units.js';
-import { pan, reveal, viewAround, wholeRun, zoom } from './viewport.js';
+import { pan, reveal, viewAround, viewFromHash, viewToHash, wholeRun, zoom } from './viewport.js';
 
 /**
  * @typedef {import('../record.ts').RunRecord} RunRecord
@@ -36,6 +36,9 @@ const KEY_ZOOM = 1.5;
 const KEY_PAN = 0.15;
 /** A failure that no operation shows is looked at with so much before it. */
 const BEFORE_FAILURE_US = 400_000;
+const FINDING_US_MAX = 1_500_000;
+/** The address follows the view after so long a rest, so that a place can be sent to somebody. */
+const HASH_MS = 300;
 const DRAG_PIXELS_MIN = 3;
 
 export class App {
@@ -62,6 +65,8 @@ export class App {
   /** @type {{ x: number, y: number } | null} */
   #pointer = null;
   #isPlanned = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #hashTimer;
 
   /** @param {RunRecord} record */
   constructor(record) {
@@ -81,7 +86,7 @@ export class App {
       },
       layout: layOut(record.lanes, items, this.#filter.hiddenLanes),
       mask: maskOf(items, this.#filter),
-      view: firstView(record, items),
+      view: viewFromHash(location.hash, record.header.endUs) ?? firstView(record, items),
       scrollY: 0,
       width: 0,
       height: 0,
@@ -206,8 +211,9 @@ export class App {
     this.#selected = item;
     const scene = this.#scene;
     const panel = byId('details');
+    byId('legend').hidden = item !== null;
     if (item === null) {
-      panel.replaceChildren(element('p', { class: 'hint' }, ['Click on anything to see what it is.']));
+      panel.replaceChildren();
     } else {
       const rows = detailsOf(item, scene.record.lanes);
       panel.replaceChildren(
@@ -234,16 +240,18 @@ export class App {
   #revealLane(item) {
     const scene = this.#scene;
     const box = scene.layout.boxes[item.lane];
-    if (box === null || scene.height === 0) return;
-    const room = scene.height - AXIS_HEIGHT;
+    if (box === null) return;
+    const room = this.#canvas.clientHeight - AXIS_HEIGHT;
     if (box.top < scene.scrollY) scene.scrollY = box.top;
     if (box.top + box.height > scene.scrollY + room) scene.scrollY = box.top + box.height - room;
+    this.#plan();
   }
 
   #revealFinding() {
-    const finding = this.#scene.items.find((item) => item.type === 'operation' && isFinding(item));
-    this.#select(finding ?? null, 'from picture');
-    if (finding !== undefined) this.#revealLane(finding);
+    const finding = lastFinding(this.#scene.items);
+    this.#select(finding, 'from picture');
+    // Where everything stands is known only when the page is laid out.
+    if (finding !== null) requestAnimationFrame(() => this.#revealLane(finding));
     byId('to-finding').hidden = this.#scene.record.header.check === null;
   }
 
@@ -253,6 +261,8 @@ export class App {
   #look(view) {
     this.#scene.view = view;
     this.#plan();
+    clearTimeout(this.#hashTimer);
+    this.#hashTimer = setTimeout(() => history.replaceState(null, '', viewToHash(view)), HASH_MS);
   }
 
   /**
@@ -468,19 +478,36 @@ function group(items, type) {
 }
 
 /**
- * What contradicts a check, if anything does; else the whole run.
+ * What contradicts a check, if anything does; the end, when a run failed without; else the whole run.
  * @param {RunRecord} record
  * @param {readonly Item[]} items
  */
 export function firstView(record, items) {
   const { endUs, check } = record.header;
-  const operations = items.filter((item) => item.type === 'operation' && isFinding(item));
-  if (operations.length > 0) {
-    const from = Math.min(...operations.map(({ fromUs }) => fromUs));
-    const to = Math.max(...operations.map((item) => (item.toUs > item.fromUs ? item.toUs : item.fromUs)));
-    return viewAround(from, to, endUs);
+  const last = lastFinding(items);
+  if (last !== null) {
+    // All of them, unless that is so long that none could be read: then what happened last.
+    const latest = items.filter(
+      (item) => item.type === 'operation' && isFinding(item) && item.fromUs >= last.toUs - FINDING_US_MAX,
+    );
+    return viewAround(Math.min(last.fromUs, ...latest.map(({ fromUs }) => fromUs)), last.toUs, endUs);
   }
   return check === null ? wholeRun(endUs) : viewAround(endUs - BEFORE_FAILURE_US, endUs, endUs);
+}
+
+/**
+ * Of the operations that contradict a check the one that was answered last: without it there is no contradiction.
+ * @param {readonly Item[]} items
+ * @returns {Item | null}
+ */
+export function lastFinding(items) {
+  /** @type {Item | null} */
+  let last = null;
+  for (const item of items) {
+    if (item.type !== 'operation' || !isFinding(item) || item.record.outcome !== 'ok') continue;
+    if (last === null || item.toUs > last.toUs) last = item;
+  }
+  return last;
 }
 
 /**

@@ -241,7 +241,7 @@ export function drawMarks(context, scene, palette) {
 function drawCommit(context, palette, item, { x, y }, written) {
   context.fillStyle = palette.good;
   context.fillRect(x - 0.75, y - 6, 1.5, 9);
-  const text = item.title.replace('commits ', '');
+  const text = /\d+$/.exec(item.title)?.[0] ?? '';
   context.font = FONT_SMALL;
   if (x < (written.get(item.lane) ?? Number.NEGATIVE_INFINITY) + 6) return;
   context.textBaseline = 'middle';

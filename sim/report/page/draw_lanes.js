@@ -89,6 +89,7 @@ export function drawFrame(context, scene, palette) {
   context.fillRect(0, AXIS_HEIGHT - 1, scene.width, 1);
   context.fillRect(scene.gutter - 1, 0, 1, scene.height);
   drawTicks(context, scene, palette);
+  drawScrollbar(context, scene, palette);
 }
 
 /**
@@ -108,6 +109,23 @@ function drawTicks(context, scene, palette) {
     const width = widthOf(context, text);
     if (x + width + 6 < scene.width) context.fillText(text, x + 4, 11);
   }
+}
+
+/**
+ * Shows that there are more lanes than fit.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Scene} scene
+ * @param {Palette} palette
+ */
+function drawScrollbar(context, scene, palette) {
+  const room = scene.height - AXIS_HEIGHT;
+  const { height } = scene.layout;
+  if (height <= room) return;
+  context.fillStyle = palette.faint;
+  context.globalAlpha = 0.5;
+  const top = AXIS_HEIGHT + (scene.scrollY / height) * room;
+  context.fillRect(scene.width - 6, top + 2, 4, (room / height) * room - 4);
+  context.globalAlpha = 1;
 }
 
 /** @param {Scene} scene */

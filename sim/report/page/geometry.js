@@ -118,7 +118,9 @@ export function rectOf(scene, item) {
 export function pointOf(scene, item) {
   const box = scene.layout.boxes[item.lane];
   if (box === null || item.type !== 'mark') return null;
-  return { x: sceneX(scene, item.fromUs), y: sceneY(scene, box.lifeline) + markOffset(item.record.kind) };
+  const isWorld = scene.record.lanes[item.lane].kind === 'world';
+  const offset = isWorld ? 0 : markOffset(item.record.kind);
+  return { x: sceneX(scene, item.fromUs), y: sceneY(scene, box.lifeline) + offset };
 }
 
 /** @param {import('../record.ts').MarkKind} kind */

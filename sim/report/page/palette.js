@@ -84,7 +84,7 @@ export function termColour(palette, term, strength) {
     const lightness = { full: 42, soft: 24, wash: 16 }[strength];
     return `hsl(${hue} ${strength === 'full' ? 55 : 35}% ${lightness}%)`;
   }
-  const lightness = { full: 45, soft: 86, wash: 95 }[strength];
+  const lightness = { full: 42, soft: 91, wash: 96 }[strength];
   return `hsl(${hue} ${strength === 'full' ? 60 : 55}% ${lightness}%)`;
 }
 

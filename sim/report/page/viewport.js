@@ -89,6 +89,26 @@ export function timeOf(view, x, width) {
 }
 
 /**
+ * A view as the end of an address: `#5.2-5.4`, in seconds.
+ * @param {Viewport} view
+ */
+export function viewToHash(view) {
+  return `#${(Math.max(0, view.fromUs) / 1e6).toFixed(6)}-${(view.toUs / 1e6).toFixed(6)}`;
+}
+
+/**
+ * @param {string} hash
+ * @param {number} endUs
+ * @returns {Viewport | null} Null: it names none.
+ */
+export function viewFromHash(hash, endUs) {
+  const found = /^#(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)$/.exec(hash);
+  if (found === null) return null;
+  const [fromUs, toUs] = [Number(found[1]) * 1e6, Number(found[2]) * 1e6];
+  return fromUs < toUs ? limit(fromUs, toUs, endUs) : null;
+}
+
+/**
  * Moves a range into the run, keeping its length where that is possible.
  * @param {number} fromUs
  * @param {number} toUs
