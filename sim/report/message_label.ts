@@ -64,12 +64,11 @@ export function labelRaftMessage(message: Message): MessageLabel {
     case 'append': {
       const { prevIndex, prevTerm, commitIndex, entries } = message;
       const text = `term ${term}, ${describeEntries(entries)} after ${prevIndex} of term ${prevTerm}, commit ${commitIndex}`;
-      const isEmpty = entries.length === 0;
       return {
         kind: 'append',
         isReply: false,
         term,
-        name: isEmpty ? 'append, empty' : type,
+        name: `append ${rangeOf(entries)}`,
         text: shorten(text),
       };
     }
@@ -78,7 +77,7 @@ export function labelRaftMessage(message: Message): MessageLabel {
         kind: 'append',
         isReply: true,
         term,
-        name: 'accepted',
+        name: `accepted ${message.matchIndex}`,
         text: `term ${term}, up to ${message.matchIndex}`,
       };
     case 'append-rejected': {
@@ -109,13 +108,17 @@ export function labelClientBytes(text: string, kind: 'request' | 'answer'): Mess
   return { kind: 'client', isReply: kind === 'answer', term: 0, name: kind, text: shorten(oneLine) };
 }
 
-function describeEntries(entries: readonly Entry[]): string {
+function rangeOf(entries: readonly Entry[]): string {
   const [first] = entries;
-  if (first === undefined) return 'nothing';
-  const last = entries.at(-1) ?? first;
-  const range = first === last ? `entry ${first.index}` : `entries ${first.index}-${last.index}`;
+  const last = entries.at(-1);
+  if (first === undefined || last === undefined) return '(empty)';
+  return first === last ? String(first.index) : `${first.index}-${last.index}`;
+}
+
+function describeEntries(entries: readonly Entry[]): string {
+  if (entries.length === 0) return 'nothing';
   const shown = entries.slice(0, ENTRIES_SHOWN_MAX).map(describeEntry).join('; ');
-  return `${range} [${shown}${entries.length > ENTRIES_SHOWN_MAX ? '; ...' : ''}]`;
+  return `${rangeOf(entries)} [${shown}${entries.length > ENTRIES_SHOWN_MAX ? '; ...' : ''}]`;
 }
 
 function describeEntry({ kind, payload }: Entry): string {

@@ -10,7 +10,7 @@ import {
   drawOperations,
   visibleMessages,
 } from './draw_events.js';
-import { drawFrame, drawGround, drawSpans } from './draw_lanes.js';
+import { drawFrame, drawGround, drawRoleNames, drawSpans } from './draw_lanes.js';
 import { isFinding, makeFilter, maskOf, search } from './filter.js';
 import { AXIS_HEIGHT, hit, sceneTime } from './geometry.js';
 import { fillHeader } from './header.js';
@@ -36,7 +36,7 @@ const KEY_ZOOM = 1.5;
 const KEY_PAN = 0.15;
 /** A failure that no operation shows is looked at with so much before it. */
 const BEFORE_FAILURE_US = 400_000;
-const FINDING_US_MAX = 1_500_000;
+const FINDINGS_IN_VIEW = 5;
 /** The address follows the view after so long a rest, so that a place can be sent to somebody. */
 const HASH_MS = 300;
 const DRAG_PIXELS_MIN = 3;
@@ -99,6 +99,10 @@ export class App {
     this.#listen();
     this.#applyFilter();
     this.#revealFinding();
+    if (this.#selected === null) {
+      const { fromUs } = this.#scene.view;
+      requestAnimationFrame(() => this.#table.scrollTo(firstLineAt(this.#shown, fromUs)));
+    }
   }
 
   // --- drawing
@@ -123,6 +127,7 @@ export class App {
     drawGround(context, scene, palette);
     drawSpans(context, scene, palette);
     drawMessages(context, scene, palette, drawn);
+    drawRoleNames(context, scene, palette);
     drawOperations(context, scene, palette);
     drawMarks(context, scene, palette);
     drawHighlight(context, scene, this.#hovered, palette.faint);
@@ -260,6 +265,7 @@ export class App {
   /** @param {import('./viewport.js').Viewport} view */
   #look(view) {
     this.#scene.view = view;
+    this.#table.scrollTo(firstLineAt(this.#shown, view.fromUs));
     this.#plan();
     clearTimeout(this.#hashTimer);
     this.#hashTimer = setTimeout(() => history.replaceState(null, '', viewToHash(view)), HASH_MS);
@@ -469,6 +475,22 @@ export class App {
 }
 
 /**
+ * The position of the first line that is not before a time.
+ * @param {readonly { atUs: number }[]} lines
+ * @param {number} us
+ */
+export function firstLineAt(lines, us) {
+  let low = 0;
+  let high = lines.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (lines[middle].atUs < us) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/**
  * @param {readonly Item[]} items
  * @param {Item['type']} type
  */
@@ -486,10 +508,10 @@ export function firstView(record, items) {
   const { endUs, check } = record.header;
   const last = lastFinding(items);
   if (last !== null) {
-    // All of them, unless that is so long that none could be read: then what happened last.
-    const latest = items.filter(
-      (item) => item.type === 'operation' && isFinding(item) && item.fromUs >= last.toUs - FINDING_US_MAX,
-    );
+    // All of them could be too long a time for any to be read.
+    const latest = items
+      .filter((item) => item.type === 'operation' && isFinding(item))
+      .slice(-FINDINGS_IN_VIEW);
     return viewAround(Math.min(last.fromUs, ...latest.map(({ fromUs }) => fromUs)), last.toUs, endUs);
   }
   return check === null ? wholeRun(endUs) : viewAround(endUs - BEFORE_FAILURE_US, endUs, endUs);

@@ -17,7 +17,9 @@ import { termColour } from './palette.js';
 /** More messages than that in view are not all drawn: a picture of so many says nothing, and takes its time. */
 export const MESSAGES_DRAWN_MAX = 6000;
 const HEADS_MAX = 1500;
-const LABELS_MAX = 90;
+const LABELS_MAX = 120;
+const LABEL_DX_MIN = 22;
+const ARROW_TEXT_MAX = 26;
 
 /**
  * @param {Scene} scene
@@ -136,11 +138,12 @@ function drawLabel(context, scene, palette, item) {
   const segment = segmentOf(scene, item);
   if (segment === null) return;
   const { x1, y1, x2, y2 } = segment;
-  const { name, term, kind } = item.record;
-  const text = term > 0 ? `${name} t${term}` : name;
+  const { kind } = item.record;
+  const text = arrowText(item.record);
   context.font = FONT_SMALL;
   const width = widthOf(context, text);
-  if (Math.hypot(x2 - x1, y2 - y1) < width + 26) return;
+  // Steep ones stand close together: their words would cover each other.
+  if (Math.hypot(x2 - x1, y2 - y1) < width + 26 || Math.abs(x2 - x1) < LABEL_DX_MIN) return;
   context.save();
   context.translate((x1 + x2) / 2, (y1 + y2) / 2);
   context.rotate(Math.atan2(y2 - y1, x2 - x1));
@@ -152,6 +155,15 @@ function drawLabel(context, scene, palette, item) {
   context.fillStyle = palette.kinds[kind] ?? palette.ink;
   context.fillText(text, -width / 2, 0.5);
   context.restore();
+}
+
+/**
+ * What stands at an arrow: of Raft's messages the name and term, of what clients say the words.
+ * @param {import('../record.ts').MessageRecord} message
+ */
+export function arrowText({ kind, name, term, text }) {
+  if (kind === 'client') return text.length > ARROW_TEXT_MAX ? `${text.slice(0, ARROW_TEXT_MAX)}…` : text;
+  return term > 0 ? `${name} · t${term}` : name;
 }
 
 /**

@@ -64,6 +64,30 @@ export function drawSpans(context, scene, palette) {
 }
 
 /**
+ * What role a node plays and in which term, over the arrows that cross its lane.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Scene} scene
+ * @param {Palette} palette
+ */
+export function drawRoleNames(context, scene, palette) {
+  context.textBaseline = 'middle';
+  for (const item of visibleSpans(scene)) {
+    const rect = item.className === 'role' ? rectOf(scene, item) : null;
+    if (rect === null) continue;
+    const { kind, term } = item.record;
+    const isLeader = kind === 'leader';
+    context.fillStyle = isLeader ? '#ffffff' : palette.ink;
+    context.font = isLeader ? FONT_BOLD : FONT;
+    const room = Math.min(rect.x + rect.width, scene.width) - Math.max(rect.x, scene.gutter) - 7;
+    const names = isLeader
+      ? [`leader · term ${term}`, `term ${term}`, `${term}`]
+      : [`${kind} · ${term}`, `${term}`];
+    const name = names.find((text) => widthOf(context, text) <= room);
+    if (name !== undefined) textInBar(context, name, rect, scene.gutter, scene.width);
+  }
+}
+
+/**
  * Names of the lanes and the axis, over all that has been drawn.
  * @param {CanvasRenderingContext2D} context
  * @param {Scene} scene
@@ -190,15 +214,6 @@ function drawRole(context, scene, palette, item) {
     context.strokeRect(rect.x + 0.75, rect.y + 0.75, Math.max(1, rect.width - 1.5), rect.height - 1.5);
     context.setLineDash([]);
   }
-  context.fillStyle = kind === 'leader' ? '#ffffff' : palette.ink;
-  context.font = kind === 'leader' ? FONT_BOLD : FONT;
-  textInBar(
-    context,
-    kind === 'leader' ? `leader · term ${term}` : `${kind} · ${term}`,
-    rect,
-    scene.gutter,
-    scene.width,
-  );
 }
 
 /**

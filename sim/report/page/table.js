@@ -83,6 +83,11 @@ export class Table {
     this.#fill();
   }
 
+  /** @param {number} at The row to be at the top. */
+  scrollTo(at) {
+    this.#scroller.scrollTop = at * ROW_HEIGHT;
+  }
+
   #fill() {
     const { scrollTop, clientHeight } = this.#scroller;
     const { first, last } = rowWindow(scrollTop, clientHeight, this.#lines.length);
