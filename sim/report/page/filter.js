@@ -46,16 +46,16 @@ export function maskOf(items, filter) {
 }
 
 /**
- * Lines that hold every word of the query, in any case.
+ * Lines that hold every word of the query, in any case; words in quotation marks stand together.
  * @param {readonly { text: string, lower: string }[]} lines
  * @param {string} query
  * @returns {number[]} Their positions.
  */
 export function search(lines, query) {
-  const words = query
-    .toLowerCase()
-    .split(/\s+/)
-    .filter((word) => word !== '');
+  /** @type {string[]} */
+  const words = [];
+  for (const [, phrase, word] of query.toLowerCase().matchAll(/"([^"]+)"|([^\s"]+)/g))
+    words.push(phrase ?? word);
   /** @type {number[]} */
   const found = [];
   if (words.length === 0) return found;
