@@ -36,7 +36,7 @@ const KEY_ZOOM = 1.5;
 const KEY_PAN = 0.15;
 /** A failure that no operation shows is looked at with so much before it. */
 const BEFORE_FAILURE_US = 400_000;
-const FINDINGS_IN_VIEW = 5;
+const FINDINGS_IN_VIEW = 4;
 /** The address follows the view after so long a rest, so that a place can be sent to somebody. */
 const HASH_MS = 300;
 const DRAG_PIXELS_MIN = 3;
@@ -47,6 +47,7 @@ export class App {
   #filter = makeFilter();
   #palette = currentPalette();
   #canvas = /** @type {HTMLCanvasElement} */ (byId('diagram'));
+  #overlay = /** @type {HTMLCanvasElement} */ (byId('overlay'));
   #overview = /** @type {HTMLCanvasElement} */ (byId('overview'));
   #query = /** @type {HTMLInputElement} */ (byId('search'));
   #table;
@@ -65,6 +66,8 @@ export class App {
   /** @type {{ x: number, y: number } | null} */
   #pointer = null;
   #isPlanned = false;
+  /** The picture no longer shows the scene. */
+  #isStale = true;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #hashTimer;
 
@@ -107,16 +110,20 @@ export class App {
 
   // --- drawing
 
-  #plan() {
+  /** @param {'all' | 'overlay'} what Has changed: with the pointer only what lies over the picture does. */
+  #plan(what = 'all') {
+    if (what === 'all') this.#isStale = true;
     if (this.#isPlanned) return;
     this.#isPlanned = true;
     requestAnimationFrame(() => {
       this.#isPlanned = false;
-      this.#draw();
+      if (this.#isStale) this.#drawPicture();
+      this.#isStale = false;
+      this.#drawOverlay();
     });
   }
 
-  #draw() {
+  #drawPicture() {
     const scene = this.#scene;
     const palette = this.#palette;
     const { context, width, height } = fitCanvas(this.#canvas);
@@ -130,18 +137,30 @@ export class App {
     drawRoleNames(context, scene, palette);
     drawOperations(context, scene, palette);
     drawMarks(context, scene, palette);
-    drawHighlight(context, scene, this.#hovered, palette.faint);
-    drawHighlight(context, scene, this.#selected, palette.accent);
     drawFrame(context, scene, palette);
-    if (this.#pointer !== null) {
-      const us = sceneTime(scene, this.#pointer.x);
-      drawCursor(context, scene, palette, us, formatInstant(us));
-    }
     const strip = fitCanvas(this.#overview);
     drawOverview(strip.context, scene, palette, strip.width, strip.height);
     const span = formatDuration(scene.view.toUs - scene.view.fromUs);
     const part = drawn.length < inView ? `, ${drawn.length} of them drawn` : '';
     byId('status').textContent = `${span} in view · ${inView.toLocaleString('en')} messages${part}`;
+  }
+
+  /** What is selected, what the pointer is at, and when. */
+  #drawOverlay() {
+    const scene = this.#scene;
+    const palette = this.#palette;
+    const { context, width, height } = fitCanvas(this.#overlay);
+    context.clearRect(0, 0, width, height);
+    context.save();
+    context.beginPath();
+    context.rect(scene.gutter, AXIS_HEIGHT, width, height);
+    context.clip();
+    drawHighlight(context, scene, this.#hovered, palette.faint);
+    drawHighlight(context, scene, this.#selected, palette.accent);
+    context.restore();
+    if (this.#pointer === null) return;
+    const us = sceneTime(scene, this.#pointer.x);
+    drawCursor(context, scene, palette, us, formatInstant(us));
   }
 
   // --- what is shown
@@ -196,7 +215,7 @@ export class App {
 
   /** @param {'forward' | 'backward'} way */
   #nextFound(way) {
-    const { current } = this.#table;
+    const current = this.#place(way === 'forward' ? -1 : 0);
     const next =
       way === 'forward'
         ? (this.#found.find((at) => at > current) ?? this.#found[0])
@@ -227,13 +246,15 @@ export class App {
         ),
       );
       if (origin === 'from table') {
-        scene.view = reveal(scene.view, item.fromUs, scene.record.header.endUs);
+        const view = reveal(scene.view, item.fromUs, scene.record.header.endUs);
+        if (view !== scene.view) this.#plan();
+        scene.view = view;
         this.#revealLane(item);
       } else {
         this.#table.mark(this.#lineOf(item));
       }
     }
-    this.#plan();
+    this.#plan('overlay');
   }
 
   /** @param {Item} item */
@@ -247,9 +268,10 @@ export class App {
     const box = scene.layout.boxes[item.lane];
     if (box === null) return;
     const room = this.#canvas.clientHeight - AXIS_HEIGHT;
+    const before = scene.scrollY;
     if (box.top < scene.scrollY) scene.scrollY = box.top;
     if (box.top + box.height > scene.scrollY + room) scene.scrollY = box.top + box.height - room;
-    this.#plan();
+    if (scene.scrollY !== before) this.#plan();
   }
 
   #revealFinding() {
@@ -371,9 +393,18 @@ export class App {
     action();
   }
 
+  /**
+   * The line that is marked; where none is, the first in view.
+   * @param {number} shift Added where none is.
+   */
+  #place(shift) {
+    const { current } = this.#table;
+    return current >= 0 ? current : firstLineAt(this.#shown, this.#scene.view.fromUs) + shift;
+  }
+
   /** @param {number} by Lines of the transcript, forward. */
   #step(by) {
-    const at = clamp(this.#table.current + by, 0, this.#shown.length - 1);
+    const at = clamp(this.#place(by > 0 ? -1 : 0) + by, 0, this.#shown.length - 1);
     const line = this.#shown[at];
     if (line === undefined) return;
     this.#table.mark(at);
@@ -432,14 +463,14 @@ export class App {
     this.#pointer = { x: event.offsetX, y: event.offsetY };
     this.#hovered = event.buttons === 0 ? hit(this.#scene, event.offsetX, event.offsetY) : null;
     this.#showTip(event);
-    this.#plan();
+    this.#plan('overlay');
   }
 
   #onPointerLeave() {
     this.#pointer = null;
     this.#hovered = null;
     byId('tip').hidden = true;
-    this.#plan();
+    this.#plan('overlay');
   }
 
   /** @param {PointerEvent} event */
@@ -510,7 +541,8 @@ export function firstView(record, items) {
   if (last !== null) {
     // All of them could be too long a time for any to be read.
     const latest = items
-      .filter((item) => item.type === 'operation' && isFinding(item))
+      .filter((item) => item.type === 'operation' && isFinding(item) && item.record.outcome === 'ok')
+      .sort((a, b) => a.toUs - b.toUs)
       .slice(-FINDINGS_IN_VIEW);
     return viewAround(Math.min(last.fromUs, ...latest.map(({ fromUs }) => fromUs)), last.toUs, endUs);
   }

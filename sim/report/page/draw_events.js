@@ -233,13 +233,21 @@ export function drawMarks(context, scene, palette) {
   const { items, index } = scene.groups.mark;
   /** @type {Map<number, number>} Where the last number of a commit ends, by lane. */
   const written = new Map();
+  /** @type {Map<number, number>} Where the last commit stands, by lane. */
+  const drawn = new Map();
+  context.font = FONT_SMALL;
+  context.textBaseline = 'middle';
   index.query(scene.view.fromUs, scene.view.toUs, (at) => {
     const item = items[at];
     if (item.type !== 'mark' || scene.mask[item.id] === 0) return;
     const point = pointOf(scene, item);
     if (point === null) return;
-    if (item.record.kind === 'commit') drawCommit(context, palette, item, point, written);
-    else drawMark(context, scene, palette, item, point);
+    if (item.record.kind === 'commit') {
+      // What stands on the pixel of another can't be told from it.
+      if (point.x < (drawn.get(item.lane) ?? Number.NEGATIVE_INFINITY) + 1) return;
+      drawn.set(item.lane, point.x);
+      drawCommit(context, palette, item, point, written);
+    } else drawMark(context, scene, palette, item, point);
   });
 }
 
@@ -253,10 +261,8 @@ export function drawMarks(context, scene, palette) {
 function drawCommit(context, palette, item, { x, y }, written) {
   context.fillStyle = palette.good;
   context.fillRect(x - 0.75, y - 6, 1.5, 9);
-  const text = /\d+$/.exec(item.title)?.[0] ?? '';
-  context.font = FONT_SMALL;
   if (x < (written.get(item.lane) ?? Number.NEGATIVE_INFINITY) + 6) return;
-  context.textBaseline = 'middle';
+  const text = /\d+$/.exec(item.title)?.[0] ?? '';
   context.fillText(text, x + 3, y);
   written.set(item.lane, x + 3 + widthOf(context, text));
 }

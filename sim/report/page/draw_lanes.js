@@ -50,7 +50,7 @@ export function drawSpans(context, scene, palette) {
   context.font = FONT;
   for (const item of visible) if (item.className === 'role') drawRole(context, scene, palette, item);
   drawLifelines(context, scene, palette);
-  for (const item of visible) if (item.className === 'sync') drawSync(context, scene, palette, item);
+  drawSyncs(context, scene, palette, visible);
   const down = hatching(context, palette.isDark ? '#6b2532' : '#e7a3ad', 'rising');
   const paused = hatching(context, palette.isDark ? '#5b5322' : '#dccb7a', 'falling');
   for (const item of visible) {
@@ -220,13 +220,21 @@ function drawRole(context, scene, palette, item) {
  * @param {CanvasRenderingContext2D} context
  * @param {Scene} scene
  * @param {Palette} palette
- * @param {SpanItem} item
+ * @param {readonly SpanItem[]} spans
  */
-function drawSync(context, scene, palette, item) {
-  const rect = rectOf(scene, item);
-  if (rect === null) return;
+function drawSyncs(context, scene, palette, spans) {
   context.fillStyle = palette.isDark ? '#4d6a7d' : '#9db8ca';
-  context.fillRect(rect.x, rect.y, Math.max(1, rect.width), rect.height);
+  /** @type {Map<number, number>} Where the last one ends, by its height. */
+  const ends = new Map();
+  for (const item of spans) {
+    const rect = item.className === 'sync' ? rectOf(scene, item) : null;
+    if (rect === null) continue;
+    const end = rect.x + rect.width;
+    // From afar thousands stand on the same pixels.
+    if (end < (ends.get(rect.y) ?? Number.NEGATIVE_INFINITY) + 1) continue;
+    ends.set(rect.y, end);
+    context.fillRect(rect.x, rect.y, rect.width, rect.height);
+  }
 }
 
 /**
