@@ -1,5 +1,5 @@
 /** The page: puts the record on the screen, and follows mouse, keys and buttons. */
-import { IntervalIndex } from './culling.js';
+import { groupItems } from './culling.js';
 import { detailsOf } from './details.js';
 import { byId, element, fitCanvas } from './dom.js';
 import {
@@ -11,15 +11,19 @@ import {
   visibleMessages,
 } from './draw_events.js';
 import { drawFrame, drawGround, drawRoleNames, drawSpans } from './draw_lanes.js';
-import { isFinding, makeFilter, maskOf, search } from './filter.js';
+import { makeFilter, maskOf, search } from './filter.js';
+import { firstLineAt, firstView, lastFinding } from './findings.js';
 import { AXIS_HEIGHT, hit, sceneTime } from './geometry.js';
+import { followDrag } from './gestures.js';
 import { fillHeader } from './header.js';
-import { buildItems, CLASSES } from './items.js';
+import { buildItems } from './items.js';
 import { layOut } from './layout.js';
 import { buildLines } from './lines.js';
 import { drawOverview } from './overview.js';
 import { currentPalette } from './palette.js';
+import { makeSwitches } from './switches.js';
 import { Table } from './table.js';
+import { hideTip, showTip } from './tip.js';
 import { clamp, formatDuration, formatInstant } from './units.js';
 import { pan, reveal, viewAround, viewFromHash, viewToHash, wholeRun, zoom } from './viewport.js';
 
@@ -34,12 +38,8 @@ const GUTTER = 84;
 const KEY_ZOOM = 1.5;
 /** Of the view, that an arrow key moves by. */
 const KEY_PAN = 0.15;
-/** A failure that no operation shows is looked at with so much before it. */
-const BEFORE_FAILURE_US = 400_000;
-const FINDINGS_IN_VIEW = 4;
 /** The address follows the view after so long a rest, so that a place can be sent to somebody. */
 const HASH_MS = 300;
-const DRAG_PIXELS_MIN = 3;
 
 export class App {
   /** @type {Scene} */
@@ -82,10 +82,10 @@ export class App {
       record,
       items,
       groups: {
-        message: group(items, 'message'),
-        span: group(items, 'span'),
-        mark: group(items, 'mark'),
-        operation: group(items, 'operation'),
+        message: groupItems(items, 'message'),
+        span: groupItems(items, 'span'),
+        mark: groupItems(items, 'mark'),
+        operation: groupItems(items, 'operation'),
       },
       layout: layOut(record.lanes, items, this.#filter.hiddenLanes),
       mask: maskOf(items, this.#filter),
@@ -98,7 +98,7 @@ export class App {
     const names = record.lanes.map(({ name }) => name);
     this.#table = new Table(byId('transcript'), names, (line) => this.#select(line.item, 'from table'));
     fillHeader(record.header);
-    this.#makeSwitches();
+    makeSwitches(this.#filter, record.lanes, () => this.#applyFilter());
     this.#listen();
     this.#applyFilter();
     this.#revealFinding();
@@ -164,35 +164,6 @@ export class App {
   }
 
   // --- what is shown
-
-  #makeSwitches() {
-    const { lanes } = this.#scene.record;
-    const classes = byId('classes');
-    for (const { name, title, isOn } of CLASSES) {
-      classes.append(
-        makeSwitch(title, isOn, `kind-${name}`, (isChecked) => {
-          if (isChecked) this.#filter.classes.add(name);
-          else this.#filter.classes.delete(name);
-          this.#applyFilter();
-        }),
-      );
-    }
-    classes.append(
-      makeSwitch('replies', true, 'kind-reply', (isChecked) => {
-        this.#filter.replies = isChecked ? 'shown' : 'hidden';
-        this.#applyFilter();
-      }),
-    );
-    lanes.forEach(({ name }, at) => {
-      byId('lanes').append(
-        makeSwitch(name, true, 'kind-lane', (isChecked) => {
-          if (isChecked) this.#filter.hiddenLanes.delete(at);
-          else this.#filter.hiddenLanes.add(at);
-          this.#applyFilter();
-        }),
-      );
-    });
-  }
 
   #applyFilter() {
     const scene = this.#scene;
@@ -431,67 +402,31 @@ export class App {
 
   /** @param {PointerEvent} event */
   #onPointerDown(event) {
-    if (event.button !== 0) return;
-    const { clientX, clientY, pointerId } = event;
-    const { view, scrollY, width } = this.#scene;
-    let hasMoved = false;
-    const onMove = (/** @type {PointerEvent} */ move) => {
-      const dx = move.clientX - clientX;
-      const dy = move.clientY - clientY;
-      if (!hasMoved && Math.hypot(dx, dy) < DRAG_PIXELS_MIN) return;
-      hasMoved = true;
-      const us = (-dx / (width - GUTTER)) * (view.toUs - view.fromUs);
-      this.#scene.scrollY = scrollY - dy;
-      this.#look(pan(view, us, this.#scene.record.header.endUs));
-    };
-    const onUp = (/** @type {PointerEvent} */ up) => {
-      this.#canvas.removeEventListener('pointermove', onMove);
-      this.#canvas.removeEventListener('pointerup', onUp);
-      this.#canvas.removeEventListener('pointercancel', onUp);
-      if (!hasMoved && up.type === 'pointerup') {
-        this.#select(hit(this.#scene, up.offsetX, up.offsetY), 'from picture');
-      }
-    };
-    this.#canvas.setPointerCapture(pointerId);
-    this.#canvas.addEventListener('pointermove', onMove);
-    this.#canvas.addEventListener('pointerup', onUp);
-    this.#canvas.addEventListener('pointercancel', onUp);
+    const { view, scrollY, width, record } = this.#scene;
+    followDrag(this.#canvas, event, {
+      onMove: (dx, dy) => {
+        const us = (-dx / (width - GUTTER)) * (view.toUs - view.fromUs);
+        this.#scene.scrollY = scrollY - dy;
+        this.#look(pan(view, us, record.header.endUs));
+      },
+      onClick: (up) => this.#select(hit(this.#scene, up.offsetX, up.offsetY), 'from picture'),
+    });
   }
 
   /** @param {PointerEvent} event */
   #onPointerMove(event) {
     this.#pointer = { x: event.offsetX, y: event.offsetY };
     this.#hovered = event.buttons === 0 ? hit(this.#scene, event.offsetX, event.offsetY) : null;
-    this.#showTip(event);
+    showTip(this.#hovered, this.#scene.record.lanes, event);
+    this.#canvas.style.cursor = this.#hovered === null ? 'grab' : 'pointer';
     this.#plan('overlay');
   }
 
   #onPointerLeave() {
     this.#pointer = null;
     this.#hovered = null;
-    byId('tip').hidden = true;
+    hideTip();
     this.#plan('overlay');
-  }
-
-  /** @param {PointerEvent} event */
-  #showTip(event) {
-    const tip = byId('tip');
-    const item = this.#hovered;
-    tip.hidden = item === null;
-    this.#canvas.style.cursor = item === null ? 'grab' : 'pointer';
-    if (item === null) return;
-    const rows = detailsOf(item, this.#scene.record.lanes).filter(([name]) => name !== 'connection');
-    tip.replaceChildren(
-      ...rows.map(([name, value]) => element('div', {}, [element('b', {}, [name]), ` ${value}`])),
-    );
-    const { offsetWidth, offsetHeight } = tip;
-    const x =
-      event.clientX + 14 + offsetWidth > innerWidth ? event.clientX - 14 - offsetWidth : event.clientX + 14;
-    const y =
-      event.clientY + 14 + offsetHeight > innerHeight
-        ? event.clientY - 14 - offsetHeight
-        : event.clientY + 14;
-    tip.style.transform = `translate(${Math.max(0, x)}px, ${Math.max(0, y)}px)`;
   }
 
   /** @param {PointerEvent} event */
@@ -503,76 +438,4 @@ export class App {
     this.#overview.setPointerCapture(event.pointerId);
     this.#look(pan(view, at - (view.fromUs + view.toUs) / 2, endUs));
   }
-}
-
-/**
- * The position of the first line that is not before a time.
- * @param {readonly { atUs: number }[]} lines
- * @param {number} us
- */
-export function firstLineAt(lines, us) {
-  let low = 0;
-  let high = lines.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (lines[middle].atUs < us) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-/**
- * @param {readonly Item[]} items
- * @param {Item['type']} type
- */
-function group(items, type) {
-  const own = items.filter((item) => item.type === type);
-  return { items: own, index: new IntervalIndex(own) };
-}
-
-/**
- * What contradicts a check, if anything does; the end, when a run failed without; else the whole run.
- * @param {RunRecord} record
- * @param {readonly Item[]} items
- */
-export function firstView(record, items) {
-  const { endUs, check } = record.header;
-  const last = lastFinding(items);
-  if (last !== null) {
-    // All of them could be too long a time for any to be read.
-    const latest = items
-      .filter((item) => item.type === 'operation' && isFinding(item) && item.record.outcome === 'ok')
-      .sort((a, b) => a.toUs - b.toUs)
-      .slice(-FINDINGS_IN_VIEW);
-    return viewAround(Math.min(last.fromUs, ...latest.map(({ fromUs }) => fromUs)), last.toUs, endUs);
-  }
-  return check === null ? wholeRun(endUs) : viewAround(endUs - BEFORE_FAILURE_US, endUs, endUs);
-}
-
-/**
- * Of the operations that contradict a check the one that was answered last: without it there is no contradiction.
- * @param {readonly Item[]} items
- * @returns {Item | null}
- */
-export function lastFinding(items) {
-  /** @type {Item | null} */
-  let last = null;
-  for (const item of items) {
-    if (item.type !== 'operation' || !isFinding(item) || item.record.outcome !== 'ok') continue;
-    if (last === null || item.toUs > last.toUs) last = item;
-  }
-  return last;
-}
-
-/**
- * @param {string} title
- * @param {boolean} isOn
- * @param {string} className
- * @param {(isChecked: boolean) => void} onChange
- */
-function makeSwitch(title, isOn, className, onChange) {
-  const box = /** @type {HTMLInputElement} */ (element('input', { type: 'checkbox' }));
-  box.checked = isOn;
-  box.addEventListener('change', () => onChange(box.checked));
-  return element('label', { class: className }, [box, element('i'), title]);
 }

@@ -44,3 +44,13 @@ export class IntervalIndex {
     }
   }
 }
+
+/**
+ * The items of one type with their index.
+ * @param {readonly import('./items.js').Item[]} items
+ * @param {import('./items.js').Item['type']} type
+ */
+export function groupItems(items, type) {
+  const own = items.filter((item) => item.type === type);
+  return { items: own, index: new IntervalIndex(own) };
+}

@@ -15,7 +15,7 @@ import { termColour } from './palette.js';
  */
 
 /** More messages than that in view are not all drawn: a picture of so many says nothing, and takes its time. */
-export const MESSAGES_DRAWN_MAX = 6000;
+export const MESSAGES_DRAWN_MAX = 4000;
 const HEADS_MAX = 1500;
 const LABELS_MAX = 120;
 const LABEL_DX_MIN = 22;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { IntervalIndex } from '../../../../sim/report/page/culling.js';
+import { groupItems } from '../../../../sim/report/page/culling.js';
 import { makeFilter, maskOf } from '../../../../sim/report/page/filter.js';
 import {
   distanceToSegment,
@@ -14,21 +14,16 @@ import { layOut } from '../../../../sim/report/page/layout.js';
 import { wholeRun } from '../../../../sim/report/page/viewport.js';
 import { SAMPLE } from '../sample.ts';
 
-function group(items: readonly Item[], type: Item['type']) {
-  const own = items.filter((item) => item.type === type);
-  return { items: own, index: new IntervalIndex(own) };
-}
-
 function sceneOf(filter = makeFilter()): Scene {
   const items = buildItems(SAMPLE);
   return {
     record: SAMPLE,
     items,
     groups: {
-      message: group(items, 'message'),
-      span: group(items, 'span'),
-      mark: group(items, 'mark'),
-      operation: group(items, 'operation'),
+      message: groupItems(items, 'message'),
+      span: groupItems(items, 'span'),
+      mark: groupItems(items, 'mark'),
+      operation: groupItems(items, 'operation'),
     },
     layout: layOut(SAMPLE.lanes, items, filter.hiddenLanes),
     mask: maskOf(items, filter),
