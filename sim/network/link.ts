@@ -118,9 +118,11 @@ export class Link implements ChannelEnds, EndpointOwner {
 
   onArrive(channel: Channel, piece: Piece): void {
     const receiver = channel === this.#forward ? this.#server : this.client;
-    const { weather, number } = this.#parts;
-    const state = receiver === null || receiver.isClosed ? 'closed' : 'open';
-    if (piece.kind === 'data') weather.probe?.onArrive(number, channel.route, piece.bytes.length, state);
+    const { probe } = this.#parts.weather;
+    if (probe !== null && piece.kind === 'data') {
+      const state = receiver === null || receiver.isClosed ? 'closed' : 'open';
+      probe.onArrive(this.#parts.number, channel.route, piece.bytes.length, state);
+    }
     receiver?.onArrive(piece);
     if (piece.kind === 'open' && this.#giveUp !== null) {
       this.#giveUp.cancel();

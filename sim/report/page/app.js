@@ -8,6 +8,7 @@ import {
   drawMarks,
   drawMessages,
   drawOperations,
+  drawSameKey,
   visibleMessages,
 } from './draw_events.js';
 import { drawFrame, drawGround, drawRoleNames, drawSpans } from './draw_lanes.js';
@@ -155,6 +156,7 @@ export class App {
     context.beginPath();
     context.rect(scene.gutter, AXIS_HEIGHT, width, height);
     context.clip();
+    drawSameKey(context, scene, this.#selected, palette.accent);
     drawHighlight(context, scene, this.#hovered, palette.faint);
     drawHighlight(context, scene, this.#selected, palette.accent);
     context.restore();

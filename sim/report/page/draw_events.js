@@ -394,6 +394,30 @@ export function drawHighlight(context, scene, item, colour) {
 }
 
 /**
+ * Outlines what else was done to the key of an operation: that is what its answer hangs on.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Scene} scene
+ * @param {Item | null} selected
+ * @param {string} colour
+ */
+export function drawSameKey(context, scene, selected, colour) {
+  if (selected?.type !== 'operation') return;
+  const { items, index } = scene.groups.operation;
+  context.strokeStyle = colour;
+  context.lineWidth = 1.5;
+  context.setLineDash([3, 2]);
+  index.query(scene.view.fromUs, scene.view.toUs, (at) => {
+    const item = items[at];
+    if (item.type !== 'operation' || item === selected || scene.mask[item.id] === 0) return;
+    // Those that contradict the check are framed already.
+    if (item.record.isOffending) return;
+    const rect = item.record.key === selected.record.key ? rectOf(scene, item) : null;
+    if (rect !== null) context.strokeRect(rect.x - 0.5, rect.y - 0.5, rect.width + 1, rect.height + 1);
+  });
+  context.setLineDash([]);
+}
+
+/**
  * A thin line through all lanes at a time, and its name at the top.
  * @param {CanvasRenderingContext2D} context
  * @param {Scene} scene

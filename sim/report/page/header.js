@@ -3,6 +3,9 @@ import { byId, element } from './dom.js';
 
 /** @typedef {import('../record.ts').Header} Header */
 
+/** Of the window, in pixels, for the finding to be open at first. */
+const FINDING_HEIGHT_MIN = 850;
+
 /** @param {Header} header */
 export function fillHeader(header) {
   const { seed, commit, check, message, replay, hash, figures, endUs } = header;
@@ -23,6 +26,8 @@ export function fillHeader(header) {
   if (message !== null) {
     byId('message').textContent = message;
     byId('finding').hidden = false;
+    // On a low screen the picture needs the room.
+    byId('finding').toggleAttribute('open', innerHeight >= FINDING_HEIGHT_MIN);
   }
   byId('options').replaceChildren(...optionRows(header.options));
 }
