@@ -136,6 +136,36 @@ export const PLAIN_SURROUNDINGS: Surroundings = {
   ownership: 'trusted',
 };
 
+const PLAIN_WORKLOAD: Workload = {
+  buckets: 1,
+  keysPerBucket: 1,
+  hotPermille: 0,
+  setPermille: 500,
+  deletePermille: 0,
+  existsPermille: 0,
+  jsonPermille: 0,
+  valueBytesMax: 16,
+  pipelineMax: 1,
+  pipelinePermille: 0,
+  thinkMsMax: 100,
+  burstMsMax: 1000,
+  silenceMsMax: 0,
+  patienceMs: 5000,
+  respPermille: 0,
+};
+
+/** Options that were written down before some of today's existed: what is missing is plain. */
+export function completeOptions(options: WorldOptions): WorldOptions {
+  return {
+    ...options,
+    tuning: { ...PLAIN_TUNING, ...options.tuning },
+    surroundings: { ...PLAIN_SURROUNDINGS, ...options.surroundings },
+    faults: { ...NO_FAULTS, ...options.faults },
+    workload: { ...PLAIN_WORKLOAD, ...options.workload },
+    maybes: options.maybes ?? {},
+  };
+}
+
 /** Rare paths that a run may widen; the names stand in the code, see `src/base/rare.ts`. */
 const MAYBES = ['short-append', 'equal-election-timeout'] as const;
 

@@ -7,7 +7,7 @@
  * streams of the seed and of `noise`: another noise is another run of the same schedule.
  */
 import { EnvelopeError } from '../src/base/errors.ts';
-import type { WorldOptions } from './options.ts';
+import { completeOptions, type WorldOptions } from './options.ts';
 import { describeStroke, type Stroke } from './strokes.ts';
 import { type Batch, describeRequest } from './workload.ts';
 
@@ -88,7 +88,7 @@ export function parseScenario(text: string): Scenario {
       if (!isCount(item?.atUs)) throw invalid(`\`${name}[${at}].atUs\` is not a whole number`);
     }
   }
-  return scenario as Scenario;
+  return { ...(scenario as Scenario), options: completeOptions(scenario.options) };
 }
 
 function isCount(value: unknown): value is number {
