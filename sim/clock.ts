@@ -5,7 +5,7 @@
  */
 import { assert } from '../src/base/assert.ts';
 import type { Clock, Timer } from '../src/io/clock.ts';
-import type { SimProcess } from './process.ts';
+import type { Holdings, SimProcess } from './process.ts';
 import { Queue } from './queue.ts';
 import type { Handle, Scheduler } from './scheduler.ts';
 
@@ -114,6 +114,7 @@ class SimTimer implements Timer {
   readonly #process: SimProcess;
   readonly #generation: number;
   readonly #clock: SimClock;
+  readonly #holdings: Holdings;
   readonly #startMs: number;
   readonly #delayMs: number;
   #task: (() => void) | null;
@@ -129,11 +130,14 @@ class SimTimer implements Timer {
     this.#startMs = clock.monotonicMs();
     this.#delayMs = delayMs;
     this.#task = task;
+    this.#holdings = process.holdings;
+    this.#holdings.timers++;
     // Even without a delay a timer fires in a later event.
     this.#handle = scheduler.at(clock.firstUsAt(this.#startMs + delayMs), this.#run);
   }
 
   cancel(): void {
+    if (this.#task !== null) this.#holdings.timers--;
     this.#task = null;
     this.#handle?.cancel();
     this.#handle = null;
@@ -144,8 +148,10 @@ class SimTimer implements Timer {
     if (this.#isDue) {
       // A paused process may have been told to cancel while the timer waited.
       const task = this.#task;
+      if (task === null) return;
       this.#task = null;
-      task?.();
+      this.#holdings.timers--;
+      task();
       return;
     }
     this.#handle = null;

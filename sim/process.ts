@@ -19,8 +19,17 @@ export class SimCrash extends Error {
   }
 }
 
+/** What one life of a process holds of its world; a process that has stopped in order holds nothing. */
+export class Holdings {
+  timers = 0;
+  files = 0;
+  connections = 0;
+}
+
 export class SimProcess {
   readonly name: string;
+  /** Of the present life. */
+  holdings = new Holdings();
   /** A task threw. Without a receiver the error ends the simulation. */
   onPanic: ((error: Error) => void) | null = null;
   /** The process crashed inside a task, which has returned. Without a receiver the process just crashes. */
@@ -181,6 +190,7 @@ export class SimProcess {
     this.#paused = false;
     this.#waiting = [];
     this.#busyUntilUs = 0;
+    this.holdings = new Holdings();
   }
 
   #planCatchUp(): void {

@@ -65,6 +65,13 @@ const PORT = 9000;
 const CALM_ELECTION_TIMEOUTS_MAX = 60;
 const US_PER_MS = 1000;
 const COMMAND_PATIENCE_MS = 2000;
+/** Of a thousand runs, how many end with links cut for good. */
+const STEADY_PERMILLE = 300;
+/** Election timeouts after which the cluster must have settled, and for which it is then watched. */
+const STEADY_AFTER_TIMEOUTS = 20;
+const STEADY_FOR_TIMEOUTS = 10;
+/** A closing connection may linger for a second. */
+const SHUT_DOWN_MS = 4000;
 
 /** One simulated machine: its disk outlives its processes. */
 export interface Machine {
@@ -251,7 +258,9 @@ export class World {
       this.#storm(this.#script?.stormMs ?? stormMs);
       if (!this.failed) this.#calm();
       if (!this.failed) this.#blackout();
+      if (!this.failed) this.#steady();
       if (!this.failed) this.#reckon();
+      if (!this.failed) this.#shutDown();
     } finally {
       setRareProbe(null);
     }
@@ -330,6 +339,75 @@ export class World {
     for (const machine of this.machines) if (machine.process.alive) this.crash(machine);
     for (const machine of this.machines) this.boot(machine);
     this.#readAll('the blackout');
+  }
+
+  /**
+   * Some links are cut for good, but one node still reaches a majority: the cluster must settle on a leader within the
+   * bound, and then keep it. Pre-vote, CheckQuorum and stickiness together promise that, none of them alone.
+   */
+  #steady(): void {
+    const random = this.random.fork('steady');
+    const { nodes, timing } = this.options;
+    if (nodes < 3 || !random.chance(STEADY_PERMILLE)) return;
+    this.note('steady');
+    const hub = random.between(1, nodes);
+    const kept = new Set(
+      shuffled(this.machines, random)
+        .map(({ id }) => id)
+        .filter((id) => id !== hub)
+        .slice(0, nodes >> 1),
+    );
+    for (const { id: a } of this.machines) {
+      for (const { id: b } of this.machines) {
+        const isKept = (a === hub && kept.has(b)) || (b === hub && kept.has(a));
+        if (a >= b || isKept || random.chance(300)) continue;
+        this.network.block(hostOf(a), hostOf(b));
+        this.network.block(hostOf(b), hostOf(a));
+      }
+    }
+    this.#advance(STEADY_AFTER_TIMEOUTS * timing.electionTimeoutMs);
+    const before = this.#terms();
+    this.#advance(STEADY_FOR_TIMEOUTS * timing.electionTimeoutMs);
+    if (this.failed) return;
+    if (this.leader() === null) this.fail('steadiness', 'nobody leads, although a node reaches a majority');
+    const after = this.#terms();
+    if (after !== before) {
+      this.fail(
+        'steadiness',
+        `with links cut but a majority connected, terms went from ${before} to ${after}`,
+      );
+    }
+    this.network.healAll();
+    this.#readAll('the links were joined');
+  }
+
+  #terms(): string {
+    return this.machines.map(({ node }) => node?.replica.raft.term ?? 'down').join(', ');
+  }
+
+  /** All nodes stop in order: then nothing of them may be left, no timer, no open file, no connection. */
+  #shutDown(): void {
+    this.note('shut-down');
+    let running = 0;
+    for (const { id, node, process } of this.machines) {
+      if (node === null) continue;
+      running++;
+      process.run(() =>
+        node.stop((error) => {
+          running--;
+          if (error !== null) this.#onNodeError('stop', `node ${id} did not stop in order`, error);
+        }),
+      );
+    }
+    this.#advance(SHUT_DOWN_MS);
+    if (this.failed) return;
+    if (running > 0) this.fail('stop', `${running} nodes have not stopped after ${SHUT_DOWN_MS} ms`);
+    for (const { id, process } of this.machines) {
+      const { timers, files, connections } = process.holdings;
+      if (timers + files + connections === 0) continue;
+      const held = `${timers} timers, ${files} open files and ${connections} connections`;
+      this.fail('leak', `node ${id} has stopped in order and still holds ${held}`);
+    }
   }
 
   /** Every key is read again, and the replicas catch up with each other, within the bound. */
@@ -572,4 +650,9 @@ function firstDifference(a: Node, b: Node): string | null {
     left.close();
     right.close();
   }
+}
+
+function shuffled<T>(items: readonly T[], random: SimRandom): T[] {
+  const rest = [...items];
+  return items.map(() => rest.splice(random.below(rest.length), 1)[0]);
 }

@@ -19,6 +19,7 @@ export class SimReadFile implements ReadFile {
     this.#file = file;
     this.path = path;
     this.size = file.size;
+    life.holdings.files++;
   }
 
   view(offset: number, length: number): Uint8Array {
@@ -35,6 +36,7 @@ export class SimReadFile implements ReadFile {
   }
 
   close(): void {
+    if (this.#isOpen) this.#life.holdings.files--;
     this.#isOpen = false;
   }
 }
@@ -53,6 +55,7 @@ export class SimAppendFile implements AppendFile {
     this.#file = file;
     this.path = path;
     this.#position = position;
+    life.holdings.files++;
   }
 
   get position(): number {
@@ -118,6 +121,7 @@ export class SimAppendFile implements AppendFile {
   }
 
   close(): void {
+    if (this.#isOpen) this.#life.holdings.files--;
     this.#isOpen = false;
   }
 

@@ -3,7 +3,7 @@
  * and how completions find their way back.
  */
 import { DiskError } from '../../src/base/errors.ts';
-import { SimCrash, type SimProcess } from '../process.ts';
+import { type Holdings, SimCrash, type SimProcess } from '../process.ts';
 import type { Done, Drive } from './drive.ts';
 import type { SimFile } from './file.ts';
 
@@ -24,6 +24,7 @@ export interface Labels {
 
 export class Life {
   readonly labels: Labels;
+  readonly holdings: Holdings;
   readonly #drive: Drive;
   readonly #process: SimProcess;
   readonly #generation: number;
@@ -33,6 +34,7 @@ export class Life {
     this.#drive = drive;
     this.#process = process;
     this.#generation = process.generation;
+    this.holdings = process.holdings;
     this.#epoch = drive.epoch;
     const { name } = process;
     this.labels = {

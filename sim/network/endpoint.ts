@@ -9,7 +9,7 @@
 import { AssertionError, EnvelopeError } from '../../src/base/errors.ts';
 import { concatBytes } from '../../src/codec/bytes.ts';
 import type { Connection, ConnectionHandler } from '../../src/io/network.ts';
-import type { SimProcess } from '../process.ts';
+import type { Holdings, SimProcess } from '../process.ts';
 import { Queue } from '../queue.ts';
 import { type Channel, makePieces, makeSignal, type Piece } from './channel.ts';
 import type { PairWeather } from './weather.ts';
@@ -44,6 +44,7 @@ export class Endpoint implements Connection {
   readonly #weather: PairWeather;
   readonly #owner: EndpointOwner;
   readonly #generation: number;
+  readonly #holdings: Holdings;
   readonly #out: Channel;
   readonly #in: Channel;
   #peer: Endpoint | null = null;
@@ -80,6 +81,8 @@ export class Endpoint implements Connection {
     this.#weather = parts.weather;
     this.#owner = parts.owner;
     this.#generation = parts.generation;
+    this.#holdings = parts.process.holdings;
+    this.#holdings.connections++;
     this.#out = parts.out;
     this.#in = parts.in;
     this.#state = parts.handler === null ? 'open' : 'connecting';
@@ -290,6 +293,7 @@ export class Endpoint implements Connection {
 
   #shut(error: Error | null): void {
     this.#state = 'closed';
+    this.#holdings.connections--;
     this.#closeError = error;
     this.#outbox.clear();
     this.#bufferedBytes = 0;
