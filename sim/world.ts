@@ -365,8 +365,15 @@ export class World {
         this.network.block(hostOf(b), hostOf(a));
       }
     }
+    const leader = this.leader();
+    const keeps = leader !== null && this.#reached(leader) > nodes >> 1;
+    const atFirst = this.#terms();
     this.#advance(STEADY_AFTER_TIMEOUTS * timing.electionTimeoutMs);
     const before = this.#terms();
+    if (keeps && before !== atFirst) {
+      const what = `node ${leader} led and reaches a majority, but terms went from ${atFirst} to ${before}`;
+      this.fail('steadiness', `with links cut, ${what}`);
+    }
     this.#advance(STEADY_FOR_TIMEOUTS * timing.electionTimeoutMs);
     if (this.failed) return;
     if (this.leader() === null) this.fail('steadiness', 'nobody leads, although a node reaches a majority');
@@ -379,6 +386,14 @@ export class World {
     }
     this.network.healAll();
     this.#readAll('the links were joined');
+  }
+
+  /** Nodes that it can talk with, both ways, itself among them. */
+  #reached(node: number): number {
+    const host = hostOf(node);
+    const isFree = (other: string): boolean =>
+      this.network.isBlocked(host, other) === 'free' && this.network.isBlocked(other, host) === 'free';
+    return this.machines.filter((machine) => machine.id === node || isFree(machine.host)).length;
   }
 
   #terms(): string {
@@ -396,6 +411,9 @@ export class World {
         node.stop((error) => {
           running--;
           if (error !== null) this.#onNodeError('stop', `node ${id} did not stop in order`, error);
+          // A timer that is left would soon run out and not be seen any more.
+          const { timers } = process.holdings;
+          if (timers > 0) this.fail('leak', `node ${id} says that it has stopped and holds ${timers} timers`);
         }),
       );
     }
