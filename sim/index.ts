@@ -1,0 +1,25 @@
+/** `envelopedb/sim`: the simulator for code of one's own. */
+
+export type { Clock, Timer } from '../src/io/clock.ts';
+export type { AppendFile, Disk, ReadFile } from '../src/io/disk.ts';
+export type { Address, Connection, ConnectionHandler, Listener, Network } from '../src/io/network.ts';
+export type { Random } from '../src/io/random.ts';
+export { History, type Operation } from './check/history.ts';
+export { checkLinearizability, formatOperations, type Verdict } from './check/linearizability.ts';
+export { SimClock } from './clock.ts';
+export { SimDisk, type SimDiskOptions } from './disk.ts';
+export {
+  type ClientEnvironment,
+  type LabEnvironment,
+  type LabFaults,
+  type LabOptions,
+  type LabResult,
+  type MachineEnvironment,
+  runLab,
+} from './lab.ts';
+export { SimNetwork, type SimNetworkOptions } from './network.ts';
+export { SimProcess } from './process.ts';
+export { SimRandom } from './random.ts';
+export { Scheduler } from './scheduler.ts';
+export { Trace } from './trace.ts';
+export { type RunResult, runScenario, runSeed } from './world.ts';
