@@ -1,4 +1,5 @@
-// Takes the simulator's marks out of the built server code: `sometimes('...')` statements go, `maybe('...')` is false.
+// Takes the simulator's marks out of the built server code: `sometimes('...')` and `rarely('...')`
+// statements go, `maybe('...')` is false.
 // The simulator's own part of the package keeps them.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +13,7 @@ for (const path of readdirSync(built, { recursive: true, encoding: 'utf8' })) {
   const source = readFileSync(file, 'utf8');
   // The line stays, empty: source maps go on meaning the same.
   const stripped = source
-    .replaceAll(/\bsometimes\('[^']*'\);/g, () => count(';'))
+    .replaceAll(/\b(?:sometimes|rarely)\('[^']*'\);/g, () => count(';'))
     .replaceAll(/\bmaybe\('[^']*'\)/g, () => count('false'))
     .replaceAll(/^import \{[^}]*\} from '[./]*base\/rare\.js';$/gm, '');
   if (stripped !== source) writeFileSync(file, stripped);

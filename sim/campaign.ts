@@ -40,7 +40,9 @@ export interface CampaignSummary {
   readonly elections: number;
   /** Seeds that reached each mark. */
   readonly marks: Readonly<Record<string, number>>;
+  /** Marks that every campaign should reach, and that this one did not. */
   readonly marksNeverReached: readonly string[];
+  readonly rareMarksNotReached: readonly string[];
   /** Over the hashes of all seeds, in the order of the seeds. */
   readonly hash: string;
 }
@@ -161,7 +163,9 @@ export class Campaign {
     // By seed, not by when a worker finished: the same seeds give the same line.
     const trace = new Trace();
     for (const seed of [...this.#hashes.keys()].sort(bySeed)) trace.event(this.#hashes.get(seed) ?? '');
-    const marksNeverReached = declaredMarks().filter((mark) => !this.#marks.has(mark));
+    const isDark = (mark: string): boolean => !this.#marks.has(mark);
+    const marksNeverReached = declaredMarks('sometimes').filter(isDark);
+    const rareMarksNotReached = declaredMarks('rarely').filter(isDark);
     return {
       ok: this.#failed.length === 0 && (!this.#options.requireMarks || marksNeverReached.length === 0),
       seeds: this.#seeds,
@@ -173,6 +177,7 @@ export class Campaign {
       eventsPerSecondPerThread: events / seconds / threads,
       marks: Object.fromEntries([...this.#marks].sort(([a], [b]) => (a < b ? -1 : 1))),
       marksNeverReached,
+      rareMarksNotReached,
       hash: trace.hash(),
     };
   }
@@ -186,9 +191,9 @@ function bySeed(a: string, b: string): number {
 }
 
 export function formatSummary(summary: CampaignSummary): string {
-  const { seeds, failed, seconds, threads, marks, marksNeverReached } = summary;
+  const { seeds, failed, seconds, threads, marks, marksNeverReached, rareMarksNotReached } = summary;
   const rate = summary.simulatedSecondsPerSecond;
-  const declared = Object.keys(marks).length + marksNeverReached.length;
+  const declared = Object.keys(marks).length + marksNeverReached.length + rareMarksNotReached.length;
   const lines = [
     `${seeds} seeds: ${seeds - failed.length} held, ${failed.length} failed`,
     `  ${summary.simulatedSeconds.toFixed(0)} s simulated in ${seconds.toFixed(1)} s: ${rate.toFixed(0)} simulated seconds per second on ${threads} threads (${(rate / threads).toFixed(0)} each)`,
@@ -196,6 +201,7 @@ export function formatSummary(summary: CampaignSummary): string {
     `  ${summary.faults} faults, ${summary.crashes} crashes, ${summary.elections} elections, ${Object.keys(marks).length} of ${declared} marks reached`,
   ];
   for (const mark of marksNeverReached) lines.push(`  never reached: ${mark}`);
+  for (const mark of rareMarksNotReached) lines.push(`  not reached, but rare: ${mark}`);
   for (const { seed, check } of failed) lines.push(`seed ${seed} FAILED: ${check}`);
   return `${lines.join('\n')}\nhash ${summary.hash}\n`;
 }

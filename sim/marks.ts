@@ -1,16 +1,20 @@
-/** The `sometimes` marks that the sources hold: what a campaign should reach. */
+/** The marks that the sources hold: what a campaign should reach. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const SRC = fileURLToPath(new URL('../src', import.meta.url));
 
-/** Sorted. Empty when the sources are not there. */
-export function declaredMarks(): string[] {
+/** `sometimes`: every campaign should reach it; `rarely`: a long one may. */
+export type MarkKind = 'sometimes' | 'rarely';
+
+/** Names of the marks of a kind, sorted. */
+export function declaredMarks(kind: MarkKind): string[] {
+  const pattern = new RegExp(`\\b${kind}\\('([^']+)'\\)`, 'g');
   const names = new Set<string>();
   for (const path of readdirSync(SRC, { recursive: true, encoding: 'utf8' })) {
     if (!path.endsWith('.ts')) continue;
-    for (const [, name] of readFileSync(join(SRC, path), 'utf8').matchAll(/\bsometimes\('([^']+)'\)/g)) {
+    for (const [, name] of readFileSync(join(SRC, path), 'utf8').matchAll(pattern)) {
       names.add(name);
     }
   }

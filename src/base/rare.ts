@@ -24,6 +24,11 @@ export function sometimes(name: string): void {
   if (probe !== null) probe.sometimes(name);
 }
 
+/** As `sometimes`, of a place that only long campaigns can be expected to reach. */
+export function rarely(name: string): void {
+  if (probe !== null) probe.sometimes(name);
+}
+
 /** False without a simulator. */
 export function maybe(name: string): boolean {
   return probe?.maybe(name) ?? false;

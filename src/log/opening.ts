@@ -9,7 +9,7 @@
  */
 
 import { EnvelopeError, type Outcome } from '../base/errors.ts';
-import { sometimes } from '../base/rare.ts';
+import { rarely, sometimes } from '../base/rare.ts';
 import type { Clock } from '../io/clock.ts';
 import type { AppendFile, Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
@@ -108,7 +108,7 @@ class Opening {
   #finish(recovered: RecoveredLog, segment: number, file: AppendFile): void {
     const { disk, directory } = this.#options;
     if (file.position === 0) {
-      if (segment > 1) sometimes('a segment that a crash interrupted is begun again');
+      if (segment > 1) rarely('a segment that a crash interrupted is begun again');
       const header = new Uint8Array(SEGMENT_HEADER_BYTES);
       writeSegmentHeader(header, 0, { segment, previousEnd: recovered.previousEnd });
       file.append(header);

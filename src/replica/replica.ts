@@ -10,7 +10,7 @@
 
 import { assert } from '../base/assert.ts';
 import { CorruptionError } from '../base/errors.ts';
-import { sometimes } from '../base/rare.ts';
+import { rarely, sometimes } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Random } from '../io/random.ts';
@@ -176,7 +176,7 @@ export class Replica {
     assert(index !== null, 'a leader takes proposals');
     // A proposal of an earlier leadership at this index is gone from our log, but another node may still hold it and,
     // should it lead before this entry is committed, commit it.
-    if (this.#proposals.has(index)) sometimes('a proposal is superseded by a later leadership');
+    if (this.#proposals.has(index)) rarely('a proposal is superseded by a later leadership');
     this.#settleProposal(index, SUPERSEDED);
     const deadlineMs = this.#options.clock.monotonicMs() + this.#options.proposalTimeoutMs;
     this.#proposals.set(index, { term: this.#raft.term, bytes: payload.length, deadlineMs, done });

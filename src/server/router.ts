@@ -11,7 +11,7 @@
  */
 
 import { assert } from '../base/assert.ts';
-import { sometimes } from '../base/rare.ts';
+import { rarely, sometimes } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { Random } from '../io/random.ts';
 import { errorResult, isWrite, type Request, type Result } from '../kv/request.ts';
@@ -210,7 +210,7 @@ export class Router {
     if (at > 0 && !isUnavailable(result)) {
       for (const earlier of jobs.slice(0, at)) {
         if (earlier.state !== 'returned') continue;
-        sometimes('a request that came back was overtaken');
+        rarely('a request that came back was overtaken');
         this.#finish(earlier, NO_LEADER);
       }
     }
