@@ -16,8 +16,9 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'unsynced-vote',
     what: 'messages leave before the term and vote that they were made under are durable',
     file: 'src/replica/replica.ts',
-    find: '      this.#heldBack ??= [];\n',
-    replace: '',
+    find: '    if (this.#heldBack !== null) {\n      if (this.#savesUnderWay > 1)',
+    replace:
+      '    if (this.#heldBack !== null && this.#savesUnderWay < 0) {\n      if (this.#savesUnderWay > 1)',
   },
   {
     name: 'vote-never-synced',
