@@ -28,6 +28,8 @@ export interface ShrinkOptions {
   /** Stops before the next run; called often. */
   readonly isOver: () => boolean;
   readonly onProgress: (scenario: Scenario, runs: number) => void;
+  /** Runs a candidate; `runScenario`, unless a test stands in for it. */
+  readonly run?: (scenario: Scenario) => RunResult;
 }
 
 export interface Shrunk {
@@ -40,6 +42,7 @@ export interface Shrunk {
 const AFTERMATH_MS = [200, 1000, 3000] as const;
 /** At the start a run that fails is looked for under so many times the noises. */
 const FIRST_EFFORT = 10;
+const LONG_EVENTS = 300;
 
 export class Shrinker {
   readonly #options: ShrinkOptions;
@@ -81,20 +84,26 @@ export class Shrinker {
   }
 
   /** Runs the candidate; one that fails in the same way becomes the best. */
-  #attempt(candidate: Scenario, noises = this.#options.noises): boolean {
+  #attempt(candidate: Scenario, noises = this.#noisesFor(candidate)): boolean {
     for (let i = 0; i < noises && !this.#isOver(); i++) {
       // The noise that failed last is the likeliest to fail again.
       const noise = i === 0 ? candidate.noise : candidate.noise + i;
       const tried = { ...candidate, noise };
       this.#runs++;
-      const result = runScenario(tried);
+      const result = (this.#options.run ?? runScenario)(tried);
       if (result.failure?.check !== this.#options.check) continue;
-      this.#best = tried;
+      this.#best = untilFailure(tried, result);
       this.#result = result;
-      this.#options.onProgress(tried, this.#runs);
+      this.#options.onProgress(this.#best, this.#runs);
       return true;
     }
     return false;
+  }
+
+  /** Long schedules take long, and leave enough ways to fail: they are tried less often. */
+  #noisesFor(candidate: Scenario): number {
+    const { noises } = this.#options;
+    return eventCount(candidate) > LONG_EVENTS ? Math.ceil(noises / 2) : noises;
   }
 
   #shortenStorm(): void {
@@ -194,6 +203,17 @@ export class Shrinker {
     if (JSON.stringify(options) === JSON.stringify(this.#best.options)) return;
     this.#attempt({ ...this.#best, options });
   }
+}
+
+/** What would have come after the failure had no part in it. */
+function untilFailure(scenario: Scenario, result: RunResult): Scenario {
+  const endUs = Math.ceil(result.simulatedSeconds * 1e6);
+  if (endUs >= scenario.stormMs * 1000) return scenario;
+  return {
+    ...scenario,
+    strokes: scenario.strokes.filter(({ atUs }) => atUs <= endUs),
+    batches: scenario.batches.filter(({ atUs }) => atUs <= endUs),
+  };
 }
 
 function isSamePlace(a: Stroke, b: Stroke): boolean {
