@@ -332,10 +332,10 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'view-kept',
-    what: 'a value is handed out as a view of the store, beyond its turn',
-    file: 'src/kv/state_machine.ts',
-    find: "{ type: 'value', value: value.slice() }",
-    replace: "{ type: 'value', value }",
+    what: 'a cursor that rests between turns keeps a view of its block instead of a copy',
+    file: 'src/lsm/table_reader.ts',
+    find: '    const bytes = this.#view(block).slice();\n',
+    replace: '    const bytes = this.#view(block);\n',
   },
   {
     name: 'not-sticky',

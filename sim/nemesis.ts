@@ -11,6 +11,13 @@ import type { World } from './world.ts';
 
 const US_PER_MS = 1000;
 const BOOT_ALL_EVERY_MS = 2000;
+/** After these a crash finds more to break than after others. */
+const HOT_MARKS: ReadonlySet<string> = new Set([
+  'copies of an earlier term do not count',
+  'a conflicting suffix is replaced',
+  'a torn tail of the log is cut',
+  'two candidates meet in one term',
+]);
 
 export class Nemesis {
   readonly #world: World;
@@ -29,7 +36,7 @@ export class Nemesis {
   start(): void {
     const faults = this.#faults;
     this.#world.onElection = (node) => this.#onElection(node);
-    this.#world.onMark = (node) => this.#onMark(node);
+    this.#world.onMark = (node, name) => this.#onMark(node, name);
     this.#world.onBoot = (node) => this.#onBoot(node);
     this.#world.onVote = (node) => this.#onVote(node);
     this.#repeat(faults.crashEveryMs, () => this.#crash(this.#pick(), this.#drawDowntimeMs()));
@@ -145,10 +152,18 @@ export class Nemesis {
     }
   }
 
-  /** The code is in one of its rare places: what it is about to make durable may yet be lost. */
-  #onMark(node: number): void {
-    if (this.#stopped || !this.#random.chance(this.#faults.crashAtMarkPermille)) return;
-    this.#afterUs(this.#random.below(this.#roundTripUs()), () => this.#crash(node, this.#drawDowntimeMs()));
+  /** The code is in one of its rare places: what it is about to make durable, or to tell others, may yet be lost. */
+  #onMark(node: number, name: string): void {
+    if (this.#stopped) return;
+    const { crashAtMarkPermille } = this.#faults;
+    const isHot = HOT_MARKS.has(name);
+    if (!this.#random.chance(isHot ? 10 * crashAtMarkPermille : crashAtMarkPermille)) return;
+    const { electionTimeoutMs } = this.#world.options.timing;
+    // Often long enough for another node to lead meanwhile.
+    const downMs = this.#random.chance(500)
+      ? this.#draw(1, 50)
+      : this.#draw(electionTimeoutMs, 4 * electionTimeoutMs);
+    this.#afterUs(this.#random.below(this.#roundTripUs()), () => this.#crash(node, downMs));
   }
 
   #onBoot(node: number): void {

@@ -249,15 +249,15 @@ function drawFaults(random: SimRandom): FaultMix {
     commandEveryMs: sometimes(random, 200, 500, 5000),
     crashAtElectionPermille: sometimes(random, 250, 100, 700),
     crashAtVotePermille: sometimes(random, 250, 100, 700),
-    crashNewLeaderPermille: sometimes(random, 250, 200, 900),
-    crashAtMarkPermille: sometimes(random, 200, 1, 60),
+    crashNewLeaderPermille: sometimes(random, 300, 200, 900),
+    crashAtMarkPermille: sometimes(random, 300, 1, 60),
     crashAtBootPermille: sometimes(random, 200, 100, 500),
   };
 }
 
 function drawMaybes(random: SimRandom): Record<string, number> {
   const maybes: Record<string, number> = {};
-  for (const name of MAYBES) if (random.chance(400)) maybes[name] = random.between(50, 950);
+  for (const name of MAYBES) if (random.chance(500)) maybes[name] = random.between(50, 950);
   return maybes;
 }
 

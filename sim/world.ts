@@ -95,7 +95,7 @@ export class World {
   /** A node has become leader. */
   onElection: (node: number) => void = () => {};
   /** A node has reached a `sometimes` mark. */
-  onMark: (node: number) => void = () => {};
+  onMark: (node: number, name: string) => void = () => {};
   /** A node starts. */
   onBoot: (node: number) => void = () => {};
   /** A node has given its vote. */
@@ -600,7 +600,7 @@ export class World {
   #reachMark(name: string): void {
     this.#marks.add(name);
     if (!this.#isStorm) return;
-    for (const { id, process } of this.machines) if (process.isRunning) this.onMark(id);
+    for (const { id, process } of this.machines) if (process.isRunning) this.onMark(id, name);
   }
 
   #checkInvariants(): void {

@@ -166,8 +166,9 @@ export class Leader {
     matches[at] = log.durableIndex;
     const index = quorumValue(matches);
     // Entries of earlier terms are never committed by counting copies, only by what follows them (section 5.4.2).
+    if (index > commitIndex && log.termAt(index) !== term)
+      sometimes('copies of an earlier term do not count');
     if (index > commitIndex && log.termAt(index) === term) this.#core.advanceCommit(index);
-    else if (index > commitIndex) sometimes('copies of an earlier term are not counted');
   }
 
   #sendAppend(peer: NodeId, progress: Progress, entries: readonly Entry[]): void {
