@@ -118,6 +118,7 @@ class SimTimer implements Timer {
   readonly #startMs: number;
   readonly #delayMs: number;
   #task: (() => void) | null;
+  readonly #run: () => void;
   #handle: Handle | null = null;
   /** The delay has passed, and the timer is at the process's gate. */
   #isDue = false;
@@ -132,6 +133,8 @@ class SimTimer implements Timer {
     this.#task = task;
     this.#holdings = process.holdings;
     this.#holdings.timers++;
+    // Bound, not an arrow with a name: naming functions takes time, and there are many timers.
+    this.#run = SimTimer.prototype.fire.bind(this);
     // Even without a delay a timer fires in a later event.
     this.#handle = scheduler.at(clock.firstUsAt(this.#startMs + delayMs), this.#run);
   }
@@ -143,8 +146,8 @@ class SimTimer implements Timer {
     this.#handle = null;
   }
 
-  // One function for both steps: a timer costs one closure.
-  readonly #run = (): void => {
+  /** For the scheduler and the process's gate. One function for both steps: a timer costs one closure. */
+  fire(): void {
     if (this.#isDue) {
       // A paused process may have been told to cancel while the timer waited.
       const task = this.#task;
@@ -165,7 +168,7 @@ class SimTimer implements Timer {
     }
     this.#isDue = true;
     this.#process.runAs(this.#generation, this.#run);
-  };
+  }
 }
 
 function rateOf(driftPpm: number): number {

@@ -17,7 +17,11 @@ import type { PairWeather } from './weather.ts';
 /** A connection that broke or did not come about; `code` is the system's error name. */
 export class SimNetworkError extends EnvelopeError {
   constructor(code: string, remote: string) {
+    // Where in the simulator it comes from helps nobody, and finding that out costs more than all the rest.
+    const limit = Error.stackTraceLimit;
+    Error.stackTraceLimit = 0;
     super(code, `${code}: connection with ${remote}`);
+    Error.stackTraceLimit = limit;
   }
 }
 
