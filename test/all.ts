@@ -22,6 +22,7 @@ interface Step {
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const SEEDS = 200;
+const OTHER_NODE_SEEDS = 20;
 const scratch = mkdtempSync(join(tmpdir(), 'envelopedb-test-'));
 const report = join(scratch, 'vitest.json');
 
@@ -46,6 +47,9 @@ const steps: readonly Step[] = [
   },
 ];
 
+/** Another Node's executable: the same seeds must run the same way there, event by event. */
+const otherNode = process.env.ENVELOPEDB_OTHER_NODE;
+
 const total: Count = { passed: 0, failed: 0 };
 const startedAt = performance.now();
 for (const step of steps) {
@@ -60,14 +64,26 @@ for (const step of steps) {
   const seconds = ((performance.now() - stepStartedAt) / 1000).toFixed(1);
   process.stdout.write(`== ${step.name}: ${count.passed} passed, ${count.failed} failed in ${seconds} s\n`);
 }
+if (otherNode !== undefined) {
+  process.stdout.write(`\n== simulation on ${otherNode}\n`);
+  const args = [...process.execArgv, 'sim/main.ts', '--seeds', String(OTHER_NODE_SEEDS)];
+  const [here, there] = [await run(args), await run(args, otherNode)].map(({ output }) => hashOf(output));
+  const same = here !== null && here === there;
+  process.stdout.write(`== ${here} here, ${there} there\n`);
+  if (same) total.passed++;
+  else total.failed++;
+}
 rmSync(scratch, { recursive: true, force: true });
 process.stdout.write(`\nall steps took ${((performance.now() - startedAt) / 1000).toFixed(0)} s\n`);
 process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`);
 process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
 
-function run(args: readonly string[]): Promise<{ code: number; output: string }> {
+function run(
+  args: readonly string[],
+  node: string = process.execPath,
+): Promise<{ code: number; output: string }> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(node, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
     let output = '';
     child.stdout.on('data', (bytes: Buffer) => {
       process.stdout.write(bytes);
@@ -75,6 +91,10 @@ function run(args: readonly string[]): Promise<{ code: number; output: string }>
     });
     child.on('close', (code) => resolve({ code: code ?? 1, output }));
   });
+}
+
+function hashOf(output: string): string | null {
+  return /^hash ([0-9a-f]+)$/m.exec(output)?.[1] ?? null;
 }
 
 function one(code: number): Count {
