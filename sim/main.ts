@@ -1,4 +1,6 @@
 /** `npm run sim`: the simulator's commands. */
+
+import { checkCommand } from './check/command.ts';
 import { UsageError } from './commands/arguments.ts';
 import { mutantsCommand } from './commands/mutants.ts';
 import { replayCommand } from './commands/replay.ts';
@@ -10,6 +12,7 @@ type Command = (args: readonly string[]) => number | Promise<number>;
 const COMMANDS: Readonly<Record<string, { readonly what: string; readonly run: Command }>> = {
   run: { what: 'run one seed or many (what happens without a command)', run: runCommand },
   shrink: { what: 'make a failing run small, and save it', run: shrinkCommand },
+  check: { what: 'check whether a history in a file is linearizable', run: checkCommand },
   replay: { what: 'play a saved scenario', run: replayCommand },
   mutants: { what: 'plant known bugs and count the seeds that find them', run: mutantsCommand },
 };

@@ -1,0 +1,102 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { formatHistory, HistoryFileError, parseHistory } from '../../../sim/check/history_file.ts';
+import { smallHistories } from './random_calls.ts';
+
+/** A line with one part replaced by JSON of another. */
+function line(parts: Readonly<Record<string, unknown>> = {}): string {
+  const op = { type: 'write', key: 'k', value: '1' };
+  return JSON.stringify({ process: 0, call: 12, return: 15, op, result: { type: 'ok' }, ...parts });
+}
+
+function readLine(value: unknown): string {
+  return line({ op: { type: 'read', key: 'k' }, result: { type: 'ok', value } });
+}
+
+/** The message of the error that the text is refused with. */
+function refusal(text: string): string {
+  try {
+    parseHistory(text);
+  } catch (error) {
+    if (error instanceof HistoryFileError) return error.message;
+    throw error;
+  }
+  return 'accepted';
+}
+
+describe('history files', () => {
+  it('are read as they were written, whatever the operations', () => {
+    fc.assert(
+      fc.property(smallHistories(7), (calls) => {
+        const written = formatHistory(calls);
+        const lines = written.trim().split('\n');
+        expect(lines.length).toBe(Math.max(1, calls.length));
+        const sorted = [...calls].sort((a, b) => a.call - b.call || a.id - b.id);
+        const expected = sorted.map((call, id) => ({
+          ...call,
+          id,
+          // Who says that it took effect, but not with what answer, is not asked for by the format.
+          return: call.result.type === 'unknown' ? null : call.return,
+        }));
+        expect(parseHistory(written)).toEqual(expected);
+      }),
+    );
+  });
+
+  it('may hold empty lines, ends of lines of either kind, and what is not asked for', () => {
+    const text = `${line()}\r\n\n${line({ comment: 'not read' })}`;
+    expect(parseHistory(text).map(({ id, call }) => [id, call])).toEqual([
+      [0, 12],
+      [1, 12],
+    ]);
+  });
+
+  it('may leave out what has a usual value', () => {
+    const ops = [{ type: 'scan' }, { type: 'increment', key: 'n' }, { type: 'transaction', steps: [] }];
+    const text = ops.map((op) => line({ op, return: null, result: { type: 'unknown' } })).join('\n');
+    expect(parseHistory(text).map(({ op }) => op)).toEqual([
+      { type: 'scan', prefix: '', from: null, to: null, limit: null },
+      { type: 'increment', key: 'n', by: 1 },
+      { type: 'transaction', guards: [], steps: [] },
+    ]);
+  });
+
+  it('are refused with the line and the field', () => {
+    expect(refusal(`${line()}\n{"process":0,`)).toBe('line 2: is not JSON');
+    expect(refusal('[]')).toBe('line 1: is not an object');
+    expect(refusal(line({ process: 'p' }))).toBe('line 1: process is not a whole number within +-(2^53 - 1)');
+    expect(refusal(line({ call: undefined }))).toBe('line 1: call is missing');
+    expect(refusal(line({ call: 2 ** 60 }))).toBe('line 1: call is not a number within +-(2^53 - 1)');
+    expect(refusal(line({ return: undefined }))).toBe('line 1: return is missing');
+    expect(refusal(line({ return: 11 }))).toBe('line 1: return is before the call');
+    expect(refusal(line({ return: null }))).toBe("line 1: return is null, but the result is 'ok'");
+    expect(refusal(line({ op: { type: 'wriet', key: 'k' } }))).toMatch(
+      /^line 1: op.type is not one of read, write,/,
+    );
+    expect(refusal(line({ op: { type: 'write', key: 'k', value: 1 } }))).toBe(
+      'line 1: op.value is not a string',
+    );
+    expect(refusal(line({ op: { type: 'cas', key: 'k', value: '1' } }))).toBe(
+      'line 1: op.expected is missing',
+    );
+    expect(refusal(line({ result: { type: 'done' } }))).toBe(
+      'line 1: result.type is not one of ok, fail, unknown',
+    );
+    expect(refusal(readLine(undefined))).toBe('line 1: result.value is missing');
+    expect(refusal(readLine(7))).toBe('line 1: result.value is neither a string nor null');
+  });
+
+  it('are refused with the place in a list', () => {
+    const steps = [
+      { type: 'read', key: 'a' },
+      { type: 'scan', prefix: '' },
+    ];
+    expect(refusal(line({ op: { type: 'transaction', steps } }))).toMatch(
+      /^line 1: op.steps\[1\].type is not one of/,
+    );
+    const scanned = { type: 'ok', value: [['a', '1'], ['b']] };
+    expect(refusal(line({ op: { type: 'scan' }, result: scanned }))).toBe(
+      'line 1: result.value[1] is no pair of key and value',
+    );
+  });
+});
