@@ -81,6 +81,7 @@ export class AttachedDisk implements Disk {
     try {
       place = this.#free('preallocate', path);
       if (bytes > this.#drive.freeBytes()) {
+        this.#drive.injure('full', path);
         throw new DiskError('preallocate', path, 'ENOSPC', `no space for ${bytes} bytes`);
       }
     } catch (error) {
@@ -91,7 +92,7 @@ export class AttachedDisk implements Disk {
     this.#drive.named(this.#life.labels.preallocate, path, file.number, bytes);
     this.#drive.names.set(place, file);
     file.allocate(bytes);
-    this.#life.startSync(file, 'preallocate', path, done);
+    this.#life.startSync(file, 'preallocate', path, { failure: null }, done);
     this.#life.end(crash);
   }
 
@@ -127,10 +128,11 @@ export class AttachedDisk implements Disk {
     const drive = this.#drive;
     const mark = drive.names.startSync();
     drive.named(this.#life.labels.syncDirectory, path, mark, 0);
-    const fails = drive.drawSyncError();
+    const fails = drive.drawSyncError(path) !== null;
     this.#life.whenSynced(() => {
       if (fails) drive.names.failSync(directory, mark);
       else drive.names.land(directory, mark);
+      if (fails) drive.injure('failed-sync', path);
       const error = fails ? new DiskError('syncDirectory', path, 'EIO', 'the sync has failed') : null;
       this.#life.arrive(done, error);
     });

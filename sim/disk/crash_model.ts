@@ -1,10 +1,11 @@
 /**
  * How much a crash takes. One of four shapes is drawn per crash for the whole disk, so that the extremes and the
  * orderly cases are as frequent as the chaotic one; independent draws alone would hardly ever keep or lose everything.
+ * `tear-all` is for who asks for it: every unsynced sector ends somewhere inside, every rename is half done.
  */
 import type { SimRandom } from '../random.ts';
 
-export type CrashShape = 'lose-all' | 'keep-all' | 'keep-prefix' | 'keep-any';
+export type CrashShape = 'lose-all' | 'keep-all' | 'keep-prefix' | 'keep-any' | 'tear-all';
 
 /** What becomes of one unsynced write. */
 export type Fate = 'kept' | 'lost' | 'torn';
@@ -22,6 +23,7 @@ export function drawFates(count: number, shape: CrashShape, random: SimRandom): 
   for (let i = 0; i < count; i++) {
     if (shape === 'keep-all') fates[i] = 'kept';
     else if (shape === 'lose-all') fates[i] = 'lost';
+    else if (shape === 'tear-all') fates[i] = 'torn';
     else if (shape === 'keep-any') fates[i] = drawFate(random);
     else if (i < prefix) fates[i] = 'kept';
     else fates[i] = i === prefix && random.chance(500) ? 'torn' : 'lost';

@@ -6,12 +6,17 @@ import type { DiskError } from '../../src/base/errors.ts';
 import type { SimRandom } from '../random.ts';
 import type { Scheduler } from '../scheduler.ts';
 import type { Trace } from '../trace.ts';
+import { ArmedFaults } from './armed.ts';
 import { type DiskFaults, NO_DISK_FAULTS } from './faults.ts';
-import { SimFile } from './file.ts';
+import { type LostSync, SECTOR_BYTES, SimFile } from './file.ts';
+import type { Injury, InjuryKind } from './injury.ts';
 import { SimNamespace } from './namespace.ts';
 
 /** The callback of an asynchronous operation. */
 export type Done = (error: DiskError | null) => void;
+
+/** Where in an operation that changes the disk the process crashes: `partly` is anywhere in what can be done in part. */
+export type CrashPoint = 'before' | 'partly' | 'after';
 
 const POISON = 0xdb;
 const SLOW_SYNC_US_MAX = 1_000_000;
@@ -25,8 +30,16 @@ export class Drive {
   epoch = 0;
   /** The process crashes inside its n-th next operation that changes the disk; 0: it does not. */
   crashInsideAfter = 0;
+  /** Where in it; null: drawn. */
+  crashInsideAt: CrashPoint | null = null;
+  readonly armed = new ArmedFaults();
+  /** Of the files together; beyond that, ENOSPC. Besides `faults.capacityBytes`, for as long as the disk is made full. */
+  fullAtBytes = Number.MAX_SAFE_INTEGER;
+  onInjury: (injury: Injury) => void = () => {};
   /** Syncs take so many times as long. */
   slowness = 1;
+  /** How often it was set: who set it for a time asks whether somebody else has since. */
+  slownessSet = 0;
   /** Streams by purpose: turning one fault on leaves the other draws as they were. */
   readonly crashRandom: SimRandom;
   readonly #latencyRandom: SimRandom;
@@ -56,25 +69,38 @@ export class Drive {
     return this.slowness === 1 ? us : Math.min(us * this.slowness, Math.max(us, SLOW_SYNC_US_MAX));
   }
 
-  drawReadError(): boolean {
+  /** Whether this read fails. */
+  drawReadError(path: string): boolean {
+    if (!this.armed.isEmpty && this.armed.take('read', path) !== null) return true;
     return this.#faultRandom.chancePerMillion(this.faults.readErrorPerMillion);
   }
 
-  drawWriteError(): boolean {
+  /** Whether this append fails. */
+  drawWriteError(path: string): boolean {
+    if (!this.armed.isEmpty && this.armed.take('write', path) !== null) return true;
     return this.#faultRandom.chancePerMillion(this.faults.writeErrorPerMillion);
   }
 
-  drawSyncError(): boolean {
-    return this.#faultRandom.chancePerMillion(this.faults.syncErrorPerMillion);
+  /** What this sync, of a file or directory, loses when it fails; null: it does not fail. */
+  drawSyncError(path: string): LostSync | null {
+    if (!this.armed.isEmpty) {
+      const fault = this.armed.take('sync', path);
+      if (fault !== null) return fault.seen === 'at-crash' ? 'ghosts' : 'reverted';
+    }
+    return this.#faultRandom.chancePerMillion(this.faults.syncErrorPerMillion) ? 'forgotten' : null;
   }
 
   /** Whether, and where in an operation that changes the disk, the process crashes. */
-  drawCrashInside(): 'no' | 'before' | 'after' {
+  drawCrashInside(): 'no' | CrashPoint {
     if (this.crashInsideAfter > 0 && --this.crashInsideAfter === 0) {
-      return this.#faultRandom.chance(500) ? 'before' : 'after';
+      return this.crashInsideAt ?? this.#drawCrashPoint();
     }
     if (!this.#faultRandom.chancePerMillion(this.faults.crashInsidePerMillion)) return 'no';
-    return this.#faultRandom.chance(500) ? 'before' : 'after';
+    return this.#drawCrashPoint();
+  }
+
+  #drawCrashPoint(): CrashPoint {
+    return this.#faultRandom.chance(500) ? 'partly' : 'after';
   }
 
   /** How many of the bytes of a failing or interrupted write are written. */
@@ -84,11 +110,44 @@ export class Drive {
 
   /** Bytes that still fit. */
   freeBytes(): number {
-    const { capacityBytes } = this.faults;
+    const capacityBytes = Math.min(this.faults.capacityBytes, this.fullAtBytes);
     if (capacityBytes === Number.MAX_SAFE_INTEGER) return capacityBytes;
+    return Math.max(0, capacityBytes - this.usedBytes());
+  }
+
+  /** Of all files that have a name. */
+  usedBytes(): number {
     let used = 0;
     for (const [, file] of this.names.entries()) used += file.size;
-    return Math.max(0, capacityBytes - used);
+    return used;
+  }
+
+  /**
+   * Puts a misdirected write somewhere over a file, from the start of a sector on; nowhere when no file has one for it.
+   *
+   * @param bytes As many as were to be written to `source` at `offset`.
+   */
+  misdirect(bytes: Uint8Array, source: SimFile, offset: number, goes: 'same-file' | 'other-file'): void {
+    const victims: [string, SimFile][] = [];
+    for (const entry of this.names.entries()) {
+      const [, file] = entry;
+      if ((file === source) === (goes === 'same-file') && file.size > 0) victims.push(entry);
+    }
+    if (victims.length === 0) return;
+    const [path, victim] = this.#faultRandom.pick(victims);
+    // In the same file it goes to what was written before, which is what there is to lose.
+    const sectors = Math.ceil(
+      (victim === source ? Math.min(offset, victim.size) : victim.size) / SECTOR_BYTES,
+    );
+    if (sectors === 0) return;
+    const at = SECTOR_BYTES * this.#faultRandom.below(sectors);
+    this.named('disk-misdirected', path, offset, at);
+    victim.damage(at, bytes);
+    this.injure('overwritten', path, at, Math.min(at + bytes.length, victim.size));
+  }
+
+  injure(kind: InjuryKind, path: string, start = 0, end = start): void {
+    this.onInjury({ kind, path, start, end });
   }
 
   /** A view as it goes out to a process. */

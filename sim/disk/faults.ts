@@ -9,7 +9,7 @@ export interface DiskFaults {
   readonly readErrorPerMillion: number;
   /** Of a million appends, how many fail with EIO after writing a part. */
   readonly writeErrorPerMillion: number;
-  /** Of a million syncs, how many fail and leave what they covered marked clean: no later sync makes it durable. */
+  /** Of a million syncs, how many fail, having written any part of what they covered: no later sync makes it durable. */
   readonly syncErrorPerMillion: number;
   /** Of a million operations that change the disk, inside how many the process crashes. */
   readonly crashInsidePerMillion: number;

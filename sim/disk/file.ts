@@ -1,35 +1,39 @@
 /**
- * The content of one simulated file: what a process sees now (`data`) and what a crash leaves (`#durable`), with the
- * writes that make the difference.
+ * The content of one simulated file: what a process sees now (`data`, the page cache) and what a crash leaves
+ * (`#durable`, the platter), with the writes that make the difference.
  *
- * Writes are remembered as byte ranges. Starting a sync moves the ranges into a flight together with a copy of their
- * bytes, so that what is written while the sync is under way is not covered; when the flight lands, the copy is put into
- * the durable image. Landing implies that all earlier flights of the file have landed, as a later sync covers what an
- * earlier one does. A failed flight puts its ranges among the forgotten: no later sync covers them.
+ * Writes are remembered as byte ranges. Starting a sync moves the ranges into a flight: what is written while the sync
+ * is under way is not covered. When the flight lands, the bytes that its ranges had at the start are put into the durable
+ * image. They are copied out only if something is about to change them, which an append never does. Landing implies that
+ * all earlier flights of the file have landed, as a later sync covers what an earlier one does.
+ *
+ * Ranges can fall out of this: a failed flight puts its own among the forgotten, of which a crash may keep what it likes
+ * but which no later sync covers; those of a lost write, or of a sync whose pages were marked clean, are ghosts, which a
+ * crash takes for sure. Writing into a sector anew writes all of it again: that lays its ghosts.
  *
  * A crash decides sector by sector (512 bytes) over everything that isn't in the durable image, then about the size.
  */
 import { assert } from '../../src/base/assert.ts';
 import type { SimRandom } from '../random.ts';
 import { type CrashShape, drawFates } from './crash_model.ts';
+import { cutRanges, type Range, withinRange, withoutRange } from './ranges.ts';
 
 export const SECTOR_BYTES = 512;
 const CAPACITY_MIN_BYTES = 256;
 
-/** Bytes [start, end) of a file. */
-interface Range {
-  start: number;
-  end: number;
+/** Bytes [start, end) of a file as they were when a sync was started; null: as they still are. */
+interface FlyingRange {
+  readonly start: number;
+  readonly end: number;
+  bytes: Uint8Array | null;
 }
 
-interface CopiedRange {
-  readonly start: number;
-  readonly bytes: Uint8Array;
-}
+/** What becomes of the ranges of a failed sync: see the head of this file. */
+export type LostSync = 'forgotten' | 'ghosts' | 'reverted';
 
 /** A sync under way: the content of the file when it was started, as far as it wasn't durable. */
 export interface Flight {
-  readonly ranges: readonly CopiedRange[];
+  readonly ranges: readonly FlyingRange[];
   readonly size: number;
   /** The smallest size of the file since the flight before: the durable bytes behind it were cut off. */
   readonly lowSize: number;
@@ -50,8 +54,12 @@ export class SimFile {
   #lowSize = 0;
   /** Started and neither landed nor failed, oldest first. */
   #flights: Flight[] = [];
+  /** No byte at or behind this place is part of a flight without a copy of it. */
+  #flyingEnd = 0;
   /** Covered by a failed sync only. */
   #forgotten: Range[] = [];
+  /** In memory alone, although everybody has been told that they are durable. Null: none, as nearly always. */
+  #ghosts: Range[] | null = null;
   /** Sectors that cannot be read. */
   #badSectors: Set<number> | null = null;
 
@@ -70,6 +78,7 @@ export class SimFile {
       this.#dirty.length > 0 ||
       this.#flights.length > 0 ||
       this.#forgotten.length > 0 ||
+      this.#ghosts !== null ||
       this.#size !== this.#durableSize ||
       this.#lowSize !== this.#size
     );
@@ -83,11 +92,25 @@ export class SimFile {
   write(offset: number, bytes: Uint8Array): void {
     assert(offset <= this.#size, 'a file has no holes', { offset, size: this.#size });
     const end = offset + bytes.length;
+    if (offset < this.#flyingEnd) this.#keepFlying(offset);
     if (end > this.#data.length) this.#reserve(end);
     this.#data.set(bytes, offset);
     if (end > this.#size) this.#size = end;
     this.#markDirty(offset, end);
+    if (this.#ghosts !== null) this.#layGhosts(offset, end);
     if (this.#badSectors !== null) this.#healSectors(offset, end);
+  }
+
+  /** A write that is never done: it shows at a crash, or at once; the size of the file knows nothing of that. */
+  loseWrite(offset: number, bytes: Uint8Array, seen: 'at-crash' | 'at-once'): void {
+    const end = offset + bytes.length;
+    if (offset < this.#flyingEnd) this.#keepFlying(offset);
+    this.#reserve(end);
+    if (end > this.#size) this.#size = end;
+    if (seen === 'at-once') return;
+    this.#data.set(bytes, offset);
+    this.#dirty = withoutRange(this.#dirty, offset, end);
+    this.#addGhosts([{ start: offset, end }]);
   }
 
   /** Makes `bytes` zero bytes of a file that is still empty; they are durable when the next sync lands. */
@@ -99,9 +122,11 @@ export class SimFile {
 
   truncate(size: number): void {
     if (size < this.#size) {
+      if (size < this.#flyingEnd) this.#keepFlying(size);
       this.#data.fill(0, size, this.#size);
       this.#dirty = cutRanges(this.#dirty, size);
       this.#forgotten = cutRanges(this.#forgotten, size);
+      if (this.#ghosts !== null) this.#setGhosts(cutRanges(this.#ghosts, size));
       this.#size = size;
       if (size < this.#lowSize) this.#lowSize = size;
     } else if (size > this.#size) {
@@ -113,8 +138,11 @@ export class SimFile {
   }
 
   startSync(): Flight {
-    const ranges: CopiedRange[] = [];
-    for (const { start, end } of this.#dirty) ranges.push({ start, bytes: this.#data.slice(start, end) });
+    const ranges: FlyingRange[] = [];
+    for (const { start, end } of this.#dirty) {
+      ranges.push({ start, end, bytes: null });
+      if (end > this.#flyingEnd) this.#flyingEnd = end;
+    }
     const flight: Flight = { ranges, size: this.#size, lowSize: this.#lowSize, state: 'flying' };
     this.#dirty = [];
     this.#lowSize = this.#size;
@@ -131,19 +159,22 @@ export class SimFile {
       assert(first !== undefined, 'a flying sync is among the flights of its file');
       first.state = 'landed';
       this.#makeDurable(first);
+      if (this.#flights.length === 0) this.#flyingEnd = 0;
       if (first === flight) return;
     }
   }
 
   /** The sync has failed: its pages are marked clean and nobody will write them. */
-  failSync(flight: Flight): void {
+  failSync(flight: Flight, lost: LostSync): void {
     if (flight.state !== 'flying') return;
     flight.state = 'failed';
     this.#flights.splice(this.#flights.indexOf(flight), 1);
-    for (const { start, bytes } of flight.ranges) {
-      const end = Math.min(start + bytes.length, this.#size);
-      if (start < end) this.#forgotten.push({ start, end });
-    }
+    const ranges: Range[] = [];
+    for (const { start, end } of flight.ranges) ranges.push({ start, end });
+    const left = cutRanges(ranges, this.#size);
+    if (lost === 'forgotten') this.#forgotten.push(...left);
+    else if (lost === 'reverted') this.#revert(left);
+    else this.#makeGhosts(left);
     if (flight.lowSize < this.#lowSize) this.#lowSize = flight.lowSize;
   }
 
@@ -170,15 +201,16 @@ export class SimFile {
 
   /** Inverts a bit, in the durable image too: rot. */
   flipBit(offset: number, bit: number): void {
+    if (offset < this.#flyingEnd) this.#keepFlying(offset);
     this.#data[offset] ^= 1 << bit;
     if (offset < this.#durableSize) this.#durable[offset] ^= 1 << bit;
   }
 
-  /** Replaces the content of the sector around `offset`, in the durable image too, by `bytes` (as far as they fit). */
-  damageSector(offset: number, bytes: Uint8Array): void {
+  /** Replaces the content from the start of the sector around `offset` on, in the durable image too, as far as the file goes. */
+  damage(offset: number, bytes: Uint8Array): void {
     const start = offset - (offset % SECTOR_BYTES);
-    const length = Math.min(SECTOR_BYTES, bytes.length);
-    const end = Math.min(start + length, this.#size);
+    const end = Math.min(start + bytes.length, this.#size);
+    if (start < this.#flyingEnd) this.#keepFlying(start);
     this.#data.set(bytes.subarray(0, end - start), start);
     const durableEnd = Math.min(end, this.#durableSize);
     if (durableEnd > start) this.#durable.set(bytes.subarray(0, durableEnd - start), start);
@@ -212,6 +244,56 @@ export class SimFile {
       this.#badSectors?.delete(sector);
   }
 
+  /** Copies out what flights cover from `start` on, before it changes. */
+  #keepFlying(start: number): void {
+    for (const { ranges } of this.#flights) {
+      for (const range of ranges) {
+        if (range.end > start) range.bytes ??= this.#data.slice(range.start, range.end);
+      }
+    }
+    this.#flyingEnd = start;
+  }
+
+  #addGhosts(ranges: readonly Range[]): void {
+    this.#setGhosts([...(this.#ghosts ?? []), ...ranges]);
+  }
+
+  #setGhosts(ranges: Range[]): void {
+    this.#ghosts = ranges.length === 0 ? null : ranges;
+  }
+
+  /** But for what shares a sector with what was written since: that is going to be written. */
+  #makeGhosts(ranges: readonly Range[]): void {
+    this.#addGhosts(ranges);
+    for (const { start, end } of [...this.#dirty]) this.#layGhosts(start, end);
+    for (const flight of this.#flights) {
+      for (const { start, end } of flight.ranges) this.#layGhosts(start, end);
+    }
+  }
+
+  /** A write to [start, end) takes whole sectors from memory to the platter, and what else is in them with it. */
+  #layGhosts(start: number, end: number): void {
+    if (this.#ghosts === null || start === end) return;
+    const low = start - (start % SECTOR_BYTES);
+    const high = Math.min(Math.ceil(end / SECTOR_BYTES) * SECTOR_BYTES, this.#size);
+    for (const ghost of withinRange(this.#ghosts, low, high)) this.#markDirty(ghost.start, ghost.end);
+    this.#setGhosts(withoutRange(this.#ghosts, low, high));
+  }
+
+  /** Memory forgets what the ranges hold and shows what is on the platter, but for what was written since. */
+  #revert(ranges: Range[]): void {
+    let left = ranges;
+    for (const { start, end } of this.#dirty) left = withoutRange(left, start, end);
+    for (const flight of this.#flights) {
+      for (const { start, end } of flight.ranges) left = withoutRange(left, start, end);
+    }
+    for (const { start, end } of left) {
+      const known = Math.min(Math.max(start, this.#durableSize), end);
+      this.#data.set(this.#durable.subarray(start, known), start);
+      this.#data.fill(0, known, end);
+    }
+  }
+
   #reserve(bytes: number): void {
     if (bytes <= this.#data.length) return;
     this.#data = grown(this.#data, Math.max(bytes, 2 * this.#data.length, CAPACITY_MIN_BYTES));
@@ -238,7 +320,9 @@ export class SimFile {
     if (this.#durable.length < flight.size) {
       this.#durable = grown(this.#durable, Math.max(flight.size, this.#data.length));
     }
-    for (const { start, bytes } of flight.ranges) this.#durable.set(bytes, start);
+    for (const { start, end, bytes } of flight.ranges) {
+      this.#durable.set(bytes ?? this.#data.subarray(start, end), start);
+    }
     this.#durableSize = flight.size;
   }
 
@@ -246,7 +330,7 @@ export class SimFile {
   #unsyncedSectors(): Range[] {
     const ranges: Range[] = [...this.#forgotten];
     for (const flight of this.#flights) {
-      for (const { start, bytes } of flight.ranges) ranges.push({ start, end: start + bytes.length });
+      for (const { start, end } of flight.ranges) ranges.push({ start, end });
     }
     ranges.push(...this.#dirty);
     const bySector = new Map<number, Range>();
@@ -293,7 +377,9 @@ export class SimFile {
     this.#data = this.#durable.slice();
     this.#dirty = [];
     this.#flights = [];
+    this.#flyingEnd = 0;
     this.#forgotten = [];
+    this.#ghosts = null;
     this.#lowSize = this.#size;
   }
 }
@@ -302,10 +388,4 @@ function grown(bytes: Uint8Array, length: number): Uint8Array<ArrayBuffer> {
   const larger = new Uint8Array(length);
   larger.set(bytes);
   return larger;
-}
-
-function cutRanges(ranges: readonly Range[], size: number): Range[] {
-  const kept: Range[] = [];
-  for (const { start, end } of ranges) if (start < size) kept.push({ start, end: Math.min(end, size) });
-  return kept;
 }

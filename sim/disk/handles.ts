@@ -3,7 +3,7 @@ import { DiskError } from '../../src/base/errors.ts';
 import type { AppendFile, ReadFile } from '../../src/io/disk.ts';
 import type { Done, Drive } from './drive.ts';
 import type { SimFile } from './file.ts';
-import type { Life } from './life.ts';
+import type { Life, SyncOwner } from './life.ts';
 
 export class SimReadFile implements ReadFile {
   readonly path: string;
@@ -41,8 +41,10 @@ export class SimReadFile implements ReadFile {
   }
 }
 
-export class SimAppendFile implements AppendFile {
+/** After a failed sync, as the real one, it writes nothing more and vouches for nothing more. */
+export class SimAppendFile implements AppendFile, SyncOwner {
   readonly path: string;
+  failure: DiskError | null = null;
   readonly #life: Life;
   readonly #drive: Drive;
   readonly #file: SimFile;
@@ -68,8 +70,8 @@ export class SimAppendFile implements AppendFile {
 
   append(bytes: Uint8Array): void {
     const crash = this.#life.beginPartial();
-    if (!this.#isOpen) throw closed('append', this.path);
-    if (crash === 'before') {
+    this.#checkWritable('append');
+    if (crash === 'partly') {
       this.#writePart(bytes, bytes.length);
       this.#life.crashInside();
     }
@@ -79,15 +81,17 @@ export class SimAppendFile implements AppendFile {
       const free = drive.freeBytes();
       if (growth > free) {
         this.#writePart(bytes, bytes.length - (growth - free));
+        drive.injure('full', this.path);
         throw new DiskError('append', this.path, 'ENOSPC', `no space for ${bytes.length} bytes`);
       }
     }
-    if (drive.drawWriteError()) {
+    if (drive.drawWriteError(this.path)) {
       this.#writePart(bytes, bytes.length);
+      drive.injure('failed-write', this.path, this.#position, this.#position + bytes.length);
       throw new DiskError('append', this.path, 'EIO', `cannot write at offset ${this.#position}`);
     }
     drive.event(this.#life.labels.append, this.#file.number, this.#position, bytes);
-    this.#file.write(this.#position, bytes);
+    if (drive.armed.isEmpty || !this.#goesAstray(bytes)) this.#file.write(this.#position, bytes);
     this.#position += bytes.length;
     this.#life.end(crash);
   }
@@ -95,17 +99,19 @@ export class SimAppendFile implements AppendFile {
   sync(done: Done): void {
     const crash = this.#life.begin();
     if (!this.#isOpen) throw closed('sync', this.path);
-    this.#life.startSync(this.#file, 'sync', this.path, done);
+    if (this.failure === null) this.#life.startSync(this.#file, 'sync', this.path, this, done);
+    else this.#life.complete(done, this.failure);
     this.#life.end(crash);
   }
 
   truncate(size: number): void {
     const crash = this.#life.begin();
-    if (!this.#isOpen) throw closed('truncate', this.path);
+    this.#checkWritable('truncate');
     if (!Number.isInteger(size) || size < 0) {
       throw new DiskError('truncate', this.path, 'EINVAL', `${size} is not a size`);
     }
     if (size - this.#file.size > this.#drive.freeBytes()) {
+      this.#drive.injure('full', this.path);
       throw new DiskError('truncate', this.path, 'ENOSPC', `no space for ${size} bytes`);
     }
     this.#drive.event(this.#life.labels.truncate, this.#file.number, size);
@@ -123,6 +129,23 @@ export class SimAppendFile implements AppendFile {
   close(): void {
     if (this.#isOpen) this.#life.holdings.files--;
     this.#isOpen = false;
+  }
+
+  #checkWritable(operation: string): void {
+    if (!this.#isOpen) throw closed(operation, this.path);
+    if (this.failure !== null) throw this.failure;
+  }
+
+  /** Whether the append is lost or lands elsewhere; then it is done with. */
+  #goesAstray(bytes: Uint8Array): boolean {
+    const drive = this.#drive;
+    const fault = drive.armed.take('append', this.path);
+    if (fault === null) return false;
+    const { goes } = fault;
+    this.#file.loseWrite(this.#position, bytes, goes === 'nowhere' ? fault.seen : 'at-crash');
+    drive.injure('lost-write', this.path, this.#position, this.#position + bytes.length);
+    if (goes !== 'nowhere') drive.misdirect(bytes, this.#file, this.#position, goes);
+    return true;
   }
 
   /** Writes a drawn prefix, of at most `most` bytes, of what a failing append was given. */
@@ -145,7 +168,8 @@ function viewRange(
   if (!(offset >= 0 && length >= 0 && end <= size && Number.isInteger(end) && Number.isInteger(offset))) {
     throw new DiskError('view', path, 'EINVAL', `${length} bytes at offset ${offset} are not within ${size}`);
   }
-  if (drive.drawReadError() || !file.isReadable(offset, end)) {
+  if (drive.drawReadError(path) || !file.isReadable(offset, end)) {
+    drive.injure('failed-read', path, offset, end);
     throw new DiskError('view', path, 'EIO', `cannot read ${length} bytes at offset ${offset}`);
   }
   return drive.lend(file.view(offset, end));

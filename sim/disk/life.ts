@@ -4,7 +4,7 @@
  */
 import { DiskError } from '../../src/base/errors.ts';
 import { type Holdings, SimCrash, type SimProcess } from '../process.ts';
-import type { Done, Drive } from './drive.ts';
+import type { CrashPoint, Done, Drive } from './drive.ts';
 import type { SimFile } from './file.ts';
 
 /** How the process appears in the trace, put together once. */
@@ -20,6 +20,12 @@ export interface Labels {
   readonly synced: string;
   readonly syncFailed: string;
   readonly syncDirectory: string;
+}
+
+/** Whose sync it is: an open file, that has to remember a failure. */
+export interface SyncOwner {
+  /** Of the first sync that failed. */
+  failure: DiskError | null;
 }
 
 export class Life {
@@ -62,13 +68,14 @@ export class Life {
   /** Starts an operation that changes the disk; what it returns goes to `end`. */
   begin(): 'no' | 'after' {
     const crash = this.beginPartial();
-    return crash === 'before' ? this.crashInside() : crash;
+    return crash === 'partly' ? this.crashInside() : crash;
   }
 
-  /** As `begin`, for an operation that can be done in part: the caller does so at 'before', and calls `crashInside`. */
-  beginPartial(): 'no' | 'before' | 'after' {
+  /** As `begin`, for an operation that can be done in part: the caller does so at `partly`, and calls `crashInside`. */
+  beginPartial(): 'no' | Exclude<CrashPoint, 'before'> {
     this.check();
-    return this.#drive.drawCrashInside();
+    const crash = this.#drive.drawCrashInside();
+    return crash === 'before' ? this.crashInside() : crash;
   }
 
   end(crash: 'no' | 'after'): void {
@@ -89,16 +96,23 @@ export class Life {
     this.#process.runAs(this.#generation, () => done(error));
   }
 
-  startSync(file: SimFile, operation: string, path: string, done: Done): void {
+  /** @param owner Remembers a failure, and shares in one of an earlier sync. */
+  startSync(file: SimFile, operation: string, path: string, owner: SyncOwner, done: Done): void {
     const drive = this.#drive;
     drive.event(this.labels.sync, file.number, file.size);
     const flight = file.startSync();
-    const fails = drive.drawSyncError();
+    const lost = drive.drawSyncError(path);
     this.whenSynced(() => {
-      if (fails) file.failSync(flight);
+      if (lost !== null && owner.failure === null) {
+        drive.injure('failed-sync', path, 0, flight.size);
+        owner.failure = new DiskError(operation, path, 'EIO', 'the sync has failed');
+      }
+      const error = owner.failure;
+      // After a failure no other sync of the same open file is done: what it covered may be lost as well.
+      if (error !== null) file.failSync(flight, lost ?? 'forgotten');
       else file.land(flight);
-      drive.event(fails ? this.labels.syncFailed : this.labels.synced, file.number, flight.size);
-      this.arrive(done, fails ? new DiskError(operation, path, 'EIO', 'the sync has failed') : null);
+      drive.event(error === null ? this.labels.synced : this.labels.syncFailed, file.number, flight.size);
+      this.arrive(done, error);
     });
   }
 

@@ -98,6 +98,22 @@ export class SimNamespace {
     ]);
   }
 
+  /** The name means nothing any more, durably, as if it had never been given. */
+  lose({ directory, name }: Place): void {
+    directory.files.delete(name);
+    directory.durableFiles.delete(name);
+    this.#pending = this.#pending.filter(
+      ({ changes }) => !changes.some((change) => change.directory === directory && change.name === name),
+    );
+  }
+
+  /** Nothing is left but the root. */
+  wipe(): void {
+    this.#directories.clear();
+    this.#directories.set('', makeDirectory(''));
+    this.#pending = [];
+  }
+
   /** What a sync started now covers: pass it to `land` or `failSync`. */
   startSync(): number {
     return this.#operations;

@@ -313,8 +313,9 @@ describe('a crash of a simulated disk', () => {
       file.sync((error) => outcomes.push(error?.errno ?? 'ok'));
       machine.setFaults({ syncErrorPerMillion: 0 });
       rig.run();
-      file.append(pattern(512, 1024));
-      file.sync((error) => outcomes.push(error?.errno ?? 'ok'));
+      const again = disk.openAppend('/d/f', 1024);
+      again.append(pattern(512, 1024));
+      again.sync((error) => outcomes.push(error?.errno ?? 'ok'));
       rig.run();
       expect(outcomes).toEqual(['EIO', 'ok']);
       expect(disk.open('/d/f').view(512, 512)).toEqual(pattern(512, 512));
