@@ -28,7 +28,7 @@ const ROWS_MIN = 8;
 const KEYS_SHOWN_MAX = 6;
 const STATES_SHOWN_MAX = 6;
 /** Explaining is worth a moment, not minutes. */
-const LIMITS = { statesMax: 200_000, isOver: () => false };
+const LIMITS = { statesMax: 20_000, isOver: () => false };
 
 export function explain({ keys, calls, offender }: Refutation, order: Order): Explanation {
   const name = keys.length === 1 ? `key ${keys[0]}` : `keys ${head(keys, KEYS_SHOWN_MAX).join(', ')}`;

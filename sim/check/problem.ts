@@ -1,6 +1,7 @@
 /** The operations of one partition, made ready for the search: numbered, and with what may happen to what. */
 import type { KeyValues, Machine } from './machine.ts';
 import { type Call, isInRange, isObserver, keysOf, type Op } from './model.ts';
+import { Needs } from './needs.ts';
 
 /**
  * What order is promised beyond real time. `program`: the operations of one process take effect in the order of their
@@ -19,7 +20,10 @@ export interface Step {
   readonly after: number;
   readonly isObserver: boolean;
   /** Classes of unknown operations that can make a difference to it. */
-  readonly needs: readonly number[];
+  readonly heeds: readonly number[];
+  /** What it must find, and what it may come to (`needs.ts`). */
+  readonly needed: readonly number[];
+  readonly reached: readonly number[];
 }
 
 /** Operations of unknown outcome that do the same. */
@@ -28,6 +32,7 @@ export interface UnknownClass {
   readonly ids: readonly number[];
   /** When they were called, ascending, in the order of `ids`. */
   readonly calls: readonly number[];
+  readonly reached: readonly number[];
 }
 
 export interface Problem {
@@ -36,6 +41,7 @@ export interface Problem {
   readonly steps: readonly Step[];
   readonly classes: readonly UnknownClass[];
   readonly unknownCount: number;
+  readonly needs: Needs;
 }
 
 /** @param calls All of one partition, whose keys are the machine's. Refused ones are not among them. */
@@ -44,6 +50,10 @@ export function pose(calls: readonly Call[], machine: Machine, order: Order): Pr
   const unknown = groupUnknown(sorted.filter(isUnknown), machine);
   const lastOf = new Map<number, number>();
   const relevance = new Relevance(unknown, machine);
+  const needs = new Needs(
+    machine.keys,
+    sorted.filter((call) => !isUnknown(call)),
+  );
   const steps: Step[] = [];
   for (const call of sorted) {
     if (call.return === null) continue;
@@ -56,15 +66,19 @@ export function pose(calls: readonly Call[], machine: Machine, order: Order): Pr
       action: machine.action(call.op, call.result),
       after,
       isObserver: isObserver(call.op, call.result),
-      needs: relevance.of(call),
+      heeds: relevance.of(call),
+      needed: needs.neededBy(call.op, call.result),
+      reached: needs.reachedBy(call.op, call.result),
     });
   }
-  const classes = unknown.map(({ calls: members, action }) => ({
+  const classes = unknown.map(({ op, calls: members, action }) => ({
     action,
     ids: members.map(({ id }) => id),
     calls: members.map(({ call }) => call),
+    reached: needs.reachedBy(op, { type: 'unknown' }),
   }));
-  return { machine, steps, classes, unknownCount: classes.reduce((sum, { ids }) => sum + ids.length, 0) };
+  const unknownCount = classes.reduce((sum, { ids }) => sum + ids.length, 0);
+  return { machine, steps, classes, unknownCount, needs };
 }
 
 export function isUnknown(call: Call): boolean {

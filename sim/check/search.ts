@@ -5,7 +5,7 @@
  * call stands before the first return, try it, take it out; at a dead end go back. Configurations (which operations
  * are taken, what the keys hold) that were left without success are remembered and never entered again.
  *
- * Two things are ours. Both leave out only what cannot matter, so the answer is exact:
+ * Three things are ours. All leave out only what cannot matter, so the answer is exact:
  *
  * An observer (an operation that changes nothing wherever its answer is right) that may come next, and whose answer is
  * right, is taken at once, without a look at other orders: whatever may follow later may follow it now.
@@ -16,9 +16,12 @@
  * have been that one. So they are considered only in chains before an operation that they make a difference to, and each
  * link of a chain must make a difference to the next. Those that do the same are interchangeable: the one that was
  * called first is as good as any.
+ *
+ * Configurations from which some answer is out of reach are not entered (`needs.ts`).
  */
 import { ConfigurationSet } from './configuration_set.ts';
 import { IMPOSSIBLE } from './machine.ts';
+import { NO_POINT } from './needs.ts';
 import type { Problem, Step } from './problem.ts';
 
 export interface Limits {
@@ -87,6 +90,11 @@ export class Search {
   readonly #seen = new ConfigurationSet();
   readonly #words: Int32Array;
   readonly #frames: Frame[] = [];
+  /** Per point, how many steps that are not taken need it, and how many operations that are left may come to it. */
+  readonly #needed: Int32Array;
+  readonly #reaching: Int32Array;
+  /** Per state, the points that it is at. */
+  readonly #pointsOf: Int32Array[] = [];
   readonly #linksMax: number;
   #links = 0;
   #gaveUp = false;
@@ -109,6 +117,13 @@ export class Search {
     this.#taken = new Int32Array((steps.length >> 5) + 1);
     this.#used = classes.map(() => 0);
     this.#words = new Int32Array(this.#taken.length + classes.length + 3);
+    this.#needed = new Int32Array(problem.needs.count);
+    this.#reaching = new Int32Array(problem.needs.count);
+    for (const { needed, reached } of steps) {
+      addTo(this.#needed, needed, 1);
+      addTo(this.#reaching, reached, 1);
+    }
+    for (const { reached, calls } of classes) addTo(this.#reaching, reached, calls.length);
     this.#layEvents(steps);
   }
 
@@ -141,6 +156,8 @@ export class Search {
   /** As `run`; gives the states that a step met where it might have been next. */
   statesBefore(step: number, starts: readonly Position[]): ReadonlySet<number> {
     this.#watched = step;
+    // It is where the others let it be, whatever it needs itself.
+    addTo(this.#needed, this.#problem.steps[step].needed, -1);
     this.run(starts, ignoreEnd);
     return this.#watchedStates;
   }
@@ -166,7 +183,7 @@ export class Search {
   #begin({ state, used, taken }: Position): void {
     for (const [at, count] of used.entries()) this.#setUsed(at, count);
     for (const step of taken) this.#take(step);
-    if (this.#isNew(state)) this.#push(state, 0, null);
+    if (this.#needsAreInReach(state) && this.#isNew(state)) this.#push(state, 0, null);
   }
 
   #leave({ used, taken }: Position): void {
@@ -216,24 +233,56 @@ export class Search {
       frame.cursor = this.#next[call];
       if (!this.#isReady(steps[step])) continue;
       const state = machine.step(frame.state, steps[step].action);
-      if (state !== IMPOSSIBLE && this.#enter(call, null, state)) return true;
+      if (state !== IMPOSSIBLE && this.#enter(call, null, frame.state, state)) return true;
     }
     frame.options ??= this.#chainOptions(frame.state);
     while (frame.optionAt < frame.options.length) {
       const { call, chain, state } = frame.options[frame.optionAt++];
-      if (this.#enter(call, chain, state)) return true;
+      if (this.#enter(call, chain, frame.state, state)) return true;
     }
     return false;
   }
 
-  #enter(call: number, chain: readonly number[] | null, state: number): boolean {
+  #enter(call: number, chain: readonly number[] | null, from: number, state: number): boolean {
     this.#do(call, chain);
-    if (this.#isNew(state)) {
+    if (!this.#leavesNeeded(from, state) && this.#isNew(state)) {
       this.#push(state, call, chain);
       return true;
     }
     this.#undo(call, chain);
     return false;
+  }
+
+  /** Does the way between two states leave a point that is still needed, and that nothing leads to any more? */
+  #leavesNeeded(from: number, to: number): boolean {
+    if (from === to) return false;
+    const left = this.#pointsAt(from);
+    const entered = this.#pointsAt(to);
+    for (let slot = 0; slot < left.length; slot++) {
+      const point = left[slot];
+      if (point === NO_POINT || point === entered[slot]) continue;
+      if (this.#needed[point] > 0 && this.#reaching[point] === 0) return true;
+    }
+    return false;
+  }
+
+  /** Is the state at every point that is needed and that nothing leads to? */
+  #needsAreInReach(state: number): boolean {
+    const here = this.#pointsAt(state);
+    for (let point = 0; point < this.#needed.length; point++) {
+      if (this.#needed[point] > 0 && this.#reaching[point] === 0 && !here.includes(point)) return false;
+    }
+    return true;
+  }
+
+  #pointsAt(state: number): Int32Array {
+    let points = this.#pointsOf[state];
+    if (points === undefined) {
+      const { needs, machine } = this.#problem;
+      points = needs.at(machine.valuesOf(state));
+      this.#pointsOf[state] = points;
+    }
+    return points;
   }
 
   /** A call, before the first return, of an observer whose answer is right in this state; 0: there is none. */
@@ -259,7 +308,7 @@ export class Search {
     const bound = this.#firstReturn();
     for (let at = this.#next[0]; this.#stepOf[at] >= 0; at = this.#next[at]) {
       const step = steps[this.#stepOf[at]];
-      if (step.needs.length > 0 && this.#isReady(step))
+      if (step.heeds.length > 0 && this.#isReady(step))
         this.#extend(state, at, step, bound, [], state, options);
     }
     return options;
@@ -288,7 +337,7 @@ export class Search {
   ): void {
     const { machine, classes } = this.#problem;
     const direct = machine.step(state, step.action);
-    for (const at of step.needs) {
+    for (const at of step.heeds) {
       const { calls, action } = classes[at];
       const used = this.#used[at];
       if (used >= calls.length || calls[used] > bound) continue;
@@ -330,8 +379,10 @@ export class Search {
   }
 
   #setUsed(at: number, count: number): void {
-    this.#usedCount += count - this.#used[at];
+    const more = count - this.#used[at];
+    this.#usedCount += more;
     this.#used[at] = count;
+    addTo(this.#reaching, this.#problem.classes[at].reached, -more);
   }
 
   #isTaken(step: number): boolean {
@@ -341,6 +392,8 @@ export class Search {
   #take(step: number): void {
     this.#taken[step >> 5] |= 1 << (step & 31);
     this.#takenCount++;
+    addTo(this.#needed, this.#problem.steps[step].needed, -1);
+    addTo(this.#reaching, this.#problem.steps[step].reached, -1);
     while (this.#taken[this.#low] === -1) this.#low++;
     this.#unlink(this.#callOf[step]);
     this.#unlink(this.#returnOf[step]);
@@ -351,6 +404,8 @@ export class Search {
     this.#relink(this.#callOf[step]);
     this.#taken[step >> 5] &= ~(1 << (step & 31));
     this.#takenCount--;
+    addTo(this.#needed, this.#problem.steps[step].needed, 1);
+    addTo(this.#reaching, this.#problem.steps[step].reached, 1);
     if (step >> 5 < this.#low) this.#low = step >> 5;
   }
 
@@ -394,6 +449,10 @@ function bitCount(word: number): number {
   const pairs = word - ((word >>> 1) & 0x55555555);
   const fours = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333);
   return Math.imul((fours + (fours >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+}
+
+function addTo(counts: Int32Array, points: readonly number[], more: number): void {
+  for (let at = 0; at < points.length; at++) counts[points[at]] += more;
 }
 
 function ignoreEnd(): void {}

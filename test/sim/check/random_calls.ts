@@ -51,32 +51,37 @@ const joiningOp: fc.Arbitrary<Op> = fc.oneof(
   }),
 );
 
+type Fate = 'answered' | 'mute' | 'unknown' | 'never' | 'unanswered';
+
+const USUAL: readonly Fate[] = [
+  ...(['answered', 'answered', 'answered', 'answered', 'answered'] as const),
+  ...(['mute', 'unknown', 'never', 'unanswered'] as const),
+];
+/** Most outcomes are unknown. */
+export const DOUBTFUL: readonly Fate[] = ['answered', 'answered', 'unknown', 'unknown', 'unknown', 'never'];
+
 /** Draws of one operation: when it is called, how long it takes, when it takes effect, and what becomes of its answer. */
-const drawn = fc.record({
-  op: fc.oneof({ weight: 3, arbitrary: keyOp }, { weight: 1, arbitrary: joiningOp }),
-  process: fc.integer({ min: 0, max: 2 }),
-  call: fc.nat(24),
-  takes: fc.nat(7),
-  effect: fc.nat(8),
-  fate: fc.constantFrom(
-    ...['answered', 'answered', 'answered', 'answered', 'answered'],
-    'mute',
-    'unknown',
-    'never',
-    'unanswered',
-  ),
-});
+function drawn(fates: readonly Fate[]) {
+  return fc.record({
+    op: fc.oneof({ weight: 3, arbitrary: keyOp }, { weight: 1, arbitrary: joiningOp }),
+    process: fc.integer({ min: 0, max: 2 }),
+    call: fc.nat(24),
+    takes: fc.nat(7),
+    effect: fc.nat(8),
+    fate: fc.constantFrom(...fates),
+  });
+}
 
 /** Histories whose answers come from one store, but for one answer in some of them. */
-export function smallHistories(lengthMax: number): fc.Arbitrary<Call[]> {
+export function smallHistories(lengthMax: number, fates: readonly Fate[] = USUAL): fc.Arbitrary<Call[]> {
   const place = fc.nat(lengthMax - 1);
   const victim = fc.option(fc.record({ at: place, by: place }), { freq: 4, nil: null });
-  return fc.tuple(fc.array(drawn, { maxLength: lengthMax }), victim).map(([draws, falsified]) => {
+  return fc.tuple(fc.array(drawn(fates), { maxLength: lengthMax }), victim).map(([draws, falsified]) => {
     const store = new MapStore();
     const order = draws.map((draw, id) => ({
       ...draw,
       id,
-      at: draw.call + Math.min(draw.effect, draw.takes),
+      at: draw.call + effectOf(draw),
     }));
     const answers: Result[] = [];
     for (const { op, id, fate } of order.sort((a, b) => a.at - b.at)) {
@@ -96,6 +101,11 @@ export function smallHistories(lengthMax: number): fc.Arbitrary<Call[]> {
       return { ...base, return: call + takes, result };
     });
   });
+}
+
+/** Unknown operations may take effect long after. */
+function effectOf({ fate, effect, takes }: { fate: Fate; effect: number; takes: number }): number {
+  return fate === 'unknown' ? effect * 3 : Math.min(effect, takes);
 }
 
 /** Gives one operation another answer than it had. */
