@@ -47,13 +47,13 @@ export class Needs {
       case 'cas':
       case 'getset':
       case 'set-if':
-        return this.#reached(op.key, (value) => value === op.value);
+        return this.#point(op.key, op.value);
       case 'append':
-        return this.#reached(op.key, (value) => value?.endsWith(op.value) ?? false);
+        return this.#like(op.key, (value) => value.endsWith(op.value));
       case 'delete':
-        return this.#reached(op.key, (value) => value === null);
+        return this.#point(op.key, null);
       case 'increment':
-        return this.#reached(op.key, (value) => value !== null && /^-?\d+$/.test(value));
+        return this.#like(op.key, (value) => /^-?\d+$/.test(value));
       case 'transaction':
         return [...new Set(op.steps.flatMap((step) => this.reachedBy(step, { type: 'unknown' })))];
       case 'read':
@@ -78,9 +78,14 @@ export class Needs {
     if (!points.has(value)) points.set(value, this.#count++);
   }
 
-  #reached(key: string, isReached: (value: string | null) => boolean): number[] {
+  #point(key: string, value: string | null): number[] {
+    const point = this.#points.get(key)?.get(value);
+    return point === undefined ? [] : [point];
+  }
+
+  #like(key: string, isLike: (value: string) => boolean): number[] {
     const points = this.#points.get(key) ?? [];
-    return [...points].flatMap(([value, point]) => (isReached(value) ? [point] : []));
+    return [...points].flatMap(([value, point]) => (value !== null && isLike(value) ? [point] : []));
   }
 }
 
