@@ -1,5 +1,5 @@
 // Runs one of the project's TypeScript entry points from a fresh clone: installs the locked packages
-// first when they are missing or older than the lock file, then hands over to the sources through tsx.
+// first when they are missing or older than the lock file, then hands over to the sources.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -28,8 +28,8 @@ if (!installIsCurrent()) {
   if (result.status !== 0) process.exit(result.status ?? 1);
 }
 
-const tsx = pathToFileURL(join(root, 'node_modules', 'tsx', 'dist', 'loader.mjs')).href;
-const child = spawn(process.execPath, ['--import', tsx, join(root, entry), ...args], { stdio: 'inherit' });
+const loader = pathToFileURL(join(root, 'scripts', 'typescript.mjs')).href;
+const child = spawn(process.execPath, ['--import', loader, join(root, entry), ...args], { stdio: 'inherit' });
 // A terminal's Ctrl-C reaches the whole group by itself; a signal sent to this process alone is passed on.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => {

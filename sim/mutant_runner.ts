@@ -3,11 +3,10 @@ import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Mutant } from './mutants.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const TSX = new URL('../node_modules/tsx/dist/loader.mjs', import.meta.url).href;
 
 export interface HuntLimits {
   readonly seeds: number;
@@ -30,14 +29,14 @@ export async function huntMutant(mutant: Mutant, limits: HuntLimits): Promise<Hu
   const copy = mkdtempSync(join(tmpdir(), 'envelopedb-mutant-'));
   const startedAt = performance.now();
   try {
-    for (const part of ['src', 'sim', 'package.json', 'tsconfig.json']) {
+    for (const part of ['src', 'sim', 'scripts', 'package.json', 'tsconfig.json']) {
       cpSync(join(ROOT, part), join(copy, part), { recursive: true });
     }
     symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
     plant(mutant, join(copy, mutant.file));
     const { code, output, errors } = await run([
       '--import',
-      TSX,
+      pathToFileURL(join(copy, 'scripts', 'typescript.mjs')).href,
       join(copy, 'sim', 'main.ts'),
       'run',
       '--seeds',

@@ -1,5 +1,4 @@
 // Node 20 does not hand a loader down to worker threads: each registers it anew before it loads the sources.
-import { register } from 'tsx/esm/api';
+import '../scripts/typescript.mjs';
 
-register();
 await import('./worker.ts');

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { freePorts } from '../../test/process/ports.ts';
 
 const MAIN = fileURLToPath(new URL('main.ts', import.meta.url));
-const TSX = new URL('../../node_modules/tsx/dist/loader.mjs', import.meta.url).href;
+const LOADER = new URL('../../scripts/typescript.mjs', import.meta.url).href;
 
 export interface Floor {
   readonly port: number;
@@ -20,7 +20,7 @@ export async function startFloor(options: { readonly directory: string }): Promi
     const file = join(options.directory, `floor-${own}`);
     const child = spawn(
       process.execPath,
-      ['--import', TSX, MAIN, role, String(own), file, ...rest.map(String)],
+      ['--import', LOADER, MAIN, role, String(own), file, ...rest.map(String)],
       {
         stdio: ['ignore', 'pipe', 'inherit'],
       },

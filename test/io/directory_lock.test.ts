@@ -68,7 +68,7 @@ describe("a data directory's lock", () => {
         process.stdin.once('data', () => process.exit(0));
       });`;
     const children = Array.from({ length: 3 }, () =>
-      spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+      spawn(process.execPath, ['--import', './scripts/typescript.mjs', '--input-type=module', '-e', script], {
         cwd: PROJECT,
         stdio: ['pipe', 'pipe', 'inherit'],
       }),

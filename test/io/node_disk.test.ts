@@ -66,8 +66,9 @@ describe('errors of the real disk', () => {
       const script = fileURLToPath(new URL('limited_process.ts', import.meta.url));
       const { stdout } = await promisify(execFile)('sh', [
         '-c',
-        'ulimit -f 2000 && exec "$0" --import tsx "$1" "$2"',
+        'ulimit -f 2000 && exec "$0" --import "$1" "$2" "$3"',
         process.execPath,
+        new URL('../../scripts/typescript.mjs', import.meta.url).href,
         script,
         root,
       ]);

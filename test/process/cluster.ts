@@ -8,7 +8,7 @@ import { Client } from '../../src/client/client.ts';
 import { freePorts } from './ports.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-const TSX = new URL('../../node_modules/tsx/dist/loader.mjs', import.meta.url).href;
+const LOADER = new URL('../../scripts/typescript.mjs', import.meta.url).href;
 const HOST = '127.0.0.1';
 
 export class ProcessCluster {
@@ -31,7 +31,7 @@ export class ProcessCluster {
 
   start(port: number): void {
     const peers = this.ports.map((peer) => `${HOST}:${peer}`).join(',');
-    const args = ['--import', TSX, MAIN, 'node', String(port), '--peers', peers, '--data', this.directory];
+    const args = ['--import', LOADER, MAIN, 'node', String(port), '--peers', peers, '--data', this.directory];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     const keep = (bytes: Buffer): void => {
       this.log += bytes.toString();
