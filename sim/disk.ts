@@ -170,6 +170,25 @@ export class SimDisk {
     drive.injure('wiped', '');
   }
 
+  /**
+   * A disk of another world with what the worst crash would leave on this one, if it came now: what is durable, and
+   * nothing else. Nothing changes here.
+   */
+  survivor(options: SimDiskOptions): SimDisk {
+    const survivor = new SimDisk(options);
+    const { names } = survivor.#drive;
+    for (const path of this.#drive.names.directories()) names.makeDirectory(path);
+    for (const [path, file] of this.#drive.names.durableEntries()) {
+      const place = names.locate(path);
+      assert(place !== null, 'directories come first', { path });
+      const copy = survivor.#drive.makeFile();
+      copy.write(0, file.durableBytes());
+      names.set(place, copy);
+    }
+    survivor.crash({ content: 'keep-all', names: 'keep-all' });
+    return survivor;
+  }
+
   /** Paths of all files, by directory in order of making, then by name. */
   files(): string[] {
     return [...this.#drive.names.entries()].map(([path]) => path);

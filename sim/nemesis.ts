@@ -25,6 +25,8 @@ export class Nemesis {
   readonly #faults: FaultMix;
   readonly #nodes: readonly number[];
   #stopped = false;
+  /** The routes that the carousel has cut. */
+  #exiled: readonly Route[] | null = null;
 
   constructor(world: World) {
     this.#world = world;
@@ -141,7 +143,12 @@ export class Nemesis {
   /** Votes are fresh and leaders new: the moment at which what was not made durable in time shows. */
   #onElection(leader: number): void {
     if (this.#stopped) return;
-    const { crashAtElectionPermille, crashNewLeaderPermille } = this.#faults;
+    const { crashAtElectionPermille, crashNewLeaderPermille, carouselPermille } = this.#faults;
+    if (this.#random.chance(carouselPermille)) {
+      const delayUs = this.#random.chance(500) ? 0 : this.#random.below(this.#roundTripUs());
+      this.#afterUs(delayUs, () => this.#turnCarousel(leader));
+      return;
+    }
     if (this.#random.chance(crashNewLeaderPermille)) {
       const { electionTimeoutMs } = this.#world.options.timing;
       const downMs = this.#draw(electionTimeoutMs >> 2, 4 * electionTimeoutMs);
@@ -150,6 +157,35 @@ export class Nemesis {
       const node = this.#pick();
       this.#after(this.#random.below(20), () => this.#crash(node, this.#draw(1, 400)));
     }
+  }
+
+  /**
+   * The new leader is cut off before it has done much, alone or with a few, and who was cut off before comes back with
+   * what it did then: so logs grow apart in several terms, and win or lose against each other (the Raft paper, figure 8).
+   */
+  #turnCarousel(leader: number): void {
+    if (this.#exiled !== null) this.#strike({ kind: 'join', routes: this.#exiled });
+    const others = this.#nodes.filter((node) => node !== leader);
+    const inside = [leader];
+    for (let room = this.#random.below((this.#nodes.length + 1) >> 1); room > 0; room--) {
+      inside.push(...others.splice(this.#random.below(others.length), 1));
+    }
+    const routes = inside.flatMap((a) =>
+      others.flatMap((b): Route[] => [
+        [a, b],
+        [b, a],
+      ]),
+    );
+    this.#exiled = null;
+    if (routes.length === 0) return;
+    this.#strike({ kind: 'cut', routes });
+    this.#exiled = routes;
+    const { electionTimeoutMs } = this.#world.options.timing;
+    this.#after(this.#draw(3 * electionTimeoutMs, 8 * electionTimeoutMs), () => {
+      if (this.#exiled !== routes) return;
+      this.#strike({ kind: 'join', routes });
+      this.#exiled = null;
+    });
   }
 
   /** The code is in one of its rare places: what it is about to make durable, or to tell others, may yet be lost. */

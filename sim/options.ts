@@ -15,6 +15,8 @@ export interface WorldOptions {
   readonly surroundings: Surroundings;
   readonly faults: FaultMix;
   readonly workload: Workload;
+  /** Of a thousand moments at which a node has just promised something, at how many it is seen what a power cut would leave. */
+  readonly powerCutPermille: number;
   /** Rare paths of the code that are taken more often, see `src/base/rare.ts`. */
   readonly maybes: Readonly<Record<string, number>>;
 }
@@ -81,6 +83,8 @@ export interface FaultMix {
   readonly crashNewLeaderPermille: number;
   /** Of a thousand rare marks that a node reaches, after how many it crashes within milliseconds. */
   readonly crashAtMarkPermille: number;
+  /** Of a thousand new leaders, how many are cut off, soon, with fewer than half of the nodes; who was before comes back. */
+  readonly carouselPermille: number;
   /** Of a thousand starts, how many end in a crash before the node has recovered. */
   readonly crashAtBootPermille: number;
 }
@@ -109,6 +113,7 @@ export const NO_FAULTS: FaultMix = {
   crashAtVotePermille: 0,
   crashNewLeaderPermille: 0,
   crashAtMarkPermille: 0,
+  carouselPermille: 0,
   crashAtBootPermille: 0,
 };
 
@@ -144,6 +149,7 @@ const PLAIN_WORKLOAD: Workload = {
   deletePermille: 0,
   existsPermille: 0,
   jsonPermille: 0,
+  valueBytesMin: 0,
   valueBytesMax: 16,
   pipelineMax: 1,
   pipelinePermille: 0,
@@ -162,12 +168,13 @@ export function completeOptions(options: WorldOptions): WorldOptions {
     surroundings: { ...PLAIN_SURROUNDINGS, ...options.surroundings },
     faults: { ...NO_FAULTS, ...options.faults },
     workload: { ...PLAIN_WORKLOAD, ...options.workload },
+    powerCutPermille: options.powerCutPermille ?? 0,
     maybes: options.maybes ?? {},
   };
 }
 
 /** Rare paths that a run may widen; the names stand in the code, see `src/base/rare.ts`. */
-const MAYBES = ['short-append', 'equal-election-timeout'] as const;
+const MAYBES = ['short-append', 'equal-election-timeout', 'low-probe'] as const;
 
 export function drawOptions(random: SimRandom): WorldOptions {
   const topology = random.fork('topology');
@@ -200,7 +207,7 @@ export function drawOptions(random: SimRandom): WorldOptions {
       deletePermille: workload.between(0, 150),
       existsPermille: workload.between(0, 100),
       jsonPermille: workload.chance(250) ? workload.between(100, 600) : 0,
-      valueBytesMax: workload.pick([16, 300, 3000]),
+      ...drawValueBytes(workload),
       pipelineMax: workload.pick([1, 4, 12]),
       pipelinePermille: workload.pick([0, 200, 700]),
       thinkMsMax: workload.pick([5, 20, 100, 400]),
@@ -209,8 +216,15 @@ export function drawOptions(random: SimRandom): WorldOptions {
       patienceMs: workload.pick([1000, 5000, 15_000]),
       respPermille: workload.pick([0, 300, 1000]),
     },
+    powerCutPermille: sometimes(random.fork('power cut'), 300, 100, 600),
     maybes: drawMaybes(random.fork('maybes')),
   };
+}
+
+/** Records of one size are where what an earlier record left behind can pass for the next one. */
+function drawValueBytes(random: SimRandom): { valueBytesMin: number; valueBytesMax: number } {
+  const valueBytesMax = random.pick([16, 300, 3000]);
+  return { valueBytesMin: random.chance(150) ? valueBytesMax : 0, valueBytesMax };
 }
 
 function drawSurroundings(random: SimRandom): Surroundings {
@@ -252,12 +266,15 @@ function drawFaults(random: SimRandom): FaultMix {
     crashNewLeaderPermille: sometimes(random, 300, 200, 900),
     crashAtMarkPermille: sometimes(random, 300, 1, 60),
     crashAtBootPermille: sometimes(random, 200, 100, 500),
+    carouselPermille: sometimes(random, 200, 300, 950),
   };
 }
 
 function drawMaybes(random: SimRandom): Record<string, number> {
   const maybes: Record<string, number> = {};
   for (const name of MAYBES) if (random.chance(500)) maybes[name] = random.between(50, 950);
+  // Everybody has to ask again then: more of it leaves little else to see.
+  if (random.chance(300)) maybes['spurious-refusal'] = random.between(10, 200);
   return maybes;
 }
 

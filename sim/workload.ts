@@ -15,6 +15,7 @@ export interface Workload {
   readonly existsPermille: number;
   /** Of a thousand reads, how many ask for a field of a JSON value; above 0 all values are JSON. */
   readonly jsonPermille: number;
+  readonly valueBytesMin: number;
   readonly valueBytesMax: number;
   readonly pipelineMax: number;
   /** Of a thousand batches, how many have more than one request. */
@@ -98,10 +99,10 @@ export class RequestSource {
 
   /** Unique, and of any length up to the largest: short ones often, long ones to fill memtables and segments. */
   #drawValue(): string {
-    const { valueBytesMax, jsonPermille } = this.#workload;
+    const { valueBytesMin, valueBytesMax, jsonPermille } = this.#workload;
     const random = this.#random;
     const unique = `c${this.#client}.${++this.#sequence}`;
-    const length = random.chance(500) ? 0 : random.below(valueBytesMax + 1);
+    const length = random.chance(500) ? valueBytesMin : random.between(valueBytesMin, valueBytesMax);
     if (jsonPermille > 0) return `${JSON_HEAD}${unique}","pad":"${'.'.repeat(length)}"}`;
     return unique.padEnd(length, random.chance(500) ? '.' : ' "x"');
   }

@@ -8,7 +8,7 @@
  *
  * A world is drawn from a seed, or plays a scenario: the strokes and requests of an earlier run, or a part of them.
  */
-import { setRareProbe } from '../src/base/rare.ts';
+import { type RareProbe, setRareProbe } from '../src/base/rare.ts';
 import { compareBytes, utf8 } from '../src/codec/bytes.ts';
 import type { LogFields, Logger, LogLevel } from '../src/io/logger.ts';
 import type { Address, Network } from '../src/io/network.ts';
@@ -22,6 +22,7 @@ import { Invariants } from './invariants.ts';
 import { Nemesis } from './nemesis.ts';
 import { SimNetwork } from './network.ts';
 import { drawOptions, type WorldOptions } from './options.ts';
+import { lossAtPowerCut, type Settings } from './power_cut.ts';
 import { SimCrash, SimProcess } from './process.ts';
 import { SimRandom } from './random.ts';
 import type { Probe } from './report/probe.ts';
@@ -70,6 +71,8 @@ const STEADY_PERMILLE = 300;
 /** Election timeouts after which the cluster must have settled, and for which it is then watched. */
 const STEADY_AFTER_TIMEOUTS = 20;
 const STEADY_FOR_TIMEOUTS = 10;
+/** After these what is on the disk is not what it was a moment ago. */
+const POWER_CUT_MARKS: ReadonlySet<string> = new Set(['a conflicting suffix is replaced']);
 /** A closing connection may linger for a second. */
 const SHUT_DOWN_MS = 4000;
 
@@ -112,6 +115,11 @@ export class World {
   readonly #values = new Map<string, string>();
   readonly #marks = new Set<string>();
   readonly #maybeRandom: SimRandom;
+  readonly #powerCutRandom: SimRandom;
+  readonly #rareProbe: RareProbe = {
+    sometimes: (name) => this.#reachMark(name),
+    maybe: (name) => this.#isStorm && this.#maybeRandom.chance(this.options.maybes[name] ?? 0),
+  };
   #isStorm = true;
   #failure: Failure | null = null;
   #incarnations = 0;
@@ -134,13 +142,20 @@ export class World {
     const noise = script?.noise ?? 0;
     this.random = new SimRandom(noise === 0 ? seed : `${seed}#${noise}`);
     this.#maybeRandom = this.random.fork('maybe');
+    this.#powerCutRandom = this.random.fork('power cut');
     this.options = script?.options ?? drawOptions(this.random.fork('options'));
     const { nodes, clients } = this.options;
     this.#probe = makeProbe === null ? null : makeProbe(this.options);
     this.#tellProbe();
     this.invariants = new Invariants(nodes);
-    this.invariants.onVote = (node) => this.onVote(node);
-    this.invariants.onElection = (node) => this.onElection(node);
+    this.invariants.onVote = (node) => {
+      this.#considerPowerCut(this.machine(node));
+      this.onVote(node);
+    };
+    this.invariants.onElection = (node) => {
+      this.#considerPowerCut(this.machine(node));
+      this.onElection(node);
+    };
     this.network = this.#makeNetwork();
     this.#members = Array.from({ length: nodes }, (_none, at) => ({ host: hostOf(at + 1), port: PORT }));
     for (let id = 1; id <= nodes; id++) this.machines.push(this.#makeMachine(id));
@@ -250,10 +265,7 @@ export class World {
 
   /** @param stormMs Of a world drawn from a seed; a scenario has its own. */
   run(stormMs: number): RunResult {
-    setRareProbe({
-      sometimes: (name) => this.#reachMark(name),
-      maybe: (name) => this.#isStorm && this.#maybeRandom.chance(this.options.maybes[name] ?? 0),
-    });
+    setRareProbe(this.#rareProbe);
     try {
       this.#storm(this.#script?.stormMs ?? stormMs);
       if (!this.failed) this.#calm();
@@ -477,28 +489,14 @@ export class World {
 
   #open(machine: Machine): void {
     const { process, id } = machine;
-    const { timing, tuning } = this.options;
-    const random = this.random.fork(`node${id}.${++this.#incarnations}`);
     Node.open(
       {
-        id,
-        members: this.#members,
-        directory: DATA,
+        ...this.#settings(id),
         disk: machine.disk.attach(process),
         clock: machine.clock,
         network: this.network.attach(process, machine.host),
-        random,
+        random: this.random.fork(`node${id}.${++this.#incarnations}`),
         logger: this.#logger(id),
-        timing,
-        timeouts: { noLeaderMs: tuning.noLeaderMs, answerMs: tuning.answerMs },
-        log: { segmentBytes: tuning.segmentBytes, cacheBytes: tuning.cacheBytes },
-        store: {
-          memtableBytes: tuning.memtableBytes,
-          blockBytes: tuning.blockBytes,
-          mergeAtTables: tuning.mergeAtTables,
-          immutableMemtablesMax: tuning.immutableMemtablesMax,
-          stepBytes: tuning.stepBytes,
-        },
         onFailure: (error) => this.#onNodeError('node failure', `node ${id} stopped`, error),
       },
       (outcome) => {
@@ -508,8 +506,43 @@ export class World {
         }
         machine.node = outcome.value;
         this.#probe?.onUp(id);
+        this.#considerPowerCut(machine);
       },
     );
+  }
+
+  #settings(id: number): Settings {
+    const { timing, tuning } = this.options;
+    return {
+      id,
+      members: this.#members,
+      directory: DATA,
+      timing,
+      timeouts: { noLeaderMs: tuning.noLeaderMs, answerMs: tuning.answerMs },
+      log: { segmentBytes: tuning.segmentBytes, cacheBytes: tuning.cacheBytes },
+      store: {
+        memtableBytes: tuning.memtableBytes,
+        blockBytes: tuning.blockBytes,
+        mergeAtTables: tuning.mergeAtTables,
+        immutableMemtablesMax: tuning.immutableMemtablesMax,
+        stepBytes: tuning.stepBytes,
+      },
+    };
+  }
+
+  /** At a moment of interest, sometimes: what would be left of the node if the power failed now? */
+  #considerPowerCut(machine: Machine): void {
+    const permille = this.options.powerCutPermille;
+    // A scenario may be a part of a run: then no draw is what it was, and the moment must not be missed.
+    if (permille === 0 || (this.#script === null && !this.#powerCutRandom.chance(permille))) return;
+    this.scheduler.atEndOfEvent(() => {
+      const { node, process, id } = machine;
+      if (node === null || !process.alive || this.failed) return;
+      setRareProbe(null);
+      const loss = lossAtPowerCut(node, machine.disk, this.#settings(id));
+      setRareProbe(this.#rareProbe);
+      if (loss !== null) this.fail('power cut', `if the power of node ${id} failed now: ${loss}`);
+    });
   }
 
   #exit(machine: Machine, node: Node): void {
@@ -600,7 +633,11 @@ export class World {
   #reachMark(name: string): void {
     this.#marks.add(name);
     if (!this.#isStorm) return;
-    for (const { id, process } of this.machines) if (process.isRunning) this.onMark(id, name);
+    for (const machine of this.machines) {
+      if (!machine.process.isRunning) continue;
+      if (POWER_CUT_MARKS.has(name)) this.#considerPowerCut(machine);
+      this.onMark(machine.id, name);
+    }
   }
 
   #checkInvariants(): void {

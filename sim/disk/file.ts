@@ -178,6 +178,11 @@ export class SimFile {
     if (flight.lowSize < this.#lowSize) this.#lowSize = flight.lowSize;
   }
 
+  /** A copy of what the worst crash would leave now. */
+  durableBytes(): Uint8Array {
+    return this.#durable.slice(0, this.#durableSize);
+  }
+
   /** Replaces the content by one that a crash may leave. Handles and flights of before must no longer be used. */
   crash(shape: CrashShape, random: SimRandom): void {
     if (!this.isUnsynced) return;

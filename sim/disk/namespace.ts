@@ -163,6 +163,18 @@ export class SimNamespace {
     }
   }
 
+  /** As `entries`, after the worst crash. */
+  *durableEntries(): Generator<[string, SimFile]> {
+    for (const { path, durableFiles } of this.#directories.values()) {
+      for (const [name, file] of durableFiles) yield [`${path}/${name}`, file];
+    }
+  }
+
+  /** Paths of all directories, parents first. */
+  directories(): string[] {
+    return [...this.#directories.keys()];
+  }
+
   #change(changes: readonly NameChange[]): void {
     apply(changes, 'current');
     this.#pending.push({ order: this.#operations++, changes, isForgotten: false });

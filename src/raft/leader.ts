@@ -119,6 +119,7 @@ export class Leader {
     // Skip whole terms: no entry of ours with a newer term than the hint's can be the follower's at that place.
     let retryIndex = Math.min(message.hintIndex, log.lastIndex);
     while (retryIndex > 0 && log.termAt(retryIndex) > message.hintTerm) retryIndex--;
+    if (maybe('low-probe')) retryIndex >>= 1;
     progress.onRejected(message.rejectedIndex, retryIndex);
   }
 

@@ -57,7 +57,8 @@ export class HardStateFile {
   readonly #files: AppendFile[];
   /** The newest state that waits for the save under way to end, and who asked for it. */
   #next: { state: HardState; done: SaveCallback[] } | null = null;
-  #saving = false;
+  #saving: HardState | null = null;
+  #durable: HardState;
   #failure: Error | null = null;
 
   /** For `open`, once both copies are in order and their names durable. */
@@ -67,6 +68,12 @@ export class HardStateFile {
     this.initial = opened.state;
     this.isNew = opened.isNew;
     this.#generation = opened.state.generation;
+    this.#durable = opened.state;
+  }
+
+  /** As last known to be durable. */
+  get durable(): HardState {
+    return this.#durable;
   }
 
   /** Hands over the file, or CorruptionError, DiskError, or an EnvelopeError `WRONG_NODE` for another node's data. */
@@ -106,7 +113,7 @@ export class HardStateFile {
       this.#next.state = state;
       this.#next.done.push(done);
     }
-    if (!this.#saving) this.#startSave();
+    if (this.#saving === null) this.#startSave();
   }
 
   close(): void {
@@ -117,7 +124,7 @@ export class HardStateFile {
     const job = this.#next;
     if (job === null) return;
     this.#next = null;
-    this.#saving = true;
+    this.#saving = job.state;
     this.#generation++;
     const record = encodeRecord(this.#options, job.state, this.#generation);
     this.#write(0, record, job.done);
@@ -125,7 +132,8 @@ export class HardStateFile {
 
   #write(copy: number, record: Uint8Array, done: SaveCallback[]): void {
     if (this.#failure !== null || copy === this.#files.length) {
-      this.#saving = false;
+      if (this.#failure === null && this.#saving !== null) this.#durable = this.#saving;
+      this.#saving = null;
       for (const callback of done) callback(this.#failure);
       this.#startSave();
       return;

@@ -10,7 +10,7 @@
 
 import { assert } from '../base/assert.ts';
 import { CorruptionError } from '../base/errors.ts';
-import { rarely, sometimes } from '../base/rare.ts';
+import { maybe, rarely, sometimes } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Random } from '../io/random.ts';
@@ -158,7 +158,7 @@ export class Replica {
    * certainly not executed; `unknown` when that cannot be told.
    */
   propose(write: Write, done: Done): void {
-    if (this.#stopped || this.#raft.role !== 'leader') {
+    if (this.#stopped || this.#raft.role !== 'leader' || maybe('spurious-refusal')) {
       done(NOT_LEADER);
       return;
     }

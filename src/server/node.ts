@@ -74,6 +74,7 @@ export class Node {
   readonly replica: Replica;
   readonly groupLog: GroupLog;
   readonly store: Store;
+  readonly hardState: HardStateFile;
   readonly #options: NodeOptions;
   readonly #parts: Parts;
   readonly #router: Router;
@@ -124,6 +125,7 @@ export class Node {
     this.#limits = options.limits ?? DEFAULT_LIMITS;
     this.#cluster = clusterChecksum(members);
     this.store = store;
+    this.hardState = hardState;
     this.groupLog = log.group(GROUP);
     log.onFailure = (error) => this.#fail(error);
     store.onFailure = (error) => this.#fail(error);

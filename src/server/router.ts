@@ -11,7 +11,7 @@
  */
 
 import { assert } from '../base/assert.ts';
-import { rarely, sometimes } from '../base/rare.ts';
+import { sometimes } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { Random } from '../io/random.ts';
 import { errorResult, isWrite, type Request, type Result } from '../kv/request.ts';
@@ -204,16 +204,15 @@ export class Router {
     const { jobs } = job.lane;
     const at = jobs.indexOf(job);
     assert(at >= 0, 'a request is answered once', { type: job.request.type });
-    jobs.splice(at, 1);
-    job.done(result);
-    // What was asked before it and came back has been overtaken.
-    if (at > 0 && !isUnavailable(result)) {
-      for (const earlier of jobs.slice(0, at)) {
-        if (earlier.state !== 'returned') continue;
-        rarely('a request that came back was overtaken');
-        this.#finish(earlier, NO_LEADER);
-      }
+    // What was asked before it and came back has been overtaken: it must not take effect any more.
+    const isOvertaking = at > 0 && !isUnavailable(result);
+    const overtaken = isOvertaking ? jobs.slice(0, at).filter(({ state }) => state === 'returned') : [];
+    for (const gone of [...overtaken, job]) jobs.splice(jobs.indexOf(gone), 1);
+    for (const earlier of overtaken) {
+      sometimes('a request that came back was overtaken');
+      earlier.done(NO_LEADER);
     }
+    job.done(result);
     if (jobs.length > 0) this.#waitTogether(job.lane);
   }
 
