@@ -5,14 +5,17 @@
  * - log matching: two logs that hold the same term at an index hold the same entry there and before;
  * - leader completeness: a leader's log holds every entry committed before its term;
  * - state machine safety: no two nodes have different entries committed (or applied) at an index;
+ * - no write is proposed again that may have taken effect (`write_ledger.ts`);
  * - and of each node: term and commit index never fall, a vote is not changed within a term, while it lives; nothing is
  *   applied that isn't committed.
  *
  * The work is incremental: a node is looked at only where it has changed, so a step costs a few comparisons.
  */
 import { crc32 } from '../src/codec/crc32.ts';
+import { type Entry, EntryKind } from '../src/log/entry.ts';
 import type { GroupLog } from '../src/log/group_log.ts';
 import type { Replica } from '../src/replica/replica.ts';
+import { WriteLedger } from './write_ledger.ts';
 
 export class InvariantViolation extends Error {
   readonly invariant: string;
@@ -52,6 +55,7 @@ export class Invariants {
   readonly #entries: Map<number, EntryMark>[] = [new Map()];
   /** Terms of the committed entries by index; position 0 is unused. */
   readonly #committed: number[] = [0];
+  readonly #writes = new WriteLedger();
   elections = 0;
   /** A node has become leader. */
   onElection: (id: number) => void = () => {};
@@ -109,19 +113,29 @@ export class Invariants {
     terms.length = from + 1;
     for (let index = from + 1; index <= last; index++) {
       const entry = log.entry(index);
-      this.#checkEntry(id, index, entry.term, { prevTerm: terms[index - 1], checksum: crc32(entry.payload) });
+      this.#checkEntry(id, entry, { prevTerm: terms[index - 1], checksum: crc32(entry.payload) });
       terms.push(entry.term);
     }
   }
 
-  #checkEntry(id: number, index: number, term: number, mark: EntryMark): void {
+  #checkEntry(id: number, entry: Entry, mark: EntryMark): void {
+    const { index, term } = entry;
     while (this.#entries.length <= index) this.#entries.push(new Map());
     const known = this.#entries[index].get(term);
-    if (known === undefined) this.#entries[index].set(term, mark);
-    else if (known.checksum !== mark.checksum || known.prevTerm !== mark.prevTerm) {
+    if (known === undefined) {
+      this.#entries[index].set(term, mark);
+      if (entry.kind === EntryKind.Command) this.#checkWrite(id, entry);
+    } else if (known.checksum !== mark.checksum || known.prevTerm !== mark.prevTerm) {
       fail('log matching', { id, index, term, known, found: mark });
     }
   }
+
+  #checkWrite(id: number, { index, term, payload }: Entry): void {
+    const problem = this.#writes.onEntry(index, term, payload, this.#committedTermAt);
+    if (problem !== null) fail('each write is proposed once', { id, problem });
+  }
+
+  readonly #committedTermAt = (index: number): number | null => this.#committed[index] ?? null;
 
   #checkCommit(id: number, shadow: Shadow, subject: Observed, commitIndex: number): void {
     if (commitIndex < shadow.commitIndex) {

@@ -108,8 +108,8 @@ export class Nemesis {
     this.#after(this.#draw(1, 2 * everyMs), next);
   }
 
-  #crash(node: number, downMs: number): void {
-    if (this.#isUp(node)) this.#strike({ kind: this.#random.chance(800) ? 'crash' : 'kill', node });
+  #crash(node: number, downMs: number, killPermille = 200): void {
+    if (this.#isUp(node)) this.#strike({ kind: this.#random.chance(killPermille) ? 'kill' : 'crash', node });
     this.#after(downMs, () => this.#boot(node));
   }
 
@@ -219,7 +219,7 @@ export class Nemesis {
   /** A crash before the vote can be durable, and a life after it in which the term is still open. */
   #onVote(node: number): void {
     if (this.#stopped || !this.#random.chance(this.#faults.crashAtVotePermille)) return;
-    this.#afterUs(this.#random.below(this.#syncUs()), () => this.#crash(node, this.#draw(1, 20)));
+    this.#afterUs(this.#random.below(this.#syncUs()), () => this.#crash(node, this.#draw(1, 20), 500));
   }
 
   /** Cuts a group of nodes off from the others, clients not included; often the leader alone. */

@@ -224,7 +224,7 @@ export function drawOptions(random: SimRandom): WorldOptions {
 /** Records of one size are where what an earlier record left behind can pass for the next one. */
 function drawValueBytes(random: SimRandom): { valueBytesMin: number; valueBytesMax: number } {
   const valueBytesMax = random.pick([16, 300, 3000]);
-  return { valueBytesMin: random.chance(150) ? valueBytesMax : 0, valueBytesMax };
+  return { valueBytesMin: random.chance(250) ? valueBytesMax : 0, valueBytesMax };
 }
 
 function drawSurroundings(random: SimRandom): Surroundings {

@@ -73,6 +73,8 @@ const STEADY_AFTER_TIMEOUTS = 20;
 const STEADY_FOR_TIMEOUTS = 10;
 /** After these what is on the disk is not what it was a moment ago. */
 const POWER_CUT_MARKS: ReadonlySet<string> = new Set(['a conflicting suffix is replaced']);
+/** How often it is considered, in the first moments of a node's life, what a power cut would leave. */
+const YOUNG_CUTS = 2;
 /** A closing connection may linger for a second. */
 const SHUT_DOWN_MS = 4000;
 
@@ -507,8 +509,20 @@ export class World {
         machine.node = outcome.value;
         this.#probe?.onUp(id);
         this.#considerPowerCut(machine);
+        this.#considerLater(machine);
       },
     );
+  }
+
+  /** What a node has found at its start meets, in the next moments, what it writes behind it. */
+  #considerLater(machine: Machine): void {
+    if (this.options.powerCutPermille === 0) return;
+    const { syncMsMax, networkDelayMsMax } = this.options.surroundings;
+    const withinUs = 10 * (syncMsMax + networkDelayMsMax) * US_PER_MS;
+    for (let i = 0; i < YOUNG_CUTS; i++) {
+      const delayUs = this.#powerCutRandom.below(withinUs);
+      this.scheduler.after(delayUs, () => this.#considerPowerCut(machine));
+    }
   }
 
   #settings(id: number): Settings {

@@ -90,6 +90,11 @@ export class Drive {
     return this.#faultRandom.chancePerMillion(this.faults.syncErrorPerMillion) ? 'forgotten' : null;
   }
 
+  /** Whether a sync was still waiting for its turn when the process that had asked for it was killed. */
+  drawAbandoned(): boolean {
+    return this.#faultRandom.chance(500);
+  }
+
   /** Whether, and where in an operation that changes the disk, the process crashes. */
   drawCrashInside(): 'no' | CrashPoint {
     if (this.crashInsideAfter > 0 && --this.crashInsideAfter === 0) {

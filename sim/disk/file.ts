@@ -37,7 +37,7 @@ export interface Flight {
   readonly size: number;
   /** The smallest size of the file since the flight before: the durable bytes behind it were cut off. */
   readonly lowSize: number;
-  state: 'flying' | 'landed' | 'failed';
+  state: 'flying' | 'landed' | 'failed' | 'abandoned';
 }
 
 export class SimFile {
@@ -175,6 +175,17 @@ export class SimFile {
     if (lost === 'forgotten') this.#forgotten.push(...left);
     else if (lost === 'reverted') this.#revert(left);
     else this.#makeGhosts(left);
+    if (flight.lowSize < this.#lowSize) this.#lowSize = flight.lowSize;
+  }
+
+  /** Nobody does the sync: what it was to cover waits for another. */
+  abandonSync(flight: Flight): void {
+    if (flight.state !== 'flying') return;
+    flight.state = 'abandoned';
+    this.#flights.splice(this.#flights.indexOf(flight), 1);
+    const ranges: Range[] = [];
+    for (const { start, end } of flight.ranges) ranges.push({ start, end });
+    this.#dirty = [...cutRanges(ranges, this.#size), ...this.#dirty];
     if (flight.lowSize < this.#lowSize) this.#lowSize = flight.lowSize;
   }
 

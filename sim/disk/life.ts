@@ -5,7 +5,7 @@
 import { DiskError } from '../../src/base/errors.ts';
 import { type Holdings, SimCrash, type SimProcess } from '../process.ts';
 import type { CrashPoint, Done, Drive } from './drive.ts';
-import type { SimFile } from './file.ts';
+import type { Flight, SimFile } from './file.ts';
 
 /** How the process appears in the trace, put together once. */
 export interface Labels {
@@ -35,6 +35,8 @@ export class Life {
   readonly #process: SimProcess;
   readonly #generation: number;
   readonly #epoch: number;
+  /** Syncs under way, in the order in which they were asked for. */
+  readonly #flights = new Map<Flight, SimFile>();
 
   constructor(drive: Drive, process: SimProcess) {
     this.#drive = drive;
@@ -42,6 +44,7 @@ export class Life {
     this.#generation = process.generation;
     this.holdings = process.holdings;
     this.#epoch = drive.epoch;
+    process.onceCrashed(() => this.#abandonSome());
     const { name } = process;
     this.labels = {
       makeDirectory: `${name} make-directory`,
@@ -102,7 +105,10 @@ export class Life {
     drive.event(this.labels.sync, file.number, file.size);
     const flight = file.startSync();
     const lost = drive.drawSyncError(path);
+    this.#flights.set(flight, file);
     this.whenSynced(() => {
+      this.#flights.delete(flight);
+      if (flight.state === 'abandoned') return;
       if (lost !== null && owner.failure === null) {
         drive.injure('failed-sync', path, 0, flight.size);
         owner.failure = new DiskError(operation, path, 'EIO', 'the sync has failed');
@@ -114,6 +120,15 @@ export class Life {
       drive.event(error === null ? this.labels.synced : this.labels.syncFailed, file.number, flight.size);
       this.arrive(done, error);
     });
+  }
+
+  /**
+   * The process is dead and its machine may live on. A sync that the system had begun goes on to its end; one that had
+   * not come to its turn will never be asked for.
+   */
+  #abandonSome(): void {
+    for (const [flight, file] of this.#flights) if (this.#drive.drawAbandoned()) file.abandonSync(flight);
+    this.#flights.clear();
   }
 
   /** Calls `landed` after the time that a sync takes, unless the machine has crashed by then. */
