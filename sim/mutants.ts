@@ -359,11 +359,11 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '    this.#manifest.close();\n',
   },
   {
-    name: 'unsynced-kept-vote',
-    what: 'a start trusts term and vote that it has read from memory',
+    name: 'votes-written-together',
+    what: 'both copies of term and vote are written before the first is durable',
     file: 'src/replica/hard_state_file.ts',
-    find: '      kept.sync((error) => {\n        if (error !== null) done({ ok: false, error });\n        else next(at + 1);\n      });\n',
-    replace: '      next(at + 1);\n',
+    find: '      this.#files[copy].append(record);\n',
+    replace: '      if (copy === 0) for (const file of this.#files) file.append(record);\n',
   },
   {
     name: 'leads-before-its-vote-is-durable',

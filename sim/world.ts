@@ -6,6 +6,8 @@
  * so that only what was really durable is left; and the reckoning, in which every key has been read once more and the
  * linearizability check sees what became of each acknowledged write, and replicas are compared.
  *
+ * Beside that, the seed's log trial puts a log alone through what a cluster seldom does to it (`log_trial.ts`).
+ *
  * A world is drawn from a seed, or plays a scenario: the strokes and requests of an earlier run, or a part of them.
  */
 import { type RareProbe, setRareProbe } from '../src/base/rare.ts';
@@ -19,6 +21,7 @@ import { SimClient } from './client.ts';
 import { SimClock } from './clock.ts';
 import { SimDisk } from './disk.ts';
 import { Invariants } from './invariants.ts';
+import { tryLog } from './log_trial.ts';
 import { Nemesis } from './nemesis.ts';
 import { SimNetwork } from './network.ts';
 import { drawOptions, type WorldOptions } from './options.ts';
@@ -277,6 +280,10 @@ export class World {
       if (!this.failed) this.#shutDown();
     } finally {
       setRareProbe(null);
+    }
+    if (!this.failed) {
+      const problem = tryLog(this.random.fork('log trial'));
+      if (problem !== null) this.fail('log trial', problem);
     }
     return {
       seed: this.#seed,

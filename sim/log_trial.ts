@@ -1,0 +1,170 @@
+/**
+ * The log alone, on a simulated disk, through many short lives: appends and replaced suffixes, crashes between, during
+ * and after syncs. A cluster seldom puts a log into the situations in which recovery is hard, since it appends at once
+ * what it had lost; here they are the rule. Records are often all of one size, so that what a crash left behind the end
+ * stands exactly where the next record would.
+ *
+ * What a recovery finds must hold everything that was durable, must be a log that this life has had, and must not bring
+ * back what an earlier recovery has not found.
+ */
+import type { Entry } from '../src/log/entry.ts';
+import { EntryKind } from '../src/log/entry.ts';
+import type { GroupLog } from '../src/log/group_log.ts';
+import { Log } from '../src/log/log.ts';
+import { SimClock } from './clock.ts';
+import { SimDisk } from './disk.ts';
+import { SimProcess } from './process.ts';
+import type { SimRandom } from './random.ts';
+import { Scheduler } from './scheduler.ts';
+import { Trace } from './trace.ts';
+
+const LIVES = 16;
+const STEPS_MAX = 3;
+const SYNC_US = { min: 100, max: 3000 };
+const GROUP = 1;
+const OPENING_US = 1_000_000;
+
+/** An entry that the present life has had: `prevTerm` ties it to the ones before. */
+interface Known {
+  readonly prevTerm: number;
+  readonly word: number;
+}
+
+/** Runs a trial; what went wrong, or null. */
+export function tryLog(random: SimRandom): string | null {
+  return new LogTrial(random).run();
+}
+
+class LogTrial {
+  readonly #random: SimRandom;
+  readonly #scheduler = new Scheduler();
+  readonly #disk: SimDisk;
+  readonly #process: SimProcess;
+  readonly #clock: SimClock;
+  readonly #payloadBytes: number;
+  readonly #segmentBytes: number;
+  /** By index and term. */
+  #known = new Map<string, Known>();
+  #term = 1;
+  #words = 0;
+  #failure: string | null = null;
+
+  constructor(random: SimRandom) {
+    this.#random = random;
+    const scheduler = this.#scheduler;
+    const faults = { syncUs: SYNC_US };
+    this.#disk = new SimDisk({ scheduler, random: random.fork('disk'), trace: new Trace(), faults });
+    this.#process = new SimProcess('log', scheduler);
+    this.#process.onPanic = (error) => this.#fail(error.stack ?? error.message);
+    this.#clock = new SimClock(scheduler, this.#process, { offsetMs: 0, driftPpm: 0 });
+    this.#payloadBytes = random.pick([8, 8, 100, 300, 1100]);
+    this.#segmentBytes = 1 << random.between(11, 16);
+  }
+
+  run(): string | null {
+    const random = this.#random;
+    let durable = 0;
+    for (let life = 1; life <= LIVES && this.#failure === null; life++) {
+      const log = this.#open();
+      if (log === null) break;
+      const group = log.group(GROUP);
+      this.#checkRecovered(group, durable);
+      if (this.#failure === null) this.#live(log, group);
+      durable = group.durableIndex;
+      this.#process.crash();
+      this.#disk.crash({ content: random.pick(['keep-any', 'keep-any', 'keep-prefix', 'lose-all']) });
+      this.#process.restart();
+    }
+    return this.#failure;
+  }
+
+  #open(): Log | null {
+    let opened: Log | null = null;
+    this.#process.run(() =>
+      Log.open(
+        {
+          disk: this.#disk.attach(this.#process),
+          directory: '/log',
+          clock: this.#clock,
+          logger: { log: () => {} },
+          segmentBytes: this.#segmentBytes,
+          cacheBytes: 1 << 12,
+        },
+        (outcome) => {
+          if (outcome.ok) opened = outcome.value;
+          else this.#fail(`the log does not open: ${outcome.error.message}`);
+        },
+      ),
+    );
+    const end = this.#scheduler.nowUs + OPENING_US;
+    while (opened === null && this.#failure === null && this.#scheduler.stepUntil(end)) {
+      // Until it is open.
+    }
+    if (opened === null) this.#fail('the log does not open in time');
+    return opened;
+  }
+
+  /** The entries found are the ones that are known from here on. */
+  #checkRecovered(group: GroupLog, durable: number): void {
+    if (group.lastIndex < durable) {
+      this.#fail(`entries up to ${durable} were durable; up to ${group.lastIndex} are left`);
+    }
+    const found = new Map<string, Known>();
+    let prevTerm = 0;
+    for (let index = group.firstIndex; index <= group.lastIndex; index++) {
+      const { term, payload } = group.entry(index);
+      const known = this.#known.get(nameOf(index, term));
+      if (known === undefined || known.prevTerm !== prevTerm || known.word !== wordIn(payload)) {
+        this.#fail(
+          `entry ${index} of term ${term} behind term ${prevTerm} was never there, or was gone before`,
+        );
+        return;
+      }
+      found.set(nameOf(index, term), known);
+      prevTerm = term;
+    }
+    this.#known = found;
+  }
+
+  #live(log: Log, group: GroupLog): void {
+    const random = this.#random;
+    // Another leader, or the same one again.
+    if (random.chance(700)) this.#term = Math.max(this.#term, group.lastTerm) + 1;
+    for (let steps = random.between(1, STEPS_MAX); steps > 0 && this.#failure === null; steps--) {
+      this.#process.run(() => {
+        if (random.chance(150) && group.lastIndex > 0) this.#replaceSuffix(group);
+        for (let count = random.pick([1, 1, 2, 10]); count > 0; count--)
+          this.#append(group, group.lastIndex + 1);
+        log.flush();
+      });
+      this.#scheduler.runUntil(this.#scheduler.nowUs + random.below((3 * SYNC_US.max) >> 1));
+    }
+  }
+
+  #replaceSuffix(group: GroupLog): void {
+    this.#term++;
+    this.#append(group, this.#random.between(Math.max(1, group.lastIndex - 5), group.lastIndex));
+  }
+
+  #append(group: GroupLog, index: number): void {
+    const prevTerm = group.termAt(index - 1);
+    const payload = new Uint8Array(this.#payloadBytes).fill(this.#words);
+    const word = ++this.#words;
+    new DataView(payload.buffer).setUint32(0, word);
+    const entry: Entry = { index, term: this.#term, kind: EntryKind.Command, payload };
+    group.append(entry);
+    this.#known.set(nameOf(index, this.#term), { prevTerm, word });
+  }
+
+  #fail(what: string): void {
+    this.#failure ??= what;
+  }
+}
+
+function nameOf(index: number, term: number): string {
+  return `${index}.${term}`;
+}
+
+function wordIn(payload: Uint8Array): number {
+  return new DataView(payload.buffer, payload.byteOffset).getUint32(0);
+}
