@@ -103,6 +103,16 @@ export class Atlas {
     return !this.#downForGood.has(machine) && !this.#has(machine, 'amnesia');
   }
 
+  /** Something durable is harmed: not for ever can it do without repair. */
+  isDamaged(machine: number): boolean {
+    return this.injuries(machine).some(({ cost }) => cost !== 'passing');
+  }
+
+  /** An operator takes the machine out of service. */
+  retire(machine: number): void {
+    this.#downForGood.add(machine);
+  }
+
   /** It has stopped rightly and will not come back. One with amnesia that still runs is not, yet. */
   isDownForGood(machine: number): boolean {
     return this.#downForGood.has(machine);

@@ -38,6 +38,11 @@ export interface CampaignSummary {
   readonly faults: number;
   readonly crashes: number;
   readonly elections: number;
+  /** Times that a disk failed or was harmed. */
+  readonly injuries: number;
+  readonly machinesLost: number;
+  /** Runs that rightly did not come back: too many machines were harmed. */
+  readonly waited: number;
   /** Seeds that reached each mark. */
   readonly marks: Readonly<Record<string, number>>;
   /** Marks that every campaign should reach, and that this one did not. */
@@ -56,6 +61,9 @@ const SUMMED = [
   'faults',
   'crashes',
   'elections',
+  'injuries',
+  'machinesLost',
+  'waited',
 ] as const;
 const PROGRESS_MS = 500;
 const FAILURES_SHOWN_MAX = 10;
@@ -81,6 +89,9 @@ export class Campaign {
     faults: 0,
     crashes: 0,
     elections: 0,
+    injuries: 0,
+    machinesLost: 0,
+    waited: 0,
   };
 
   constructor(options: CampaignOptions) {
@@ -200,6 +211,9 @@ export function formatSummary(summary: CampaignSummary): string {
     `  ${summary.events} events (${summary.eventsPerSecondPerThread.toFixed(0)} a second and thread), ${summary.operations} operations, ${summary.entries} entries committed`,
     `  ${summary.faults} faults, ${summary.crashes} crashes, ${summary.elections} elections, ${Object.keys(marks).length} of ${declared} marks reached`,
   ];
+  lines.push(
+    `  ${summary.injuries} injuries of disks, ${summary.machinesLost} machines lost by them, ${summary.waited} clusters rightly waiting`,
+  );
   for (const mark of marksNeverReached) lines.push(`  never reached: ${mark}`);
   for (const mark of rareMarksNotReached) lines.push(`  not reached, but rare: ${mark}`);
   for (const { seed, check } of failed) lines.push(`seed ${seed} FAILED: ${check}`);

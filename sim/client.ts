@@ -39,6 +39,8 @@ export interface SimClientOptions {
   readonly script: readonly Batch[] | null;
   /** A batch has been sent. */
   readonly onBatch: (batch: Batch) => void;
+  /** A disk somewhere is not what it should be: an error that says so is right. */
+  readonly mayBeDamaged: () => boolean;
   /** An answer that no server may give. */
   readonly onWrongAnswer: (what: string) => void;
 }
@@ -299,6 +301,9 @@ export class SimClient {
       history.fail(operation);
     } else if (text.startsWith('ERR unknown outcome')) {
       history.unknown(operation);
+    } else if (this.#options.mayBeDamaged() && /(corruption|E[A-Z]+) /.test(text)) {
+      if (operation.kind === 'get' || operation.kind === 'exists') history.fail(operation);
+      else history.unknown(operation);
     } else {
       this.#options.onWrongAnswer(`${operation.kind} ${operation.key} was answered '-${text}'`);
     }

@@ -62,6 +62,11 @@ export class SimDisk {
     return new AttachedDisk(this.#drive, process);
   }
 
+  /** While the world itself reads through a node's code no fault of an operation strikes; damage is found all the same. */
+  setLookedAt(isLookedAt: boolean): void {
+    this.#drive.isLookedAt = isLookedAt;
+  }
+
   /** Changes some faults from now on. */
   setFaults(faults: Partial<DiskFaults>): void {
     this.#drive.faults = { ...this.#drive.faults, ...faults };
@@ -192,6 +197,11 @@ export class SimDisk {
   /** Paths of all files, by directory in order of making, then by name. */
   files(): string[] {
     return [...this.#drive.names.entries()].map(([path]) => path);
+  }
+
+  /** In bytes. */
+  sizeOf(path: string): number {
+    return this.#file(path).size;
   }
 
   /** A copy of the present content. */

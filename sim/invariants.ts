@@ -11,6 +11,7 @@
  *
  * The work is incremental: a node is looked at only where it has changed, so a step costs a few comparisons.
  */
+import { CorruptionError, DiskError } from '../src/base/errors.ts';
 import { crc32 } from '../src/codec/crc32.ts';
 import { type Entry, EntryKind } from '../src/log/entry.ts';
 import type { GroupLog } from '../src/log/group_log.ts';
@@ -59,6 +60,8 @@ export class Invariants {
   elections = 0;
   /** A node has become leader. */
   onElection: (id: number) => void = () => {};
+  /** A node's disk may hold what it should not. */
+  mayBeDamaged: (id: number) => boolean = () => false;
   /** A node has given its vote. */
   onVote: (id: number) => void = () => {};
 
@@ -112,9 +115,22 @@ export class Invariants {
     while (from > 0 && terms[from] !== log.termAt(from)) from--;
     terms.length = from + 1;
     for (let index = from + 1; index <= last; index++) {
-      const entry = log.entry(index);
-      this.#checkEntry(id, entry, { prevTerm: terms[index - 1], checksum: crc32(entry.payload) });
-      terms.push(entry.term);
+      const entry = this.#read(id, log, index);
+      if (entry !== null) {
+        this.#checkEntry(id, entry, { prevTerm: terms[index - 1], checksum: crc32(entry.payload) });
+      }
+      terms.push(log.termAt(index));
+    }
+  }
+
+  /** Null when it is damaged, on a node where that may be. */
+  #read(id: number, log: GroupLog, index: number): Entry | null {
+    try {
+      return log.entry(index);
+    } catch (error) {
+      if (this.mayBeDamaged(id) && (error instanceof CorruptionError || error instanceof DiskError))
+        return null;
+      throw error;
     }
   }
 

@@ -4,6 +4,7 @@
  * It leaves the repair of everything to its own later strokes and, at last, to the calm at the end of the run; it may
  * take down any number of nodes at a time.
  */
+import { drawDamage, drawDiskError, drawFailedSync, drawStrayWrite, pickDamageable } from './disk_nemesis.ts';
 import type { FaultMix } from './options.ts';
 import type { SimRandom } from './random.ts';
 import type { Route, StrokeAction } from './strokes.ts';
@@ -91,6 +92,20 @@ export class Nemesis {
     this.#repeat(faults.commandEveryMs, () => {
       this.#strike({ kind: 'command', node: this.#pick(), text: this.#random.pick(['MERGE', 'FLUSH']) });
     });
+    this.#repeat(faults.diskErrorEveryMs, () => this.#strike(drawDiskError(this.#pick(), this.#random)));
+    this.#repeat(faults.diskFullEveryMs, () => {
+      const node = this.#pick();
+      const leftBytes = this.#random.pick([0, 100, 5000]);
+      this.#strikeFor(
+        { kind: 'disk-full', node, leftBytes },
+        { kind: 'disk-free', node },
+        this.#draw(50, 4000),
+      );
+    });
+    this.#repeat(faults.failedSyncEveryMs, () => this.#harm(drawFailedSync));
+    this.#repeat(faults.damageEveryMs, () => this.#harm(drawDamage));
+    this.#repeat(faults.strayWriteEveryMs, () => this.#harm(drawStrayWrite));
+    this.#repeat(faults.diskLostEveryMs, () => this.#harm((node) => ({ kind: 'disk-lost', node })));
     // A crash inside a disk operation leaves a node down without a stroke of ours.
     this.#repeat(BOOT_ALL_EVERY_MS, () => this.#bootAll());
   }
@@ -282,6 +297,12 @@ export class Nemesis {
     this.#cut(routes, forMs);
   }
 
+  /** On a node that the run may do without. */
+  #harm(draw: (node: number, random: SimRandom) => StrokeAction): void {
+    const node = pickDamageable(this.#world.atlas, this.#nodes, this.#random);
+    if (node !== null) this.#strike(draw(node, this.#random));
+  }
+
   #cut(routes: readonly Route[], forMs: number): void {
     if (routes.length > 0) this.#strikeFor({ kind: 'cut', routes }, { kind: 'join', routes }, forMs);
   }
@@ -291,7 +312,7 @@ export class Nemesis {
   }
 
   #boot(node: number): void {
-    if (!this.#isUp(node)) this.#strike({ kind: 'boot', node });
+    if (!this.#isUp(node) && this.#world.atlas.mayStart(node)) this.#strike({ kind: 'boot', node });
   }
 
   #isUp(node: number): boolean {

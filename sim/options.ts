@@ -3,6 +3,7 @@
  * ISSTA 2012): each run switches whole classes of faults on or off, because a bug may need one fault to be absent.
  */
 import type { RaftTiming } from '../src/raft/core.ts';
+import type { AtlasMode } from './atlas.ts';
 import type { SimRandom } from './random.ts';
 import type { Workload } from './workload.ts';
 
@@ -15,6 +16,8 @@ export interface WorldOptions {
   readonly surroundings: Surroundings;
   readonly faults: FaultMix;
   readonly workload: Workload;
+  /** Whether damage is kept to nodes that the cluster can do without; if not, it may have to wait for ever. */
+  readonly damage: AtlasMode;
   /** Of a thousand moments at which a node has just promised something, at how many it is seen what a power cut would leave. */
   readonly powerCutPermille: number;
   /** Rare paths of the code that are taken more often, see `src/base/rare.ts`. */
@@ -75,6 +78,14 @@ export interface FaultMix {
   /** The leader's clock stands still while it is cut off from the other nodes: it cannot know that it is deposed. */
   readonly frozenLeaderEveryMs: number;
   readonly commandEveryMs: number;
+  /** A read or a write of a disk fails, once. */
+  readonly diskErrorEveryMs: number;
+  readonly diskFullEveryMs: number;
+  /** These three harm what is durable, on nodes that the atlas allows. */
+  readonly failedSyncEveryMs: number;
+  readonly damageEveryMs: number;
+  readonly strayWriteEveryMs: number;
+  readonly diskLostEveryMs: number;
   /** Of a thousand elections, after how many a node crashes within milliseconds, to be back soon. */
   readonly crashAtElectionPermille: number;
   /** Of a thousand votes, after how many the voter crashes before the vote can be durable, to be back at once. */
@@ -109,6 +120,12 @@ export const NO_FAULTS: FaultMix = {
   freezeEveryMs: 0,
   frozenLeaderEveryMs: 0,
   commandEveryMs: 0,
+  diskErrorEveryMs: 0,
+  diskFullEveryMs: 0,
+  failedSyncEveryMs: 0,
+  damageEveryMs: 0,
+  strayWriteEveryMs: 0,
+  diskLostEveryMs: 0,
   crashAtElectionPermille: 0,
   crashAtVotePermille: 0,
   crashNewLeaderPermille: 0,
@@ -168,6 +185,7 @@ export function completeOptions(options: WorldOptions): WorldOptions {
     surroundings: { ...PLAIN_SURROUNDINGS, ...options.surroundings },
     faults: { ...NO_FAULTS, ...options.faults },
     workload: { ...PLAIN_WORKLOAD, ...options.workload },
+    damage: options.damage ?? 'recoverable',
     powerCutPermille: options.powerCutPermille ?? 0,
     maybes: options.maybes ?? {},
   };
@@ -175,6 +193,8 @@ export function completeOptions(options: WorldOptions): WorldOptions {
 
 /** Rare paths that a run may widen; the names stand in the code, see `src/base/rare.ts`. */
 const MAYBES = ['short-append', 'equal-election-timeout', 'low-probe'] as const;
+
+const UNRECOVERABLE_PERMILLE = 40;
 
 export function drawOptions(random: SimRandom): WorldOptions {
   const topology = random.fork('topology');
@@ -216,6 +236,7 @@ export function drawOptions(random: SimRandom): WorldOptions {
       patienceMs: workload.pick([1000, 5000, 15_000]),
       respPermille: workload.pick([0, 300, 1000]),
     },
+    damage: random.fork('damage').chance(UNRECOVERABLE_PERMILLE) ? 'unrecoverable' : 'recoverable',
     powerCutPermille: sometimes(random.fork('power cut'), 300, 100, 600),
     maybes: drawMaybes(random.fork('maybes')),
   };
@@ -242,6 +263,7 @@ function drawSurroundings(random: SimRandom): Surroundings {
 
 function drawFaults(random: SimRandom): FaultMix {
   return {
+    ...NO_FAULTS,
     crashEveryMs: sometimes(random, 600, 800, 6000),
     restartStormEveryMs: sometimes(random, 150, 3000, 10_000),
     blackoutEveryMs: sometimes(random, 250, 4000, 15_000),
@@ -261,12 +283,24 @@ function drawFaults(random: SimRandom): FaultMix {
     freezeEveryMs: sometimes(random, 150, 2000, 8000),
     frozenLeaderEveryMs: sometimes(random, 250, 2000, 6000),
     commandEveryMs: sometimes(random, 200, 500, 5000),
+    ...drawDiskFaults(random.fork('disk')),
     crashAtElectionPermille: sometimes(random, 250, 100, 700),
     crashAtVotePermille: sometimes(random, 250, 100, 700),
     crashNewLeaderPermille: sometimes(random, 300, 200, 900),
     crashAtMarkPermille: sometimes(random, 300, 1, 60),
     crashAtBootPermille: sometimes(random, 200, 100, 500),
     carouselPermille: sometimes(random, 200, 300, 950),
+  };
+}
+
+function drawDiskFaults(random: SimRandom): Partial<FaultMix> {
+  return {
+    diskErrorEveryMs: sometimes(random, 150, 1000, 8000),
+    diskFullEveryMs: sometimes(random, 150, 2000, 10_000),
+    failedSyncEveryMs: sometimes(random, 120, 3000, 15_000),
+    damageEveryMs: sometimes(random, 150, 500, 10_000),
+    strayWriteEveryMs: sometimes(random, 120, 2000, 10_000),
+    diskLostEveryMs: sometimes(random, 80, 5000, 20_000),
   };
 }
 

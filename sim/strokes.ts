@@ -3,6 +3,7 @@
  * be written down, left out and played again. A stroke that no longer fits (a crash of a process that is down) does
  * nothing.
  */
+import { applyDiskStroke, type DiskStroke, describeDiskStroke, isDiskStroke } from './disk_strokes.ts';
 import type { Machine, World } from './world.ts';
 
 export type StrokeAction =
@@ -35,7 +36,8 @@ export type StrokeAction =
   /** Every sync takes `factor` times as long. */
   | { readonly kind: 'slow-disk'; readonly node: number; readonly factor: number }
   /** An operator's command, sent to the node over a connection of its own. */
-  | { readonly kind: 'command'; readonly node: number; readonly text: 'MERGE' | 'FLUSH' };
+  | { readonly kind: 'command'; readonly node: number; readonly text: 'MERGE' | 'FLUSH' }
+  | DiskStroke;
 
 /** From a node to a node, by number. */
 export type Route = readonly [from: number, to: number];
@@ -45,7 +47,7 @@ export type Stroke = { readonly atUs: number } & StrokeAction;
 
 /** A stroke that undoes nothing and breaks something; used to count what a run has suffered. */
 export function isFault(stroke: StrokeAction): boolean {
-  return !['boot', 'resume', 'join', 'thaw', 'command'].includes(stroke.kind);
+  return !['boot', 'resume', 'join', 'thaw', 'command', 'disk-free'].includes(stroke.kind);
 }
 
 export function applyStroke(world: World, stroke: StrokeAction): void {
@@ -63,14 +65,15 @@ export function applyStroke(world: World, stroke: StrokeAction): void {
       world.network.setFaults({ longTailPermille: stroke.longTailPermille });
       return;
     default:
-      applyToMachine(world, world.machine(stroke.node), stroke);
+      if (isDiskStroke(stroke)) applyDiskStroke(world, world.machine(stroke.node), stroke);
+      else applyToMachine(world, world.machine(stroke.node), stroke);
   }
 }
 
 function applyToMachine(
   world: World,
   machine: Machine,
-  stroke: Exclude<StrokeAction, { kind: 'cut' | 'join' | 'reset' | 'slow-network' }>,
+  stroke: Exclude<StrokeAction, DiskStroke | { kind: 'cut' | 'join' | 'reset' | 'slow-network' }>,
 ): void {
   const { process, clock, disk } = machine;
   switch (stroke.kind) {
@@ -123,6 +126,7 @@ export function hostOf(node: number): string {
 }
 
 export function describeStroke(stroke: StrokeAction): string {
+  if (isDiskStroke(stroke)) return describeDiskStroke(stroke);
   switch (stroke.kind) {
     case 'crash':
       return `node ${stroke.node} crashes`;

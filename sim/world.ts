@@ -15,6 +15,7 @@ import { compareBytes, utf8 } from '../src/codec/bytes.ts';
 import type { LogFields, Logger, LogLevel } from '../src/io/logger.ts';
 import type { Address, Network } from '../src/io/network.ts';
 import { Node } from '../src/server/node.ts';
+import { Atlas } from './atlas.ts';
 import { History } from './check/history.ts';
 import { checkLinearizability, formatOperations } from './check/linearizability.ts';
 import { SimClient } from './client.ts';
@@ -49,6 +50,12 @@ export interface RunResult {
   readonly entries: number;
   /** Names of the `sometimes` marks that the run reached, sorted. */
   readonly marks: readonly string[];
+  /** Times that a disk failed or was harmed. */
+  readonly injuries: number;
+  /** Machines that are down for good. */
+  readonly machinesLost: number;
+  /** 1 when too many machines were harmed for the cluster to serve again, and it did not; else 0. */
+  readonly waited: number;
   readonly hash: string;
 }
 
@@ -100,6 +107,7 @@ export class World {
   readonly machines: Machine[] = [];
   readonly history = new History();
   readonly invariants: Invariants;
+  readonly atlas: Atlas;
   /** A node has become leader. */
   onElection: (node: number) => void = () => {};
   /** A node has reached a `sometimes` mark. */
@@ -126,6 +134,7 @@ export class World {
     maybe: (name) => this.#isStorm && this.#maybeRandom.chance(this.options.maybes[name] ?? 0),
   };
   #isStorm = true;
+  #waited = false;
   #failure: Failure | null = null;
   #incarnations = 0;
   crashes = 0;
@@ -153,6 +162,13 @@ export class World {
     this.#probe = makeProbe === null ? null : makeProbe(this.options);
     this.#tellProbe();
     this.invariants = new Invariants(nodes);
+    this.atlas = new Atlas({
+      machines: nodes,
+      mode: this.options.damage,
+      random: this.random.fork('atlas'),
+      filesOf: (machine) => this.machine(machine).disk.files(),
+    });
+    this.invariants.mayBeDamaged = (node) => this.atlas.isInjured(node);
     this.invariants.onVote = (node) => {
       this.#considerPowerCut(this.machine(node));
       this.onVote(node);
@@ -214,6 +230,10 @@ export class World {
 
   /** Starts the node of a machine whose process is not running. */
   boot(machine: Machine): void {
+    if (!this.atlas.mayStart(machine.id)) {
+      this.atlas.onEnded(machine.id);
+      return;
+    }
     this.note('boot', machine.id);
     machine.process.restart();
     machine.process.run(() => this.#open(machine));
@@ -227,6 +247,7 @@ export class World {
     machine.node = null;
     machine.process.crash();
     machine.disk.crash();
+    this.atlas.onEnded(machine.id);
   }
 
   /** Ends the process alone. */
@@ -235,6 +256,7 @@ export class World {
     this.crashes++;
     machine.node = null;
     machine.process.crash();
+    this.atlas.onEnded(machine.id);
   }
 
   /** As an operator does it; the process ends by itself, a little later. */
@@ -243,7 +265,7 @@ export class World {
     if (node === null || !process.alive || process.paused) return;
     process.run(() =>
       node.stop((error) => {
-        if (error !== null) this.#onNodeError('stop', `node ${machine.id} did not stop in order`, error);
+        if (error !== null) this.#onNodeError(machine, 'stop', 'did not stop in order', error);
         // Not from inside of its own callback.
         this.scheduler.soon(process.guard(() => this.scheduler.soon(() => this.#exit(machine, node))));
       }),
@@ -296,6 +318,9 @@ export class World {
       elections: this.invariants.elections,
       entries: this.invariants.commitIndex,
       marks: [...this.#marks].sort(),
+      injuries: this.machines.reduce((sum, { id }) => sum + this.atlas.injuries(id).length, 0),
+      machinesLost: this.machines.filter(({ id }) => this.atlas.isDownForGood(id)).length,
+      waited: this.#waited ? 1 : 0,
       hash: this.trace.hash(),
     };
   }
@@ -341,9 +366,14 @@ export class World {
     this.network.setFaults({ longTailPermille: 0, bitFlipPerMillion: 0 });
     for (const client of this.#clients) client.stop();
     for (const machine of this.machines) {
-      const { process, clock, disk } = machine;
-      disk.crashInsideAfter(0);
-      disk.setSlowness(1);
+      const { id, process, clock, disk } = machine;
+      disk.heal();
+      if (this.#mustServe && this.atlas.isDamaged(id)) {
+        // Nothing repairs it yet: an operator takes it out.
+        if (process.alive) this.crash(machine);
+        this.atlas.retire(id);
+        continue;
+      }
       clock.setDriftPpm(0);
       clock.thaw();
       process.setTaskUs(0);
@@ -369,12 +399,12 @@ export class World {
   #steady(): void {
     const random = this.random.fork('steady');
     const { nodes, timing } = this.options;
-    if (nodes < 3 || !random.chance(STEADY_PERMILLE)) return;
+    if (nodes < 3 || !this.#mustServe || !random.chance(STEADY_PERMILLE)) return;
     this.note('steady');
-    const hub = random.between(1, nodes);
+    const inService = this.#inService().map(({ id }) => id);
+    const hub = random.pick(inService);
     const kept = new Set(
-      shuffled(this.machines, random)
-        .map(({ id }) => id)
+      shuffled(inService, random)
         .filter((id) => id !== hub)
         .slice(0, nodes >> 1),
     );
@@ -414,7 +444,7 @@ export class World {
     const host = hostOf(node);
     const isFree = (other: string): boolean =>
       this.network.isBlocked(host, other) === 'free' && this.network.isBlocked(other, host) === 'free';
-    return this.machines.filter((machine) => machine.id === node || isFree(machine.host)).length;
+    return this.#inService().filter((machine) => machine.id === node || isFree(machine.host)).length;
   }
 
   #terms(): string {
@@ -425,13 +455,14 @@ export class World {
   #shutDown(): void {
     this.note('shut-down');
     let running = 0;
-    for (const { id, node, process } of this.machines) {
-      if (node === null) continue;
+    for (const machine of this.machines) {
+      const { id, node, process } = machine;
+      if (node === null || node.isStopped) continue;
       running++;
       process.run(() =>
         node.stop((error) => {
           running--;
-          if (error !== null) this.#onNodeError('stop', `node ${id} did not stop in order`, error);
+          if (error !== null) this.#onNodeError(machine, 'stop', 'did not stop in order', error);
           // A timer that is left would soon run out and not be seen any more.
           const { timers } = process.holdings;
           if (timers > 0) this.fail('leak', `node ${id} says that it has stopped and holds ${timers} timers`);
@@ -458,6 +489,11 @@ export class World {
     });
     const { timing, workload } = this.options;
     const boundMs = CALM_ELECTION_TIMEOUTS_MAX * timing.electionTimeoutMs + 2 * workload.patienceMs;
+    if (!this.#mustServe) {
+      this.#advance(boundMs >> 2);
+      if (unfinished > 0) this.#waited = true;
+      return;
+    }
     for (let waitedMs = 0; waitedMs < boundMs && !this.failed; waitedMs += 100) {
       if (unfinished === 0 && this.#replicasAgree()) return;
       this.#advance(100);
@@ -470,7 +506,7 @@ export class World {
 
   /** All nodes are up and have applied all that any of them has. */
   #replicasAgree(): boolean {
-    const [first, ...rest] = this.machines.map(({ node }) => node?.replica.appliedIndex ?? -1);
+    const [first, ...rest] = this.#inService().map(({ node }) => node?.replica.appliedIndex ?? -1);
     return first !== -1 && rest.every((index) => index === first);
   }
 
@@ -487,10 +523,14 @@ export class World {
 
   /** Replicas that have applied the same entries hold the same keys and values, byte for byte. */
   #compareReplicas(): void {
-    const nodes = this.machines.map((machine) => machine.node).filter((node) => node !== null);
+    const nodes = this.#inService()
+      .map((machine) => machine.node)
+      .filter((node) => node !== null);
     const [first, ...rest] = nodes;
     if (first === undefined) return;
     for (const other of rest) {
+      // Where the cluster had to serve they do.
+      if (other.replica.appliedIndex !== first.replica.appliedIndex) continue;
       const difference = firstDifference(first, other);
       if (difference !== null) this.fail('replica equality', difference);
     }
@@ -506,11 +546,11 @@ export class World {
         network: this.network.attach(process, machine.host),
         random: this.random.fork(`node${id}.${++this.#incarnations}`),
         logger: this.#logger(id),
-        onFailure: (error) => this.#onNodeError('node failure', `node ${id} stopped`, error),
+        onFailure: (error) => this.#onNodeError(machine, 'node failure', 'stopped', error),
       },
       (outcome) => {
         if (!outcome.ok) {
-          this.#onNodeError('recovery', `node ${id} did not start`, outcome.error);
+          this.#onNodeError(machine, 'recovery', 'did not start', outcome.error);
           return;
         }
         machine.node = outcome.value;
@@ -558,7 +598,7 @@ export class World {
     if (permille === 0 || (this.#script === null && !this.#powerCutRandom.chance(permille))) return;
     this.scheduler.atEndOfEvent(() => {
       const { node, process, id } = machine;
-      if (node === null || !process.alive || this.failed) return;
+      if (node === null || !process.alive || this.failed || this.atlas.isInjured(id)) return;
       setRareProbe(null);
       const loss = lossAtPowerCut(node, machine.disk, this.#settings(id));
       setRareProbe(this.#rareProbe);
@@ -571,13 +611,34 @@ export class World {
     this.note('exit', machine.id);
     machine.node = null;
     machine.process.crash();
+    this.atlas.onEnded(machine.id);
   }
 
-  /** Damage and failed disks are not among the faults yet: a node that gives up has no reason to. */
-  #onNodeError(check: string, what: string, error: Error): void {
+  /** A node gives up. Where its disk gave it reason to, its process ends; else that is a failure of the run. */
+  #onNodeError(machine: Machine, check: string, what: string, error: Error): void {
     // The process has just crashed inside an operation; production code may well catch what unwinds it.
     if (error instanceof SimCrash) return;
-    this.fail(check, `${what}: ${error.stack ?? error.message}`);
+    const { id, process } = machine;
+    const verdict = this.atlas.onStopped(id, error);
+    if (!verdict.right) {
+      this.fail(check, `node ${id} ${what}, though ${verdict.why}: ${error.stack ?? error.message}`);
+      return;
+    }
+    this.note('gives-up', id);
+    const { generation } = process;
+    this.scheduler.soon(() => {
+      if (process.generation === generation && process.alive) this.kill(machine);
+    });
+  }
+
+  /** The cluster must come back: not more machines were harmed than it can do without. */
+  get #mustServe(): boolean {
+    return this.options.damage === 'recoverable';
+  }
+
+  /** Machines that are not down for good. */
+  #inService(): Machine[] {
+    return this.machines.filter(({ id }) => !this.atlas.isDownForGood(id));
   }
 
   #tellProbe(): void {
@@ -620,6 +681,7 @@ export class World {
         longTailPermille: surroundings.slowSyncPermille,
         poisonViews: surroundings.ownership === 'watched',
       },
+      onInjury: (injury) => this.atlas.book(id, injury),
     });
     const drift = this.random.fork(`clock${id}`);
     const { clockDriftPpm } = surroundings;
@@ -647,6 +709,7 @@ export class World {
       workload: this.options.workload,
       script: this.#script?.batches.filter(({ client }) => client === id) ?? null,
       onBatch: (batch) => this.#batches.push(batch),
+      mayBeDamaged: () => this.machines.some((machine) => this.atlas.isInjured(machine.id)),
       onWrongAnswer: (what) => this.fail('wrong answer', `client ${id}: ${what}`),
     });
   }
@@ -669,7 +732,9 @@ export class World {
         machine.process.hasRun = false;
         if (machine.node === null) continue;
         this.#probe?.onNode(machine.id, machine.node);
+        machine.disk.setLookedAt(true);
         invariants.check(machine.id, machine.node);
+        machine.disk.setLookedAt(false);
       }
     } catch (error) {
       this.fail('invariant', error instanceof Error ? error.message : String(error));

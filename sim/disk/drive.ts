@@ -35,6 +35,8 @@ export class Drive {
   readonly armed = new ArmedFaults();
   /** Of the files together; beyond that, ENOSPC. Besides `faults.capacityBytes`, for as long as the disk is made full. */
   fullAtBytes = Number.MAX_SAFE_INTEGER;
+  /** The world looks at what a node holds: that is no operation of the node's. */
+  isLookedAt = false;
   onInjury: (injury: Injury) => void = () => {};
   /** Syncs take so many times as long. */
   slowness = 1;
@@ -71,6 +73,7 @@ export class Drive {
 
   /** Whether this read fails. */
   drawReadError(path: string): boolean {
+    if (this.isLookedAt) return false;
     if (!this.armed.isEmpty && this.armed.take('read', path) !== null) return true;
     return this.#faultRandom.chancePerMillion(this.faults.readErrorPerMillion);
   }

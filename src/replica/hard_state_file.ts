@@ -161,7 +161,15 @@ function repair(
   const { disk, directory } = options;
   const { state } = opened;
   const files: AppendFile[] = [];
+  /** Also called back from a sync: what is thrown then is nobody else's to catch. */
   const next = (at: number): void => {
+    try {
+      proceed(at);
+    } catch (error) {
+      fail(done, error);
+    }
+  };
+  const proceed = (at: number): void => {
     if (at === copies.length) {
       disk.syncDirectory(directory, (error) => {
         if (error !== null) done({ ok: false, error });
@@ -203,10 +211,11 @@ function repair(
           }
           try {
             files.push(disk.openAppend(copy.path, RECORD_BYTES));
-            next(at + 1);
           } catch (failure) {
             fail(done, failure);
+            return;
           }
+          next(at + 1);
         });
       } catch (failure) {
         fail(done, failure);
