@@ -14,7 +14,7 @@ export function drawDiskError(node: number, random: SimRandom): DiskStroke {
     node,
     operation: random.pick(['read', 'write']),
     file: random.pick(WRITTEN),
-    after: random.between(1, 30),
+    after: random.between(1, 12),
     seen: 'at-crash',
   };
 }
@@ -46,7 +46,7 @@ export function drawStrayWrite(node: number, random: SimRandom): DiskStroke {
     kind: 'stray-write',
     node,
     file: random.pick(WRITTEN),
-    after: random.between(1, 30),
+    after: random.between(1, 12),
     goes: random.pick(['nowhere', 'nowhere', 'same-file', 'other-file']),
     seen: random.pick(['at-crash', 'at-once']),
   };

@@ -194,7 +194,7 @@ export function completeOptions(options: WorldOptions): WorldOptions {
 /** Rare paths that a run may widen; the names stand in the code, see `src/base/rare.ts`. */
 const MAYBES = ['short-append', 'equal-election-timeout', 'low-probe'] as const;
 
-const UNRECOVERABLE_PERMILLE = 40;
+const UNRECOVERABLE_PERMILLE = 60;
 
 export function drawOptions(random: SimRandom): WorldOptions {
   const topology = random.fork('topology');
@@ -295,12 +295,12 @@ function drawFaults(random: SimRandom): FaultMix {
 
 function drawDiskFaults(random: SimRandom): Partial<FaultMix> {
   return {
-    diskErrorEveryMs: sometimes(random, 150, 1000, 8000),
-    diskFullEveryMs: sometimes(random, 150, 2000, 10_000),
-    failedSyncEveryMs: sometimes(random, 120, 3000, 15_000),
-    damageEveryMs: sometimes(random, 150, 500, 10_000),
-    strayWriteEveryMs: sometimes(random, 120, 2000, 10_000),
-    diskLostEveryMs: sometimes(random, 80, 5000, 20_000),
+    diskErrorEveryMs: sometimes(random, 250, 500, 6000),
+    diskFullEveryMs: sometimes(random, 200, 2000, 8000),
+    failedSyncEveryMs: sometimes(random, 200, 2000, 12_000),
+    damageEveryMs: sometimes(random, 250, 300, 8000),
+    strayWriteEveryMs: sometimes(random, 200, 1000, 8000),
+    diskLostEveryMs: sometimes(random, 100, 5000, 20_000),
   };
 }
 
