@@ -103,9 +103,9 @@ export class Atlas {
     return !this.#downForGood.has(machine) && !this.#has(machine, 'amnesia');
   }
 
-  /** Something durable is harmed: not for ever can it do without repair. */
-  isDamaged(machine: number): boolean {
-    return this.injuries(machine).some(({ cost }) => cost !== 'passing');
+  /** Something durable is harmed: not for ever can it do without repair. Injuries of the kinds given do not count. */
+  isDamaged(machine: number, apartFrom: ReadonlySet<InjuryKind> = NOTHING): boolean {
+    return this.injuries(machine).some(({ cost, kind }) => cost !== 'passing' && !apartFrom.has(kind));
   }
 
   /** An operator takes the machine out of service. */
@@ -186,6 +186,8 @@ export class Atlas {
     return this.injuries(machine).some((injury) => injury.cost === cost);
   }
 }
+
+const NOTHING: ReadonlySet<InjuryKind> = new Set();
 
 const KINDS_OF_ERRNO: ReadonlyMap<string, readonly InjuryKind[]> = new Map([
   ['EIO', ['failed-read', 'failed-write', 'failed-sync', 'bad-sector']],

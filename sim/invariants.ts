@@ -5,6 +5,7 @@
  * - log matching: two logs that hold the same term at an index hold the same entry there and before;
  * - leader completeness: a leader's log holds every entry committed before its term;
  * - state machine safety: no two nodes have different entries committed (or applied) at an index;
+ * - a restart finds all that was durable before, or does not come about;
  * - no write is proposed again that may have taken effect (`write_ledger.ts`);
  * - and of each node: term and commit index never fall, a vote is not changed within a term, while it lives; nothing is
  *   applied that isn't committed.
@@ -15,6 +16,7 @@ import { CorruptionError, DiskError } from '../src/base/errors.ts';
 import { crc32 } from '../src/codec/crc32.ts';
 import { type Entry, EntryKind } from '../src/log/entry.ts';
 import type { GroupLog } from '../src/log/group_log.ts';
+import type { HardStateFile } from '../src/replica/hard_state_file.ts';
 import type { Replica } from '../src/replica/replica.ts';
 import { WriteLedger } from './write_ledger.ts';
 
@@ -31,6 +33,7 @@ export class InvariantViolation extends Error {
 export interface Observed {
   readonly replica: Replica;
   readonly groupLog: GroupLog;
+  readonly hardState: HardStateFile;
 }
 
 /** An entry as far as it must be the same everywhere. */
@@ -47,6 +50,9 @@ class Shadow {
   commitIndex = 0;
   /** Terms of the node's log by index; position 0 is unused. */
   readonly terms: number[] = [0];
+  durableIndex = 0;
+  durableTerm = 0;
+  durableVote: number | null = null;
 }
 
 export class Invariants {
@@ -78,7 +84,7 @@ export class Invariants {
     const shadow = this.#shadows[id - 1];
     const { raft } = subject.replica;
     const isNew = shadow.subject !== subject;
-    if (isNew) this.#onRestart(shadow, subject);
+    if (isNew) this.#onRestart(id, shadow, subject);
     const { term, vote, role, commitIndex } = raft;
     if (term !== shadow.term || vote !== shadow.vote) {
       if (term < shadow.term) fail('terms only rise', { id, from: shadow.term, to: term });
@@ -96,15 +102,34 @@ export class Invariants {
     if (subject.replica.appliedIndex > commitIndex) {
       fail('only committed entries are applied', { id, applied: subject.replica.appliedIndex, commitIndex });
     }
+    const { durable } = subject.hardState;
+    shadow.durableIndex = subject.groupLog.durableIndex;
+    shadow.durableTerm = durable.term;
+    shadow.durableVote = durable.vote;
   }
 
-  #onRestart(shadow: Shadow, subject: Observed): void {
+  #onRestart(id: number, shadow: Shadow, subject: Observed): void {
+    this.#checkKept(id, shadow, subject);
     shadow.subject = subject;
     shadow.commitIndex = 0;
     shadow.vote = null;
     // Terms below the last seen are possible after a crash: what was not durable yet was not shown to anybody.
     shadow.term = 0;
     shadow.terms.length = 1;
+  }
+
+  #checkKept(id: number, shadow: Shadow, { groupLog, hardState }: Observed): void {
+    const { durableIndex, durableTerm, durableVote } = shadow;
+    const { term, vote } = hardState.durable;
+    if (term < durableTerm || (term === durableTerm && durableVote !== null && vote !== durableVote)) {
+      fail('term and vote are kept', { id, durableTerm, durableVote, term, vote });
+    }
+    const { lastIndex } = groupLog;
+    for (let index = groupLog.firstIndex; index <= durableIndex; index++) {
+      const found = index <= lastIndex ? groupLog.termAt(index) : null;
+      const before = shadow.terms[index];
+      if (found !== before) fail('durable entries are kept', { id, index, term: before, found, lastIndex });
+    }
   }
 
   #checkLog(id: number, shadow: Shadow, log: GroupLog): void {

@@ -20,7 +20,7 @@ import { History } from './check/history.ts';
 import { checkLinearizability, formatOperations } from './check/linearizability.ts';
 import { SimClient } from './client.ts';
 import { SimClock } from './clock.ts';
-import { SimDisk } from './disk.ts';
+import { type InjuryKind, SimDisk } from './disk.ts';
 import { Invariants } from './invariants.ts';
 import { tryLog } from './log_trial.ts';
 import { Nemesis } from './nemesis.ts';
@@ -81,6 +81,8 @@ const STEADY_PERMILLE = 300;
 /** Election timeouts after which the cluster must have settled, and for which it is then watched. */
 const STEADY_AFTER_TIMEOUTS = 20;
 const STEADY_FOR_TIMEOUTS = 10;
+/** A node is told of these, and may not count on what they were to cover. */
+const OF_SYNCS: ReadonlySet<InjuryKind> = new Set(['failed-sync']);
 /** After these what is on the disk is not what it was a moment ago. */
 const POWER_CUT_MARKS: ReadonlySet<string> = new Set(['a conflicting suffix is replaced']);
 /** How often it is considered, in the first moments of a node's life, what a power cut would leave. */
@@ -598,7 +600,7 @@ export class World {
     if (permille === 0 || (this.#script === null && !this.#powerCutRandom.chance(permille))) return;
     this.scheduler.atEndOfEvent(() => {
       const { node, process, id } = machine;
-      if (node === null || !process.alive || this.failed || this.atlas.isInjured(id)) return;
+      if (node === null || !process.alive || this.failed || this.atlas.isDamaged(id, OF_SYNCS)) return;
       setRareProbe(null);
       const loss = lossAtPowerCut(node, machine.disk, this.#settings(id));
       setRareProbe(this.#rareProbe);
@@ -681,7 +683,11 @@ export class World {
         longTailPermille: surroundings.slowSyncPermille,
         poisonViews: surroundings.ownership === 'watched',
       },
-      onInjury: (injury) => this.atlas.book(id, injury),
+      onInjury: (injury) => {
+        this.atlas.book(id, injury);
+        // What was to become durable has not: the node must know it.
+        if (injury.kind === 'failed-sync') this.#considerLater(machine);
+      },
     });
     const drift = this.random.fork(`clock${id}`);
     const { clockDriftPpm } = surroundings;
