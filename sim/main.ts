@@ -2,6 +2,7 @@
 
 import { checkCommand } from './check/command.ts';
 import { UsageError } from './commands/arguments.ts';
+import { modelCommand } from './commands/model.ts';
 import { mutantsCommand } from './commands/mutants.ts';
 import { replayCommand } from './commands/replay.ts';
 import { RUN_HELP, runCommand } from './commands/run.ts';
@@ -14,6 +15,7 @@ const COMMANDS: Readonly<Record<string, { readonly what: string; readonly run: C
   shrink: { what: 'make a failing run small, and save it', run: shrinkCommand },
   check: { what: 'check whether a history in a file is linearizable', run: checkCommand },
   replay: { what: 'play a saved scenario', run: replayCommand },
+  model: { what: 'check the consensus core in every order of events, within bounds', run: modelCommand },
   mutants: { what: 'plant known bugs and count the seeds that find them', run: mutantsCommand },
 };
 

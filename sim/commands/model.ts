@@ -1,0 +1,310 @@
+/** `npm run sim -- model`: bounded model checking of the consensus core. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { BOUND_MAX, type Bounds, DEFAULT_BOUNDS, KINDS } from '../model/bounds.ts';
+import { Model } from '../model/model.ts';
+import type { Persistence } from '../model/model_node.ts';
+import { RAFT_MUTANTS } from '../model/mutants.ts';
+import { loadOpenedRaft } from '../model/opened_raft.ts';
+import { describeNodes, describePath, play, type SavedStep, saveStep, shorten } from '../model/path.ts';
+import type { PropertyViolation } from '../model/properties.ts';
+import { type Progress, type SearchResult, type Strategy, search } from '../model/search.ts';
+import { type Begun, begin, type Start } from '../model/start.ts';
+import type { Mutant } from '../mutants.ts';
+import { count, UsageError } from './arguments.ts';
+
+const HELP = `Usage: npm run sim -- model [options]
+
+Drives the consensus core through every order of messages, timeouts, crashes and requests within bounds, and checks
+Raft's safety properties in each state. See docs/model_checking.md.
+
+The model
+  --nodes N          voters, 1 to 7                                       (default 3)
+  --start S          'empty', or 'elected': node 1 leads in term 1         (default empty)
+  --persistence P    'steps': saves and syncs are steps; 'at-once'         (default steps)
+  --max-term T       nobody campaigns for a later term                     (default 3)
+  --letters M        messages on their way, at most                        (default 12)
+  --copies C         equal messages on their way, at most                  (default 1)
+  --mutant NAME      plant a known bug of the core; --list names them
+
+Bounds on a way through it, each from 0 to ${BOUND_MAX}
+  --entries N        proposals            (default ${DEFAULT_BOUNDS.entries})    --timeouts N    election timeouts     (default ${DEFAULT_BOUNDS.timeouts})
+  --reads N          reads                (default ${DEFAULT_BOUNDS.reads})    --beats N       heartbeats            (default ${DEFAULT_BOUNDS.beats})
+  --crashes N        crash and restart    (default ${DEFAULT_BOUNDS.crashes})    --lapses N      leaders forgotten     (default ${DEFAULT_BOUNDS.lapses})
+  --drops N          messages lost        (default ${DEFAULT_BOUNDS.drops})    --resets N      connections made anew (default ${DEFAULT_BOUNDS.resets})
+  --duplicates N     messages repeated    (default ${DEFAULT_BOUNDS.duplicates})
+
+The search
+  --search S         'breadth', 'depth' or 'walk' (random, proves nothing) (default breadth)
+  --depth N          steps, at most                                       (default 100)
+  --max-states N     distinct states, at most                             (default 2000000)
+  --seconds S        time, at most                                        (default 600)
+  --seed TEXT        of a walk                                            (default 1)
+  --json             the result as JSON
+  --save FILE        write the path to a violation there
+  --path FILE        play such a path instead of a search
+
+Exit code: 0 when no violation was found, 1 when one was, 2 for wrong usage.
+`;
+
+interface Setup {
+  readonly nodes: number;
+  readonly start: Start;
+  readonly persistence: Persistence;
+  readonly maxTerm: number;
+  readonly letters: number;
+  readonly copies: number;
+  readonly bounds: Bounds;
+}
+
+/** What `--save` writes and `--path` reads. */
+interface SavedPath {
+  readonly format: 'envelopedb-model-path-1';
+  readonly mutant: string | null;
+  readonly property: string;
+  readonly setup: Setup;
+  readonly steps: readonly SavedStep[];
+}
+
+export async function modelCommand(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      nodes: { type: 'string' },
+      start: { type: 'string' },
+      persistence: { type: 'string' },
+      'max-term': { type: 'string' },
+      letters: { type: 'string' },
+      copies: { type: 'string' },
+      mutant: { type: 'string' },
+      list: { type: 'boolean' },
+      entries: { type: 'string' },
+      reads: { type: 'string' },
+      crashes: { type: 'string' },
+      drops: { type: 'string' },
+      duplicates: { type: 'string' },
+      timeouts: { type: 'string' },
+      beats: { type: 'string' },
+      lapses: { type: 'string' },
+      resets: { type: 'string' },
+      search: { type: 'string' },
+      depth: { type: 'string' },
+      'max-states': { type: 'string' },
+      seconds: { type: 'string' },
+      seed: { type: 'string' },
+      json: { type: 'boolean' },
+      save: { type: 'string' },
+      path: { type: 'string' },
+      help: { type: 'boolean' },
+    },
+  });
+  if (values.help === true) return print(HELP);
+  if (values.list === true) {
+    return print(RAFT_MUTANTS.map(({ name, what }) => `${name.padEnd(34)}  ${what}\n`).join(''));
+  }
+  const mutant = values.mutant === undefined ? null : findMutant(values.mutant);
+  if (values.path !== undefined) return playFile(values.path, mutant);
+  const setup: Setup = {
+    nodes: inRange(count(values.nodes, 'nodes', 3), 'nodes', 1, 7),
+    start: oneOf<Start>(values.start, 'start', ['empty', 'elected']),
+    persistence: oneOf<Persistence>(values.persistence, 'persistence', ['steps', 'at-once']),
+    maxTerm: inRange(count(values['max-term'], 'max-term', 3), 'max-term', 1, 100),
+    letters: inRange(count(values.letters, 'letters', 12), 'letters', 1, 1000),
+    copies: inRange(count(values.copies, 'copies', 1), 'copies', 1, 100),
+    bounds: boundsFrom(values),
+  };
+  const strategy = oneOf<Strategy>(values.search, 'search', ['breadth', 'depth', 'walk']);
+  const limits = {
+    depth: count(values.depth, 'depth', 100),
+    states: count(values['max-states'], 'max-states', 2_000_000),
+    seconds: count(values.seconds, 'seconds', 600),
+  };
+  const model = await makeModel(setup, mutant);
+  const begun = begin(model, setup.start);
+  const startedAt = performance.now();
+  const elapsed = (): number => (performance.now() - startedAt) / 1000;
+  const showsProgress = process.stderr.isTTY && values.json !== true;
+  const result = search({
+    model,
+    from: begun.state,
+    strategy,
+    limits,
+    seed: values.seed ?? '1',
+    nowMs: () => performance.now(),
+    onProgress: (progress) => {
+      if (showsProgress) process.stderr.write(`\r\x1b[K${describeProgress(progress, elapsed())}`);
+    },
+  });
+  const seconds = elapsed();
+  if (showsProgress) process.stderr.write('\r\x1b[K');
+  const steps = stepsOf(model, begun, result, strategy);
+  if (result.outcome.type === 'violated' && values.save !== undefined) {
+    const { property } = result.outcome.violation;
+    const saved: SavedPath = {
+      format: 'envelopedb-model-path-1',
+      mutant: mutant?.name ?? null,
+      property,
+      setup,
+      steps,
+    };
+    writeFileSync(values.save, formatPath(saved));
+  }
+  if (values.json === true) print(`${JSON.stringify(summaryOf(model, result, steps, seconds))}\n`);
+  else print(describeResult(model, begun, result, steps, seconds));
+  return result.outcome.type === 'violated' ? 1 : 0;
+}
+
+/** A walk's path is mostly detours: it is shortened. */
+function stepsOf(model: Model, begun: Begun, { outcome }: SearchResult, strategy: Strategy): SavedStep[] {
+  if (outcome.type !== 'violated') return [];
+  const { steps, violation } = outcome;
+  const best = strategy === 'breadth' ? steps : shorten(model, begun.state, steps, violation.property);
+  return best.map(saveStep);
+}
+
+function makeModel(setup: Setup, mutant: Mutant | null): Promise<Model> {
+  return loadOpenedRaft(mutant === null ? [] : [mutant]).then(
+    (raftClass) =>
+      new Model({
+        raftClass,
+        nodes: setup.nodes,
+        persistence: setup.persistence,
+        bounds: setup.bounds,
+        maxTerm: setup.maxTerm,
+        maxLetters: setup.letters,
+        copies: setup.copies,
+      }),
+  );
+}
+
+async function playFile(file: string, mutant: Mutant | null): Promise<number> {
+  const saved = parsePath(readFileSync(file, 'utf8'), file);
+  const model = await makeModel(saved.setup, mutant);
+  const begun = begin(model, saved.setup.start);
+  const played = play(model, begun.state, saved.steps);
+  print(describeSteps(model, begun, played.steps.map(saveStep)));
+  if (played.violation !== null) return print(`\n${played.violation.message}\n`) + 1;
+  const at = played.impossible;
+  print(`\n${describeNodes(model, played.state).join('\n')}\n`);
+  print(
+    at === null
+      ? 'played to its end: every property held\n'
+      : `every property held; step ${at + 1} was not possible, and was left out as were ${saved.steps.length - played.steps.length} in all\n`,
+  );
+  return 0;
+}
+
+function describeResult(
+  model: Model,
+  begun: Begun,
+  { outcome, progress }: SearchResult,
+  steps: readonly SavedStep[],
+  seconds: number,
+): string {
+  const figures = `${describeProgress(progress, seconds)}\n${describeWork(model)}\n`;
+  switch (outcome.type) {
+    case 'exhausted':
+      return `${figures}every state within the bounds was looked at: every property holds\n`;
+    case 'limited':
+      return `${figures}no violation up to the limit of --${outcome.limit === 'states' ? 'max-states' : outcome.limit}\n`;
+    case 'violated':
+      return `${figures}\n${describeSteps(model, begun, steps)}\nVIOLATED ${outcome.violation.message}\n`;
+  }
+}
+
+function describeSteps(model: Model, begun: Begun, saved: readonly SavedStep[]): string {
+  const { steps } = play(model, begun.state, saved);
+  const head = begun.steps.length === 0 ? '' : `${describeNodes(model, begun.state).join('\n')}\n\n`;
+  return `${head}${describePath(model, begun.state, steps).join('\n')}\n`;
+}
+
+function describeProgress({ reached, distinct, depth, queue }: Readonly<Progress>, seconds: number): string {
+  const rate = seconds > 0 ? Math.round(distinct / seconds) : 0;
+  return `${reached} states, ${distinct} distinct, depth ${depth}, queue ${queue}, ${seconds.toFixed(1)} s, ${rate} distinct/s`;
+}
+
+function describeWork(model: Model): string {
+  const { locals, properties, crowded } = model;
+  const left = crowded === 0 ? '' : `; ${crowded} states not searched on: too many messages on their way`;
+  return `${locals.count} states of single nodes, ${locals.executed} runs of the core, ${properties.memories} memories${left}`;
+}
+
+function summaryOf(
+  model: Model,
+  { outcome, progress }: SearchResult,
+  steps: readonly SavedStep[],
+  seconds: number,
+): object {
+  const violation: PropertyViolation | null = outcome.type === 'violated' ? outcome.violation : null;
+  return {
+    outcome: outcome.type,
+    limit: outcome.type === 'limited' ? outcome.limit : null,
+    property: violation?.property ?? null,
+    message: violation?.message ?? null,
+    ...progress,
+    crowded: model.crowded,
+    seconds,
+    steps: steps.length,
+  };
+}
+
+function boundsFrom(values: Readonly<Record<string, unknown>>): Bounds {
+  const bounds: Record<string, number> = {};
+  for (const kind of KINDS) {
+    const value = values[kind];
+    const text = typeof value === 'string' ? value : undefined;
+    bounds[kind] = inRange(count(text, kind, DEFAULT_BOUNDS[kind]), kind, 0, BOUND_MAX);
+  }
+  return { ...DEFAULT_BOUNDS, ...bounds };
+}
+
+function inRange(value: number, name: string, min: number, max: number): number {
+  if (value >= min && value <= max) return value;
+  throw new UsageError(`--${name} is from ${min} to ${max}, not ${value}`);
+}
+
+/** The first of `choices` is the default. */
+function oneOf<Choice extends string>(
+  text: string | undefined,
+  name: string,
+  choices: readonly Choice[],
+): Choice {
+  if (text === undefined) return choices[0];
+  const found = choices.find((choice) => choice === text);
+  if (found === undefined) throw new UsageError(`--${name} is one of ${choices.join(', ')}, not '${text}'`);
+  return found;
+}
+
+function findMutant(name: string): Mutant {
+  const found = RAFT_MUTANTS.find((mutant) => mutant.name === name);
+  if (found === undefined) throw new UsageError(`no mutant '${name}' of the core; --list names them`);
+  return found;
+}
+
+function formatPath({ steps, ...head }: SavedPath): string {
+  const lines = steps.map((step) => `    ${JSON.stringify(step)}`).join(',\n');
+  return `${JSON.stringify(head, null, 2).slice(0, -2)},\n  "steps": [\n${lines}\n  ]\n}\n`;
+}
+
+function parsePath(text: string, file: string): SavedPath {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    throw new UsageError(`${file} is not JSON`);
+  }
+  const path = parsed as Partial<SavedPath> | null;
+  if (path?.format !== 'envelopedb-model-path-1') {
+    throw new UsageError(`${file}: 'format' must be 'envelopedb-model-path-1'`);
+  }
+  if (!Array.isArray(path.steps)) throw new UsageError(`${file}: 'steps' must be a list`);
+  if (typeof path.setup !== 'object' || typeof path.setup.bounds !== 'object') {
+    throw new UsageError(`${file}: 'setup' must say what the model is`);
+  }
+  return path as SavedPath;
+}
+
+function print(text: string): number {
+  process.stdout.write(text);
+  return 0;
+}

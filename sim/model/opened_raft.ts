@@ -1,0 +1,69 @@
+/**
+ * Loads the consensus core as it stands in `src/raft`, with its private fields made readable.
+ *
+ * A model checker must see the whole state of a node to tell whether two nodes are in the same state. The core hides
+ * its state in private fields, and that is right; so the sources are read, `#name` becomes a plain name there, and the
+ * result is bundled in memory. Nothing else changes, unless a mutant is planted. A field that is added to the core
+ * later is seen without a change here.
+ */
+import { readFileSync } from 'node:fs';
+import { join, relative, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Raft } from '../../src/raft/raft.ts';
+import type { Mutant } from '../mutants.ts';
+import { plantIn } from './planting.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+export type RaftClass = typeof Raft;
+
+/** What a private field `#x` is called in the loaded core: `$x`. */
+const PRIVATE_PREFIX = '$';
+
+/**
+ * @param mutants Planted in the sources, in this order; each must be in a file that the core consists of.
+ * @throws Error when a mutant does not fit the sources.
+ */
+export async function loadOpenedRaft(mutants: readonly Mutant[] = []): Promise<RaftClass> {
+  // Here, as the rest of the simulator runs without it.
+  const { build } = await import('esbuild');
+  const planted = new Set<Mutant>();
+  const result = await build({
+    entryPoints: [join(ROOT, 'src', 'raft', 'raft.ts')],
+    bundle: true,
+    write: false,
+    format: 'esm',
+    target: 'es2022',
+    logLevel: 'silent',
+    plugins: [
+      {
+        name: 'open',
+        setup(setup) {
+          setup.onLoad({ filter: /\.ts$/ }, ({ path }) => {
+            const file = relative(ROOT, path).split(sep).join('/');
+            let source = readFileSync(path, 'utf8');
+            for (const mutant of mutants) {
+              if (mutant.file !== file) continue;
+              source = plantIn(source, mutant);
+              planted.add(mutant);
+            }
+            return { contents: openPrivateFields(source), loader: 'ts' };
+          });
+        },
+      },
+    ],
+  });
+  for (const mutant of mutants) {
+    if (!planted.has(mutant))
+      throw new Error(`the mutant ${mutant.name} is in ${mutant.file}, which the core does not use`);
+  }
+  const [output] = result.outputFiles;
+  const module: unknown = await import(
+    `data:text/javascript;base64,${Buffer.from(output.text).toString('base64')}`
+  );
+  return (module as { readonly Raft: RaftClass }).Raft;
+}
+
+function openPrivateFields(source: string): string {
+  return source.replace(/(?<=^|[\s.(!])#(?=[a-z])/gim, () => PRIVATE_PREFIX);
+}
