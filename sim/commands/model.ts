@@ -7,9 +7,10 @@ import type { Persistence } from '../model/model_node.ts';
 import { RAFT_MUTANTS } from '../model/mutants.ts';
 import { loadOpenedRaft } from '../model/opened_raft.ts';
 import { describeNodes, describePath, play, type SavedStep, saveStep, shorten } from '../model/path.ts';
-import type { PropertyViolation } from '../model/properties.ts';
+import { type PlannedSearch, PORTFOLIO, type Setup } from '../model/portfolio.ts';
+import { PropertyViolation } from '../model/properties.ts';
 import { type Progress, type SearchResult, type Strategy, search } from '../model/search.ts';
-import { type Begun, begin, type Start } from '../model/start.ts';
+import { type Begun, begin, STARTS } from '../model/start.ts';
 import type { Mutant } from '../mutants.ts';
 import { count, UsageError } from './arguments.ts';
 
@@ -20,11 +21,13 @@ Raft's safety properties in each state. See docs/model_checking.md.
 
 The model
   --nodes N          voters, 1 to 7                                       (default 3)
-  --start S          'empty', or 'elected': node 1 leads in term 1         (default empty)
+  --start S          'empty'; 'elected': node 1 leads in term 1;
+                     'diverged': where figure 8 of the Raft paper begins   (default empty)
   --persistence P    'steps': saves and syncs are steps; 'at-once'         (default steps)
   --max-term T       nobody campaigns for a later term                     (default 3)
   --letters M        messages on their way, at most                        (default 12)
   --copies C         equal messages on their way, at most                  (default 1)
+  --rare NAME        take the rarer way at maybe(NAME), such as 'short-append'; may be repeated
   --mutant NAME      plant a known bug of the core; --list names them
 
 Bounds on a way through it, each from 0 to ${BOUND_MAX}
@@ -40,22 +43,14 @@ The search
   --max-states N     distinct states, at most                             (default 2000000)
   --seconds S        time, at most                                        (default 600)
   --seed TEXT        of a walk                                            (default 1)
+  --portfolio        search a list of models instead, up to the first violation
+  --scoreboard       the same for each known bug of the core
   --json             the result as JSON
   --save FILE        write the path to a violation there
   --path FILE        play such a path instead of a search
 
 Exit code: 0 when no violation was found, 1 when one was, 2 for wrong usage.
 `;
-
-interface Setup {
-  readonly nodes: number;
-  readonly start: Start;
-  readonly persistence: Persistence;
-  readonly maxTerm: number;
-  readonly letters: number;
-  readonly copies: number;
-  readonly bounds: Bounds;
-}
 
 /** What `--save` writes and `--path` reads. */
 interface SavedPath {
@@ -76,6 +71,9 @@ export async function modelCommand(args: readonly string[]): Promise<number> {
       'max-term': { type: 'string' },
       letters: { type: 'string' },
       copies: { type: 'string' },
+      rare: { type: 'string', multiple: true },
+      portfolio: { type: 'boolean' },
+      scoreboard: { type: 'boolean' },
       mutant: { type: 'string' },
       list: { type: 'boolean' },
       entries: { type: 'string' },
@@ -106,11 +104,12 @@ export async function modelCommand(args: readonly string[]): Promise<number> {
   if (values.path !== undefined) return playFile(values.path, mutant);
   const setup: Setup = {
     nodes: inRange(count(values.nodes, 'nodes', 3), 'nodes', 1, 7),
-    start: oneOf<Start>(values.start, 'start', ['empty', 'elected']),
+    start: oneOf(values.start, 'start', STARTS),
     persistence: oneOf<Persistence>(values.persistence, 'persistence', ['steps', 'at-once']),
     maxTerm: inRange(count(values['max-term'], 'max-term', 3), 'max-term', 1, 100),
     letters: inRange(count(values.letters, 'letters', 12), 'letters', 1, 1000),
     copies: inRange(count(values.copies, 'copies', 1), 'copies', 1, 100),
+    rarePaths: values.rare ?? [],
     bounds: boundsFrom(values),
   };
   const strategy = oneOf<Strategy>(values.search, 'search', ['breadth', 'depth', 'walk']);
@@ -119,39 +118,108 @@ export async function modelCommand(args: readonly string[]): Promise<number> {
     states: count(values['max-states'], 'max-states', 2_000_000),
     seconds: count(values.seconds, 'seconds', 600),
   };
-  const model = await makeModel(setup, mutant);
-  const begun = begin(model, setup.start);
+  if (values.scoreboard === true) return scoreboard();
+  const shows = process.stderr.isTTY && values.json !== true;
+  const planned: readonly PlannedSearch[] =
+    values.portfolio === true
+      ? PORTFOLIO
+      : [{ name: '', setup, strategy, depth: limits.depth, states: limits.states }];
+  const seed = values.seed ?? '1';
+  for (const plan of planned) {
+    const found = await runSearch(plan, { mutant, seconds: limits.seconds, seed, shows });
+    if (plan.name !== '' && values.json !== true) print(`${plan.name}: `);
+    if (values.json === true) print(`${JSON.stringify(summaryOf(plan, found))}\n`);
+    else print(describeFound(found));
+    const { outcome } = found.result;
+    if (outcome.type !== 'violated') continue;
+    if (values.save !== undefined) {
+      writeFileSync(
+        values.save,
+        formatPath({
+          format: 'envelopedb-model-path-1',
+          mutant: mutant?.name ?? null,
+          property: outcome.violation.property,
+          setup: plan.setup,
+          steps: found.steps,
+        }),
+      );
+    }
+    return 1;
+  }
+  return 0;
+}
+
+interface Found {
+  readonly model: Model;
+  readonly begun: Begun;
+  readonly result: SearchResult;
+  /** To the violation, from where the search began. */
+  readonly steps: readonly SavedStep[];
+  readonly seconds: number;
+}
+
+async function runSearch(
+  { setup, strategy, depth, states }: PlannedSearch,
+  how: {
+    readonly mutant: Mutant | null;
+    readonly seconds: number;
+    readonly seed: string;
+    readonly shows: boolean;
+  },
+): Promise<Found> {
+  const model = await makeModel(setup, how.mutant);
   const startedAt = performance.now();
   const elapsed = (): number => (performance.now() - startedAt) / 1000;
-  const showsProgress = process.stderr.isTTY && values.json !== true;
+  let begun: Begun;
+  try {
+    begun = begin(model, setup.start);
+  } catch (error) {
+    if (!(error instanceof PropertyViolation)) throw error;
+    const progress: Progress = { reached: 1, distinct: 1, depth: 0, queue: 0 };
+    const outcome = { type: 'violated', violation: error, steps: [] } as const;
+    return {
+      model,
+      begun: begin(model, 'empty'),
+      result: { outcome, progress },
+      steps: [],
+      seconds: elapsed(),
+    };
+  }
   const result = search({
     model,
     from: begun.state,
     strategy,
-    limits,
-    seed: values.seed ?? '1',
+    limits: { depth, states, seconds: how.seconds },
+    seed: how.seed,
     nowMs: () => performance.now(),
     onProgress: (progress) => {
-      if (showsProgress) process.stderr.write(`\r\x1b[K${describeProgress(progress, elapsed())}`);
+      if (how.shows) process.stderr.write(`\r\x1b[K${describeProgress(progress, elapsed())}`);
     },
   });
   const seconds = elapsed();
-  if (showsProgress) process.stderr.write('\r\x1b[K');
-  const steps = stepsOf(model, begun, result, strategy);
-  if (result.outcome.type === 'violated' && values.save !== undefined) {
-    const { property } = result.outcome.violation;
-    const saved: SavedPath = {
-      format: 'envelopedb-model-path-1',
-      mutant: mutant?.name ?? null,
-      property,
-      setup,
-      steps,
-    };
-    writeFileSync(values.save, formatPath(saved));
+  if (how.shows) process.stderr.write('\r\x1b[K');
+  return { model, begun, result, steps: stepsOf(model, begun, result, strategy), seconds };
+}
+
+/** Plants each known bug and searches the portfolio up to the first violation. */
+async function scoreboard(): Promise<number> {
+  let missed = 0;
+  for (const mutant of RAFT_MUTANTS) {
+    let [seconds, distinct] = [0, 0];
+    let line = 'not found';
+    for (const plan of PORTFOLIO) {
+      const found = await runSearch(plan, { mutant, seconds: 60, seed: '1', shows: false });
+      seconds += found.seconds;
+      distinct += found.result.progress.distinct;
+      const { outcome } = found.result;
+      if (outcome.type !== 'violated') continue;
+      line = `${outcome.violation.property}, in ${plan.name}, ${found.steps.length} steps`;
+      break;
+    }
+    if (line === 'not found') missed++;
+    print(`${mutant.name.padEnd(34)} | ${line} | ${distinct} | ${seconds.toFixed(1)}\n`);
   }
-  if (values.json === true) print(`${JSON.stringify(summaryOf(model, result, steps, seconds))}\n`);
-  else print(describeResult(model, begun, result, steps, seconds));
-  return result.outcome.type === 'violated' ? 1 : 0;
+  return missed === 0 ? 0 : 1;
 }
 
 /** A walk's path is mostly detours: it is shortened. */
@@ -163,7 +231,8 @@ function stepsOf(model: Model, begun: Begun, { outcome }: SearchResult, strategy
 }
 
 function makeModel(setup: Setup, mutant: Mutant | null): Promise<Model> {
-  return loadOpenedRaft(mutant === null ? [] : [mutant]).then(
+  const { rarePaths } = setup;
+  return loadOpenedRaft({ mutants: mutant === null ? [] : [mutant], rarePaths }).then(
     (raftClass) =>
       new Model({
         raftClass,
@@ -194,13 +263,7 @@ async function playFile(file: string, mutant: Mutant | null): Promise<number> {
   return 0;
 }
 
-function describeResult(
-  model: Model,
-  begun: Begun,
-  { outcome, progress }: SearchResult,
-  steps: readonly SavedStep[],
-  seconds: number,
-): string {
+function describeFound({ model, begun, result: { outcome, progress }, steps, seconds }: Found): string {
   const figures = `${describeProgress(progress, seconds)}\n${describeWork(model)}\n`;
   switch (outcome.type) {
     case 'exhausted':
@@ -230,13 +293,12 @@ function describeWork(model: Model): string {
 }
 
 function summaryOf(
-  model: Model,
-  { outcome, progress }: SearchResult,
-  steps: readonly SavedStep[],
-  seconds: number,
+  plan: PlannedSearch,
+  { model, result: { outcome, progress }, steps, seconds }: Found,
 ): object {
   const violation: PropertyViolation | null = outcome.type === 'violated' ? outcome.violation : null;
   return {
+    search: plan.name,
     outcome: outcome.type,
     limit: outcome.type === 'limited' ? outcome.limit : null,
     property: violation?.property ?? null,

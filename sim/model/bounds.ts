@@ -32,7 +32,7 @@ export const DEFAULT_BOUNDS: Bounds = {
   duplicates: 0,
   timeouts: 2,
   beats: 1,
-  lapses: 0,
+  lapses: 1,
   resets: 0,
 };
 

@@ -61,7 +61,6 @@ export class Model {
   readonly #timer: KnownInput;
   readonly #lapse: KnownInput;
   readonly #save: KnownInput;
-  readonly #sync: KnownInput;
   /** States that were left alone because too many letters were on their way. */
   crowded = 0;
 
@@ -81,7 +80,6 @@ export class Model {
     this.#timer = this.locals.input({ type: 'timer' });
     this.#lapse = this.locals.input({ type: 'lapse' });
     this.#save = this.locals.input({ type: 'save' });
-    this.#sync = this.locals.input({ type: 'sync' });
   }
 
   /** All steps that `state` allows. */
@@ -145,7 +143,9 @@ export class Model {
     const { node } = local;
     const { locals } = this;
     if (local.savesUnderWay > 0) steps.push({ type: 'local', node, cause: this.#save });
-    if (local.pendingRecords > 0) steps.push({ type: 'local', node, cause: this.#sync });
+    for (let records = 1; records <= local.pendingRecords; records++) {
+      steps.push({ type: 'local', node, cause: locals.input({ type: 'sync', records }) });
+    }
     if (local.role === 'leader') {
       if (this.#allows(state, 'entries')) {
         const ordinal = spentOf(state.spent, 'entries') + 1;

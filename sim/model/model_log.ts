@@ -61,10 +61,14 @@ export class ModelLog implements RaftLog {
     supersede(this.#entries, entry);
   }
 
-  sync(): void {
-    this.#durable = [...this.#entries];
-    this.#pending = [];
-    this.durableIndex = this.lastIndex;
+  /** The first `records` of the pending records become durable. */
+  sync(records: number): void {
+    assert(records >= 1 && records <= this.#pending.length, 'what is synced was pending', { records });
+    const durable = [...this.#durable];
+    for (const record of this.#pending.splice(0, records)) supersede(durable, record);
+    this.#durable = durable;
+    this.durableIndex = durable.length;
+    for (const { index } of this.#pending) this.durableIndex = Math.min(this.durableIndex, index - 1);
   }
 
   /** The log that is found after a crash which kept the first `kept` of the pending records. */

@@ -38,8 +38,8 @@ export type Input =
   | { readonly type: 'deliver'; readonly from: NodeId; readonly message: Message }
   /** The oldest hard state that is being written is durable. */
   | { readonly type: 'save' }
-  /** All that was appended is durable. */
-  | { readonly type: 'sync' }
+  /** The first of the records that are being written are durable. */
+  | { readonly type: 'sync'; readonly records: number }
   /** The connection to a peer is made anew. */
   | { readonly type: 'reset'; readonly peer: NodeId }
   /** Power fails, and comes back: of what was being written the first parts are kept. */
@@ -113,7 +113,7 @@ export class ModelNode {
         this.#save();
         break;
       case 'sync':
-        this.#sync();
+        this.#sync(input.records);
         break;
       case 'reset':
         raft.onPeerReset(input.peer);
@@ -128,7 +128,7 @@ export class ModelNode {
     if (this.#setup.persistence === 'steps') return;
     while (this.#saves.length > 0 || this.#log.pending.length > 0) {
       if (this.#saves.length > 0) this.#save();
-      else this.#sync();
+      else this.#sync(this.#log.pending.length);
       this.#turn();
     }
   }
@@ -173,9 +173,10 @@ export class ModelNode {
     this.#heldBack = [];
   }
 
-  #sync(): void {
-    this.#log.sync();
-    this.#raft.onDurable(this.#log.durableIndex, this.#nowMs);
+  #sync(records: number): void {
+    const before = this.#log.durableIndex;
+    this.#log.sync(records);
+    if (this.#log.durableIndex > before) this.#raft.onDurable(this.#log.durableIndex, this.#nowMs);
   }
 
   #crash(keptSaves: number, keptRecords: number): void {

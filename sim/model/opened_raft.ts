@@ -7,8 +7,9 @@
  * later is seen without a change here.
  */
 import { readFileSync } from 'node:fs';
-import { join, relative, sep } from 'node:path';
+import { relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { setRareProbe } from '../../src/base/rare.ts';
 import type { Raft } from '../../src/raft/raft.ts';
 import type { Mutant } from '../mutants.ts';
 import { plantIn } from './planting.ts';
@@ -21,15 +22,23 @@ export type RaftClass = typeof Raft;
 const PRIVATE_PREFIX = '$';
 
 /**
- * @param mutants Planted in the sources, in this order; each must be in a file that the core consists of.
+ * @param options.mutants Planted in the sources, in this order; each must be in a file that the core consists of.
+ * @param options.rarePaths Where the core has two ways, `maybe(name)`, and may take the rarer one: there it always does.
  * @throws Error when a mutant does not fit the sources.
  */
-export async function loadOpenedRaft(mutants: readonly Mutant[] = []): Promise<RaftClass> {
+export async function loadOpenedRaft(options: {
+  readonly mutants?: readonly Mutant[];
+  readonly rarePaths?: readonly string[];
+}): Promise<RaftClass> {
+  const { mutants = [], rarePaths = [] } = options;
   // Here, as the rest of the simulator runs without it.
   const { build } = await import('esbuild');
   const planted = new Set<Mutant>();
   const result = await build({
-    entryPoints: [join(ROOT, 'src', 'raft', 'raft.ts')],
+    stdin: {
+      contents: `export { Raft } from './src/raft/raft.ts'; export { setRareProbe } from './src/base/rare.ts';`,
+      resolveDir: ROOT,
+    },
     bundle: true,
     write: false,
     format: 'esm',
@@ -61,7 +70,10 @@ export async function loadOpenedRaft(mutants: readonly Mutant[] = []): Promise<R
   const module: unknown = await import(
     `data:text/javascript;base64,${Buffer.from(output.text).toString('base64')}`
   );
-  return (module as { readonly Raft: RaftClass }).Raft;
+  const core = module as { readonly Raft: RaftClass; readonly setRareProbe: typeof setRareProbe };
+  const rare = new Set(rarePaths);
+  core.setRareProbe({ sometimes: () => {}, maybe: (name) => rare.has(name) });
+  return core.Raft;
 }
 
 function openPrivateFields(source: string): string {

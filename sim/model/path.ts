@@ -137,7 +137,7 @@ function describeInput(node: NodeId, input: Input, before: LocalState): string {
     case 'save':
       return `the hard state of node ${node} is durable`;
     case 'sync':
-      return `the log of node ${node} is durable`;
+      return `${input.records} of ${before.pendingRecords} records of node ${node} are durable`;
     case 'reset':
       return `node ${node} finds its connection to node ${input.peer} made anew`;
     case 'crash':

@@ -2,7 +2,7 @@
  * What must hold in every state, and the little that has to be remembered of the past to say so. The memory is part of
  * the global state: two ways to a state are the same only when they remember the same.
  *
- * - election safety: a term has at most one leader;
+ * - election safety: an election is won at most once a term;
  * - log matching: two logs that hold an entry of the same term at an index are equal up to there;
  * - leader completeness: the log of a leader holds every entry that was committed in an earlier term;
  * - state machine safety: what one node commits at an index, no node commits another entry at;
@@ -80,9 +80,7 @@ export class Properties {
     if (next.entries !== before.entries) for (const other of states) this.#checkMatching(next, other);
     let { leaders, votes, committed, commitTerms, reads } = memory;
     if (transition.votes.length > 0) votes = withVotes(votes, next.node, transition);
-    const becameLeader =
-      next.role === 'leader' &&
-      (before.role !== 'leader' || before.term !== next.term || input.type === 'crash');
+    const becameLeader = next.role === 'leader' && (before.role !== 'leader' || before.term !== next.term);
     if (becameLeader) {
       leaders = withLeader(leaders, next);
       checkComplete(next, committed, commitTerms);
@@ -195,9 +193,10 @@ function withVotes(votes: readonly number[], node: number, { votes: shown }: Tra
 
 function withLeader(leaders: readonly number[], { node, term }: LocalState): readonly number[] {
   const other = leaders[term] ?? 0;
-  if (other === node) return leaders;
   if (other !== 0) {
-    throw new PropertyViolation('election safety', `nodes ${other} and ${node} both lead in term ${term}`);
+    const who =
+      other === node ? `node ${node} is elected twice` : `nodes ${other} and ${node} are both elected`;
+    throw new PropertyViolation('election safety', `${who} in term ${term}`);
   }
   const changed = [...leaders];
   while (changed.length <= term) changed.push(0);
