@@ -167,6 +167,8 @@ function searchToDepth(run: Run, limit: number): Outcome {
   const seen = new Fingerprints();
   const stack: Frame[] = [{ state: from, steps: model.steps(from), at: 0 }];
   let isCut = false;
+  fingerprinter.take(from);
+  seen.put(fingerprinter.high, fingerprinter.low, limit);
   progress.distinct = 1;
   while (stack.length > 0) {
     const frame = stack[stack.length - 1];

@@ -21,7 +21,7 @@ const STEPS_MAX = 1000;
 /**
  * - `elected`: node 1 leads in term 1, and all nodes hold and have committed what it wrote first.
  * - `diverged`, of three nodes or more: then node 1 wrote an entry that it alone holds, node 3 was elected in term 2 and
- *   wrote one that it alone holds, and node 1 restarted: where figure 8 of the Raft paper begins.
+ *   wrote one that it alone holds; node 1 restarted and follows in term 2: where figure 8 of the Raft paper begins.
  *
  * @throws PropertyViolation when a property fails on the way.
  */
@@ -45,6 +45,9 @@ export function begin(model: Model, start: Start): Begun {
     (letter) => letter.message.type !== 'append',
   );
   way.act(1, { type: 'crash', keptSaves: 0, keptRecords: 0 });
+  // It hears of term 2 as it asks for votes in it.
+  way.act(1, { type: 'timer' });
+  way.settle([1, 2]);
   return way.end();
 }
 
