@@ -44,7 +44,7 @@ The search
   --seconds S        time, at most                                        (default 600)
   --seed TEXT        of a walk                                            (default 1)
   --portfolio        search a list of models instead, up to the first violation
-  --scoreboard       the same for each known bug of the core
+  --scoreboard       the same for each known bug of the core, or that of --mutant
   --json             the result as JSON
   --save FILE        write the path to a violation there
   --path FILE        play such a path instead of a search
@@ -112,13 +112,16 @@ export async function modelCommand(args: readonly string[]): Promise<number> {
     rarePaths: values.rare ?? [],
     bounds: boundsFrom(values),
   };
+  if (setup.start === 'diverged' && setup.nodes < 3) {
+    throw new UsageError("--start 'diverged' needs 3 nodes or more");
+  }
   const strategy = oneOf<Strategy>(values.search, 'search', ['breadth', 'depth', 'walk']);
   const limits = {
     depth: count(values.depth, 'depth', 100),
     states: count(values['max-states'], 'max-states', 2_000_000),
     seconds: count(values.seconds, 'seconds', 600),
   };
-  if (values.scoreboard === true) return scoreboard();
+  if (values.scoreboard === true) return scoreboard(mutant === null ? RAFT_MUTANTS : [mutant]);
   const shows = process.stderr.isTTY && values.json !== true;
   const planned: readonly PlannedSearch[] =
     values.portfolio === true
@@ -202,9 +205,9 @@ async function runSearch(
 }
 
 /** Plants each known bug and searches the portfolio up to the first violation: its search, property, steps and states. */
-async function scoreboard(): Promise<number> {
+async function scoreboard(mutants: readonly Mutant[]): Promise<number> {
   let missed = 0;
-  for (const mutant of RAFT_MUTANTS) {
+  for (const mutant of mutants) {
     const startedAt = performance.now();
     let line = '';
     for (const plan of PORTFOLIO) {
