@@ -125,7 +125,7 @@ function describeEntry({ kind, payload }: Entry): string {
   if (kind === EntryKind.Noop) return 'no-op';
   if (kind === EntryKind.Configuration) return 'configuration';
   try {
-    return describeRequest(decodeWrite(payload));
+    return describeRequest(decodeWrite(payload).write);
   } catch {
     // The report may know less than the store: commands of a later version are still entries.
     return `${payload.length} bytes`;

@@ -3,7 +3,8 @@
  *
  * Promises: `monotonicMs` never goes back while the process lives, and a timer never fires before its delay has
  * passed on it. A timer may fire any time later (a paused process wakes late), so whoever acts on one reads the
- * clock again. `wallMs` may jump either way and decides nothing but what is shown to people.
+ * clock again. `wallMs` may jump either way: it is shown to people, and a leader writes it into log entries, where the
+ * state machine takes the latest that it has seen.
  */
 export interface Clock {
   /** Milliseconds since an arbitrary start, with fractions. */

@@ -7,16 +7,19 @@
 import { utf8 } from '../codec/bytes.ts';
 import { errorResult, type Result } from './request.ts';
 
-type Step = string | number;
+export type Step = string | number;
 
-interface Range {
+export interface Range {
   readonly start: number;
   readonly end: number;
 }
 
+/** The path of the whole document. A member of this name is `["$"]`. */
+export const ROOT = '$';
+
 /** A string is answered raw, anything else as JSON text without the spaces that mean nothing. */
 export function jsonGet(document: string, path: string): Result {
-  const steps = parsePath(path);
+  const steps = path === ROOT ? [] : parsePath(path);
   if (steps === null) return errorResult('invalid', `invalid path '${path.slice(0, 64)}'`);
   try {
     JSON.parse(document);
@@ -24,11 +27,8 @@ export function jsonGet(document: string, path: string): Result {
     const tooDeep = error instanceof RangeError;
     return errorResult('invalid', tooDeep ? 'invalid JSON: nested too deeply' : 'invalid JSON');
   }
-  let range: Range | null = valueAt(document, 0);
-  for (const step of steps) {
-    range = typeof step === 'string' ? findMember(document, range, step) : findElement(document, range, step);
-    if (range === null) return errorResult('invalid', 'field not found');
-  }
+  const range = findPart(document, steps);
+  if (range === null) return errorResult('invalid', 'field not found');
   const text = document.slice(range.start, range.end);
   return { type: 'value', value: utf8(text[0] === '"' ? (JSON.parse(text) as string) : compact(text)) };
 }
@@ -75,13 +75,22 @@ function parseName(text: string): string | null {
 
 // From here on the document is known to be valid JSON.
 
+export function findPart(document: string, steps: readonly Step[]): Range | null {
+  let range: Range | null = valueAt(document, 0);
+  for (const step of steps) {
+    range = typeof step === 'string' ? findMember(document, range, step) : findElement(document, range, step);
+    if (range === null) return null;
+  }
+  return range;
+}
+
 /** The value that begins at or behind `from`. */
-function valueAt(text: string, from: number): Range {
+export function valueAt(text: string, from: number): Range {
   const start = skipSpace(text, from);
   return { start, end: endOfValue(text, start) };
 }
 
-function findMember(text: string, object: Range, name: string): Range | null {
+export function findMember(text: string, object: Range, name: string): Range | null {
   if (text[object.start] !== '{') return null;
   let found: Range | null = null;
   let at = skipSpace(text, object.start + 1);
@@ -96,7 +105,7 @@ function findMember(text: string, object: Range, name: string): Range | null {
   return found;
 }
 
-function findElement(text: string, array: Range, index: number): Range | null {
+export function findElement(text: string, array: Range, index: number): Range | null {
   if (text[array.start] !== '[') return null;
   let at = skipSpace(text, array.start + 1);
   for (let i = 0; text[at] !== ']'; i++) {
@@ -108,7 +117,7 @@ function findElement(text: string, array: Range, index: number): Range | null {
 }
 
 /** Where the next member or element begins, or its container ends. */
-function nextItem(text: string, valueEnd: number): number {
+export function nextItem(text: string, valueEnd: number): number {
   const at = skipSpace(text, valueEnd);
   return text[at] === ',' ? skipSpace(text, at + 1) : at;
 }
@@ -135,13 +144,13 @@ function endOfValue(text: string, start: number): number {
 }
 
 /** Behind the closing quote of the string that begins at `start`. */
-function endOfString(text: string, start: number): number {
+export function endOfString(text: string, start: number): number {
   let at = start + 1;
   while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1;
   return at + 1;
 }
 
-function compact(text: string): string {
+export function compact(text: string): string {
   let out = '';
   let from = 0;
   for (let at = 0; at < text.length; at++) {
@@ -154,7 +163,7 @@ function compact(text: string): string {
   return out + text.slice(from);
 }
 
-function skipSpace(text: string, from: number): number {
+export function skipSpace(text: string, from: number): number {
   let at = from;
   while (isSpace(text.charCodeAt(at))) at++;
   return at;

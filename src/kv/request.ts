@@ -1,25 +1,163 @@
 /**
  * What a client may ask of the state machine, and what it answers: the words that sessions, routers and nodes
  * exchange, free of any dialect. `Write`s travel through the Raft log, `Read`s run behind a read barrier.
+ *
+ * A result is final: whatever a client chose about the form of its answer (seconds or milliseconds, the old value or a
+ * status) is part of the request, so that the results of a transaction need no second look.
  */
 
 /** Bucket names are 1 to 255 bytes of UTF-8 without NUL, space and control characters. */
 export const DEFAULT_BUCKET = 'default';
 export const BUCKET_BYTES_MAX = 255;
+/** What a value may grow to; the same on every replica, whatever a node accepts on its connections. */
+export const VALUE_BYTES_MAX = 16 * 1024 * 1024;
+/** Value bytes in one answer. */
+export const ANSWER_BYTES_MAX = 24 * 1024 * 1024;
+/** Points in time are milliseconds since the Unix epoch, below this (in the year 5138). */
+export const TIME_MS_MAX = 1e14;
 
-export type Write =
-  | { readonly type: 'set'; readonly bucket: string; readonly key: Uint8Array; readonly value: Uint8Array }
+/** What a write does about the time at which its key expires. */
+export type Expiry =
+  | { readonly type: 'never' }
+  /** As it was. */
+  | { readonly type: 'keep' }
+  | ExpiryTime;
+
+export type ExpiryTime =
+  /** From the time of the log entry on. */
+  { readonly type: 'after'; readonly ms: number } | { readonly type: 'at'; readonly ms: number };
+
+/** What must hold for a write to happen. A key without a value has revision 0. */
+export type Condition =
+  | { readonly type: 'always' }
+  | { readonly type: 'absent' }
+  | { readonly type: 'present' }
+  | { readonly type: 'value'; readonly value: Uint8Array }
+  | { readonly type: 'revision'; readonly revision: number };
+
+/** A comparison that a transaction begins with. A missing key has no value: every comparison of it is false but `!=`. */
+export type Guard =
+  | ({ readonly type: 'value'; readonly is: '=' | '!='; readonly value: Uint8Array } & OfKey)
+  | ({
+      readonly type: 'revision';
+      readonly is: '=' | '!=' | '<' | '>';
+      readonly revision: number;
+    } & OfKey);
+
+interface OfKey {
+  readonly bucket: string;
+  readonly key: Uint8Array;
+}
+
+interface OfKeys {
+  readonly bucket: string;
+  readonly keys: readonly Uint8Array[];
+}
+
+/** Writes of named keys, each of which does all or nothing. */
+export type PointWrite =
+  | ({ readonly type: 'set'; readonly value: Uint8Array } & OfKey)
   /** Deletes keys; the result counts those that were there. */
-  | { readonly type: 'delete'; readonly bucket: string; readonly keys: readonly Uint8Array[] };
+  | ({ readonly type: 'delete' } & OfKeys)
+  | ({
+      readonly type: 'set-if';
+      readonly value: Uint8Array;
+      readonly condition: Condition;
+      readonly expiry: Expiry;
+      /**
+       * `status`: OK, or no value when the condition did not hold; `flag`: 1 or 0; `old`: the value before, whether or not
+       * it was replaced; `revision`: the revision written, or no value.
+       */
+      readonly answer: 'status' | 'flag' | 'old' | 'revision';
+    } & OfKey)
+  | ({ readonly type: 'get-delete' } & OfKey)
+  /** Reads a value and changes only when it expires. */
+  | ({ readonly type: 'get-expire'; readonly expiry: Expiry } & OfKey)
+  /** Adds to a decimal integer of 64 bits, signed. A missing key counts as 0. */
+  | ({ readonly type: 'add'; readonly by: bigint } & OfKey)
+  | ({ readonly type: 'append'; readonly value: Uint8Array } & OfKey)
+  /** `keys[i]` gets `values[i]`. */
+  | ({
+      readonly type: 'set-many';
+      readonly values: readonly Uint8Array[];
+      readonly condition: 'always' | 'all-absent';
+    } & OfKeys)
+  | ({
+      readonly type: 'expire';
+      readonly expiry: ExpiryTime;
+      readonly when: 'always' | 'never-expires' | 'expires' | 'later' | 'sooner';
+    } & OfKey)
+  | ({ readonly type: 'persist' } & OfKey)
+  | ({ readonly type: 'json-set'; readonly path: string; readonly json: string } & OfKey)
+  | ({ readonly type: 'json-delete'; readonly path: string } & OfKey)
+  /** `by` is a JSON number. */
+  | ({ readonly type: 'json-add'; readonly path: string; readonly by: string } & OfKey);
 
-export type Read =
-  | { readonly type: 'get'; readonly bucket: string; readonly key: Uint8Array }
-  | { readonly type: 'json-get'; readonly bucket: string; readonly key: Uint8Array; readonly path: string }
+/** Reads of named keys: cheap, and answered at once. */
+export type PointRead =
+  | ({ readonly type: 'get' } & OfKey)
+  | ({ readonly type: 'json-get'; readonly path: string } & OfKey)
   /** Counts the given keys that exist; one named twice counts twice, as in Redis. */
-  | { readonly type: 'exists'; readonly bucket: string; readonly keys: readonly Uint8Array[] }
+  | ({ readonly type: 'exists' } & OfKeys)
+  | ({ readonly type: 'get-many' } & OfKeys)
+  /** Revision and value; nothing when there is no such key. */
+  | ({ readonly type: 'get-revision' } & OfKey)
+  /** The revisions of keys, 0 for a missing one. */
+  | ({ readonly type: 'revisions' } & OfKeys)
+  | ({ readonly type: 'length' } & OfKey)
+  /** When a key expires; -1: never, -2: there is no such key. */
+  | ({ readonly type: 'expiry'; readonly from: 'now' | 'epoch'; readonly unit: 's' | 'ms' } & OfKey);
+
+/** Reads that may pass over many keys: done in steps. */
+export type LongRead =
   | { readonly type: 'list-buckets' }
   /** Counts the keys of a bucket. */
-  | { readonly type: 'count'; readonly bucket: string };
+  | { readonly type: 'count'; readonly bucket: string }
+  /** All keys that begin with `prefix`. */
+  | { readonly type: 'keys'; readonly bucket: string; readonly prefix: Uint8Array }
+  /**
+   * A page of keys or entries from `from` on, below `to` (null: no end), in order: the key to go on at (null: that was
+   * all), and the page.
+   */
+  | {
+      readonly type: 'range';
+      readonly bucket: string;
+      readonly from: Uint8Array;
+      readonly to: Uint8Array | null;
+      readonly prefix: Uint8Array;
+      readonly limit: number;
+      readonly answer: 'keys' | 'entries';
+    };
+
+export type Point = PointWrite | PointRead;
+
+export interface Transaction {
+  readonly type: 'transaction';
+  readonly guards: readonly Guard[];
+  /** Done when all guards hold; else `failure` is. */
+  readonly success: readonly Point[];
+  readonly failure: readonly Point[];
+}
+
+/** What a session may ask to have done once. */
+export type OnceWrite = PointWrite | Transaction | { readonly type: 'drop-bucket'; readonly bucket: string };
+
+export type Write =
+  | OnceWrite
+  /** Answers the number of a new session, which is gone when it has not been used for `idleMs`. */
+  | { readonly type: 'session-open'; readonly idleMs: number }
+  | { readonly type: 'session-close'; readonly session: number }
+  /** Carried out once, however often it comes: a repetition gets the answer of the first. */
+  | {
+      readonly type: 'session-write';
+      readonly session: number;
+      readonly number: number;
+      readonly write: OnceWrite;
+    }
+  /** Moves the time of the state machine on and sweeps some of what has expired or was dropped. Leaders ask for it. */
+  | { readonly type: 'tick' };
+
+export type Read = PointRead | LongRead;
 
 export type Request = Write | Read;
 
@@ -28,21 +166,105 @@ export type Result =
   /** `null`: no such key. The bytes are the receiver's. */
   | { readonly type: 'value'; readonly value: Uint8Array | null }
   | { readonly type: 'count'; readonly count: number }
+  | { readonly type: 'integer'; readonly value: bigint }
   | { readonly type: 'names'; readonly names: readonly string[] }
+  | { readonly type: 'list'; readonly items: readonly Result[] }
+  /** In place of a list. */
+  | { readonly type: 'nothing' }
+  | {
+      readonly type: 'transaction';
+      readonly branch: 'success' | 'failure';
+      readonly results: readonly Result[];
+    }
   | { readonly type: 'error'; readonly code: ErrorCode; readonly message: string };
 
 /**
  * - `invalid`: the request can never succeed as it is (no such field, not JSON);
+ * - `aborted`: a command of a transaction failed, and none was carried out;
  * - `unavailable`: not executed, and it is safe to try again (no leader);
  * - `overloaded`: not executed, too much is waiting already;
  * - `unknown`: a write whose outcome cannot be told: it may take effect, now or later, or never;
  * - `corruption`: bytes on a disk are damaged; the message names file and offset;
  * - `internal`: a defect or a failed disk.
  */
-export type ErrorCode = 'invalid' | 'unavailable' | 'overloaded' | 'unknown' | 'corruption' | 'internal';
+export type ErrorCode =
+  | 'invalid'
+  | 'aborted'
+  | 'unavailable'
+  | 'overloaded'
+  | 'unknown'
+  | 'corruption'
+  | 'internal';
+
+const POINT_WRITES: ReadonlySet<Request['type']> = new Set<PointWrite['type']>([
+  'set',
+  'delete',
+  'set-if',
+  'get-delete',
+  'get-expire',
+  'add',
+  'append',
+  'set-many',
+  'expire',
+  'persist',
+  'json-set',
+  'json-delete',
+  'json-add',
+]);
+
+const POINT_READS: ReadonlySet<Request['type']> = new Set<PointRead['type']>([
+  'get',
+  'json-get',
+  'exists',
+  'get-many',
+  'get-revision',
+  'revisions',
+  'length',
+  'expiry',
+]);
+
+const LONG_READS: ReadonlySet<Request['type']> = new Set<LongRead['type']>([
+  'list-buckets',
+  'count',
+  'keys',
+  'range',
+]);
+
+const ONCE_WRITES: ReadonlySet<Request['type']> = new Set([...POINT_WRITES, 'transaction', 'drop-bucket']);
+
+const ALL: ReadonlySet<string> = new Set<string>([
+  ...ONCE_WRITES,
+  ...POINT_READS,
+  ...LONG_READS,
+  'session-open',
+  'session-close',
+  'session-write',
+  'tick',
+] satisfies Request['type'][]);
 
 export function isWrite(request: Request): request is Write {
-  return request.type === 'set' || request.type === 'delete';
+  return !POINT_READS.has(request.type) && !LONG_READS.has(request.type);
+}
+
+export function isRequestType(type: string): type is Request['type'] {
+  return ALL.has(type);
+}
+
+export function isLongRead(request: Read): request is LongRead {
+  return LONG_READS.has(request.type);
+}
+
+export function isPoint(request: Request): request is Point {
+  return POINT_WRITES.has(request.type) || POINT_READS.has(request.type);
+}
+
+/** Also of a write that names no bucket yet. */
+export function isPointWrite(request: { readonly type: Request['type'] }): request is PointWrite {
+  return POINT_WRITES.has(request.type);
+}
+
+export function isOnceWrite(request: Request): request is OnceWrite {
+  return ONCE_WRITES.has(request.type);
 }
 
 export function errorResult(code: ErrorCode, message: string): Result {

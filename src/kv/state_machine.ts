@@ -1,52 +1,93 @@
 /**
  * The state machine: applies committed writes to the store, in order, and answers reads from it. Deterministic: the
  * same entries give the same store on every replica.
+ *
+ * Its time is the latest that an entry has carried. It is kept in the store from the first entry on that might need it, so
+ * a store without expiries and sessions pays nothing for it; then once for every millisecond in which something was
+ * written. The expired, the dropped and the closed are gone at once for every reader; their bytes go with ticks, which
+ * the leader asks for when there is something to do (`isTickDue`).
  */
+import { assert } from '../base/assert.ts';
 import { CorruptionError, DiskError } from '../base/errors.ts';
-import { fromUtf8 } from '../codec/bytes.ts';
 import type { Index } from '../log/entry.ts';
-import { jsonGet } from './json_path.ts';
-import { bucketOf, bucketRange, storeKey, userRange } from './key_space.ts';
+import { storeKey, timeKey } from './key_space.ts';
 import type { KeyValueStore } from './key_value_store.ts';
-import { DEFAULT_BUCKET, errorResult, type Read, type Result } from './request.ts';
+import { LiveKeys, type MachineState } from './live_keys.ts';
+import { type SteppedRead, startLongRead } from './long_reads.ts';
+import { readPoint } from './point_reads.ts';
+import { writePoint } from './point_writes.ts';
+import {
+  errorResult,
+  type LongRead,
+  type OnceWrite,
+  type PointRead,
+  type Result,
+  type Write,
+} from './request.ts';
+import { closeSession, openSession, writeOnce } from './sessions.ts';
+import { encodeStored, NEVER } from './stored_value.ts';
+import { dropBucket, loadState, sweep } from './sweep.ts';
+import { runTransaction } from './transaction.ts';
 import { decodeWrite } from './write_codec.ts';
 
-/** A count in steps, so that a large bucket does not hold up everything else. */
-export interface Counting {
-  /** Looks at up to `keys` more keys; null while unfinished. */
-  step(keys: number): Result | null;
-  /** Idempotent; a finished count needs none. */
-  cancel(): void;
-}
-
 const OK: Result = { type: 'ok' };
-const NO_VALUE: Result = { type: 'value', value: null };
+const EMPTY = new Uint8Array(0);
 
 export class StateMachine {
   readonly #store: KeyValueStore;
+  #state: MachineState;
+  #keys: LiveKeys;
 
+  /** @throws CorruptionError, DiskError when the store's own keys cannot be read. */
   constructor(store: KeyValueStore) {
     this.#store = store;
+    this.#state = loadState(store);
+    this.#keys = new LiveKeys(store, this.#state);
+  }
+
+  /** The store holds something else now: all of it was replaced by a snapshot. */
+  reload(): void {
+    this.#state = loadState(this.#store);
+    this.#keys = new LiveKeys(this.#store, this.#state);
+  }
+
+  /** Milliseconds since the epoch; 0 as long as no entry needed it. */
+  get nowMs(): number {
+    return this.#state.nowMs;
+  }
+
+  /** Whether a tick would have something to sweep at this wall time. For leaders, which read clocks. */
+  isTickDue(wallMs: number): boolean {
+    return this.#state.drops.size > 0 || this.#state.nextDueMs <= wallMs;
   }
 
   /**
    * @param result `not-wanted` spares the lookups that only the answer needs.
    * @returns null when it is not wanted.
    * @throws EnvelopeError `FORMAT` when the payload is not a write: the log holds what was never proposed.
+   * @throws CorruptionError, DiskError when what the write depends on cannot be read: the other replicas go on with
+   * what this one cannot know, so it must not.
    */
   apply(index: Index, payload: Uint8Array, result: 'wanted' | 'not-wanted'): Result | null {
-    const write = decodeWrite(payload);
+    const { timeMs, write } = decodeWrite(payload);
     const store = this.#store;
+    const keys = this.#keys;
     store.beginEntry(index);
+    keys.revision = index;
+    keys.asOfMs = 0;
+    this.#moveTime(timeMs, write);
     if (write.type === 'set') {
-      store.put(storeKey(write.bucket, write.key), write.value);
+      store.put(storeKey(write.bucket, write.key), encodeStored(write.value, index, NEVER));
       return result === 'wanted' ? OK : null;
     }
-    const keys = write.keys.map((key) => storeKey(write.bucket, key));
-    // What is damaged cannot be counted, but it is deleted all the same: every replica must do the same.
-    const counted = result === 'wanted' ? guarded(() => this.#deleteCount(keys)) : null;
-    for (const key of keys) store.delete(key);
-    return counted;
+    if (write.type === 'delete') {
+      // What is damaged cannot be counted, but it is deleted all the same: every replica must do the same.
+      const counted = result === 'wanted' ? guarded(() => this.#countLive(write.bucket, write.keys)) : null;
+      for (const key of write.keys) store.delete(storeKey(write.bucket, key));
+      return counted;
+    }
+    const answer = this.#write(write);
+    return result === 'wanted' ? answer : null;
   }
 
   /** An entry without a command. */
@@ -54,77 +95,101 @@ export class StateMachine {
     this.#store.beginEntry(index);
   }
 
-  /** The caller has made sure that the answer is current. Values are copies, the caller's to keep. */
-  read(request: Exclude<Read, { type: 'count' }>): Result {
-    return guarded(() => this.#read(request));
+  /**
+   * The caller has made sure that the answer is current. Values are copies, the caller's to keep.
+   *
+   * @param wallMs The leader's; 0: whatever the state machine's time says, for a reader who may see the past.
+   * @returns `due` when a key was met that should have expired by `wallMs` and has not: ask again behind a tick.
+   */
+  read(request: PointRead, wallMs: number): Result | 'due' {
+    const keys = this.#keys;
+    keys.asOfMs = wallMs;
+    keys.metDue = false;
+    const result = guarded(() => readPoint(keys, request));
+    return keys.metDue ? 'due' : result;
   }
 
-  count(bucket: string): Counting {
-    const iterator = this.#store.iterator(bucketRange(bucket));
-    let count = 0;
-    return {
-      step: (keys) =>
-        guarded((): Result | null => {
-          for (let i = 0; i < keys; i++) {
-            if (!iterator.next()) {
-              iterator.close();
-              return { type: 'count', count };
-            }
-            count++;
-          }
-          return null;
-        }),
-      cancel: () => iterator.close(),
-    };
+  /** As `read`. */
+  readLong(request: LongRead, wallMs: number): SteppedRead | Result | 'due' {
+    const { nowMs, nextDueMs } = this.#state;
+    if (nowMs < Math.floor(wallMs) && nextDueMs <= wallMs) return 'due';
+    let read: SteppedRead | null = null;
+    const failure = guarded(() => {
+      read = startLongRead(this.#store, this.#state, request);
+      return null;
+    });
+    if (failure !== null) return failure;
+    assert(read !== null, 'a read that did not fail has begun');
+    return new GuardedRead(read);
   }
 
-  #read(request: Exclude<Read, { type: 'count' }>): Result {
-    const store = this.#store;
-    switch (request.type) {
-      case 'get': {
-        const value = store.get(storeKey(request.bucket, request.key));
-        return value === null ? NO_VALUE : { type: 'value', value: value.slice() };
-      }
-      case 'json-get': {
-        const value = store.get(storeKey(request.bucket, request.key));
-        return value === null ? NO_VALUE : jsonGet(fromUtf8(value.slice()), request.path);
-      }
-      case 'exists': {
-        let count = 0;
-        for (const key of request.keys) if (store.has(storeKey(request.bucket, key))) count++;
-        return { type: 'count', count };
-      }
-      case 'list-buckets':
-        return { type: 'names', names: this.#buckets() };
+  #write(write: Exclude<Write, { type: 'set' | 'delete' }>): Result {
+    const keys = this.#keys;
+    switch (write.type) {
+      case 'tick':
+        sweep(this.#store, keys);
+        return OK;
+      case 'session-open':
+        return openSession(keys, write.idleMs);
+      case 'session-close':
+        return closeSession(keys, write.session);
+      case 'session-write':
+        return writeOnce(keys, write.session, write.number, write.write, this.#carryOut);
+      default:
+        return this.#carryOut(write);
     }
   }
 
-  /** Goes from bucket to bucket, not from key to key. */
-  #buckets(): string[] {
-    const names = new Set([DEFAULT_BUCKET]);
-    const iterator = this.#store.iterator(userRange);
-    try {
-      while (iterator.next()) {
-        const { bucket, end } = bucketOf(iterator.key());
-        names.add(bucket);
-        iterator.seek(end);
-      }
-    } finally {
-      iterator.close();
+  readonly #carryOut = (write: OnceWrite): Result => {
+    switch (write.type) {
+      case 'transaction':
+        return runTransaction(this.#keys, write);
+      case 'drop-bucket':
+        dropBucket(this.#keys, write.bucket);
+        return OK;
+      default:
+        return writePoint(this.#keys, write);
     }
-    return [...names].sort();
+  };
+
+  #moveTime(timeMs: number, write: Write): void {
+    const state = this.#state;
+    const isNeeded = state.nowMs > 0 || (write.type !== 'set' && write.type !== 'delete');
+    if (!isNeeded || timeMs <= state.nowMs) return;
+    state.nowMs = timeMs;
+    // The time stands where a value's expiry does.
+    this.#store.put(timeKey, encodeStored(EMPTY, this.#keys.revision, timeMs));
   }
 
-  #deleteCount(keys: readonly Uint8Array[]): Result {
+  #countLive(bucket: string, keys: readonly Uint8Array[]): Result {
     const seen = new Set<string>();
     let count = 0;
     for (const key of keys) {
       // A key named twice is there only once.
       const name = key.join();
-      if (!seen.has(name) && this.#store.has(key)) count++;
+      if (!seen.has(name) && this.#keys.find(bucket, key) !== null) count++;
       seen.add(name);
     }
     return { type: 'count', count };
+  }
+}
+
+/** Damage that is met on the way is the answer. */
+class GuardedRead implements SteppedRead {
+  readonly #read: SteppedRead;
+
+  constructor(read: SteppedRead) {
+    this.#read = read;
+  }
+
+  step(keys: number): Result | null {
+    const result = guarded(() => this.#read.step(keys));
+    if (result?.type === 'error') this.#read.cancel();
+    return result;
+  }
+
+  cancel(): void {
+    this.#read.cancel();
   }
 }
 

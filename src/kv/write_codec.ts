@@ -1,33 +1,60 @@
 /**
- * Writes as payloads of log entries. One byte says what it is, then varint lengths and bytes:
- * `01 bucket key value` (set; the value runs to the end), `02 bucket count key...` (delete).
+ * Writes as payloads of log entries. One byte says what it is, then the leader's wall time when it took the write, in
+ * milliseconds, as a varint, then varint lengths and bytes:
+ *
+ * - `01 time bucket key value` (SET; the value runs to the end);
+ * - `02 time bucket count key...` (DEL);
+ * - `03 time request`: any other, as the MessagePack array that nodes forward.
  */
+import { Decoder, Encoder } from '@msgpack/msgpack';
 import { EnvelopeError } from '../base/errors.ts';
 import { fromUtf8, utf8 } from '../codec/bytes.ts';
 import { VARINT_BYTES_MAX, VarintReader, writeVarint } from '../codec/varint.ts';
-import { BUCKET_BYTES_MAX, type Write } from './request.ts';
+import { BUCKET_BYTES_MAX, isWrite, TIME_MS_MAX, type Write } from './request.ts';
+import { decodeRequest, encodeRequest } from './request_codec.ts';
 
-const OpCode = { Set: 1, Delete: 2 } as const;
+const OpCode = { Set: 1, Delete: 2, Other: 3 } as const;
 
-export function encodeWrite(write: Write): Uint8Array {
-  const bucket = utf8(write.bucket);
+/** A write as it travels: what replicas know of time is what the leader wrote into the entry. */
+export interface TimedWrite {
+  readonly timeMs: number;
+  readonly write: Write;
+}
+
+const encoder = new Encoder();
+const decoder = new Decoder();
+
+/** @param timeMs Clamped to whole milliseconds from 0 on: a clock may show anything. */
+export function encodeWrite(write: Write, timeMs: number): Uint8Array {
+  const time = Math.min(Math.max(0, Math.floor(timeMs)), TIME_MS_MAX);
   switch (write.type) {
     case 'set': {
+      const bucket = utf8(write.bucket);
       const { key, value } = write;
-      const bytes = new Uint8Array(1 + 2 * VARINT_BYTES_MAX + bucket.length + key.length + value.length);
+      const bytes = new Uint8Array(1 + 3 * VARINT_BYTES_MAX + bucket.length + key.length + value.length);
       bytes[0] = OpCode.Set;
-      const at = writeBytes(bytes, writeBytes(bytes, 1, bucket), key);
+      const at = writeBytes(bytes, writeBytes(bytes, writeVarint(bytes, 1, time), bucket), key);
       bytes.set(value, at);
       return bytes.subarray(0, at + value.length);
     }
     case 'delete': {
-      let size = 1 + 2 * VARINT_BYTES_MAX + bucket.length;
+      const bucket = utf8(write.bucket);
+      let size = 1 + 3 * VARINT_BYTES_MAX + bucket.length;
       for (const key of write.keys) size += VARINT_BYTES_MAX + key.length;
       const bytes = new Uint8Array(size);
       bytes[0] = OpCode.Delete;
-      let at = writeVarint(bytes, writeBytes(bytes, 1, bucket), write.keys.length);
+      let at = writeBytes(bytes, writeVarint(bytes, 1, time), bucket);
+      at = writeVarint(bytes, at, write.keys.length);
       for (const key of write.keys) at = writeBytes(bytes, at, key);
       return bytes.subarray(0, at);
+    }
+    default: {
+      const packed = encoder.encodeSharedRef(encodeRequest(write));
+      const bytes = new Uint8Array(1 + VARINT_BYTES_MAX + packed.length);
+      bytes[0] = OpCode.Other;
+      const at = writeVarint(bytes, 1, time);
+      bytes.set(packed, at);
+      return bytes.subarray(0, at + packed.length);
     }
   }
 }
@@ -36,25 +63,44 @@ export function encodeWrite(write: Write): Uint8Array {
  * Keys and values are views of `bytes`.
  * @throws EnvelopeError `FORMAT` when the bytes are not a write.
  */
-export function decodeWrite(bytes: Uint8Array): Write {
+export function decodeWrite(bytes: Uint8Array): TimedWrite {
   const reader = new VarintReader(bytes, 1);
-  const bucket = fromUtf8(readBytes(bytes, reader, BUCKET_BYTES_MAX));
+  const timeMs = reader.read();
+  if (timeMs < 0 || timeMs > TIME_MS_MAX) throw malformed('its time is not one');
   switch (bytes[0]) {
     case OpCode.Set: {
+      const bucket = fromUtf8(readBytes(bytes, reader, BUCKET_BYTES_MAX));
       const key = readBytes(bytes, reader, bytes.length);
-      return { type: 'set', bucket, key, value: bytes.subarray(reader.offset) };
+      return { timeMs, write: { type: 'set', bucket, key, value: bytes.subarray(reader.offset) } };
     }
     case OpCode.Delete: {
+      const bucket = fromUtf8(readBytes(bytes, reader, BUCKET_BYTES_MAX));
       const count = reader.read();
       if (count < 0 || count > bytes.length) throw malformed(`a delete of ${count} keys`);
       const keys: Uint8Array[] = [];
       for (let i = 0; i < count; i++) keys.push(readBytes(bytes, reader, bytes.length));
       if (reader.offset !== bytes.length) throw malformed('bytes behind the last key');
-      return { type: 'delete', bucket, keys };
+      return { timeMs, write: { type: 'delete', bucket, keys } };
+    }
+    case OpCode.Other: {
+      const request = decodeRequest(unpack(bytes.subarray(reader.offset)));
+      if (!isWrite(request)) throw malformed(`'${request.type}' is a read`);
+      return { timeMs, write: request };
     }
     default:
       throw malformed(`unknown operation ${bytes[0]}`);
   }
+}
+
+function unpack(bytes: Uint8Array): readonly unknown[] {
+  let value: unknown;
+  try {
+    value = decoder.decode(bytes);
+  } catch (error) {
+    throw malformed(error instanceof Error ? error.message : String(error));
+  }
+  if (!Array.isArray(value)) throw malformed('it is not a list');
+  return value;
 }
 
 function writeBytes(target: Uint8Array, offset: number, bytes: Uint8Array): number {

@@ -1,3 +1,10 @@
+import type { Guard, LongRead, Point } from '../kv/request.ts';
+
+/** As the client says it: which bucket is meant, its connection knows. */
+export type Unbound<Variant> = Variant extends { readonly bucket: string }
+  ? Omit<Variant, 'bucket'>
+  : Variant;
+
 /**
  * What the parsers of all dialects produce: one discriminated union, so that a session does not care how a command
  * was spelt. Byte strings are views of what the network delivered (or copies, where a command came in pieces); they
@@ -10,6 +17,33 @@ export type ClientCommand =
   | { readonly verb: 'delete'; readonly keys: readonly Uint8Array[] }
   | { readonly verb: 'exists'; readonly keys: readonly Uint8Array[] }
   | { readonly verb: 'use'; readonly bucket: string }
+  /** Any other read or write of named keys. */
+  | { readonly verb: 'point'; readonly point: Unbound<Point> }
+  | { readonly verb: 'keys'; readonly read: Unbound<Extract<LongRead, { type: 'keys' }>> }
+  /** `scan`: answered with Redis' cursor; `range`: with the key to go on at. */
+  | { readonly verb: 'scan' | 'range'; readonly read: Unbound<Extract<LongRead, { type: 'range' }>> }
+  /** Null: the bucket in use. */
+  | { readonly verb: 'drop-bucket'; readonly bucket: string | null }
+  | { readonly verb: 'multi' }
+  | { readonly verb: 'exec' }
+  | { readonly verb: 'discard' }
+  | { readonly verb: 'watch'; readonly keys: readonly Uint8Array[] }
+  | { readonly verb: 'unwatch' }
+  | {
+      readonly verb: 'transaction';
+      readonly guards: readonly Unbound<Guard>[];
+      readonly success: readonly Unbound<Point>[];
+      readonly failure: readonly Unbound<Point>[];
+    }
+  | { readonly verb: 'session-open'; readonly idleMs: number }
+  | { readonly verb: 'session-close'; readonly session: number }
+  /** A write that is carried out once under its number. */
+  | {
+      readonly verb: 'once';
+      readonly session: number;
+      readonly number: number;
+      readonly command: ClientCommand;
+    }
   | { readonly verb: 'list-buckets' }
   | { readonly verb: 'count' }
   | { readonly verb: 'merge' }

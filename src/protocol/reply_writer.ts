@@ -9,6 +9,7 @@ const CRLF = utf8('\r\n');
 const OK_BYTES = utf8('+OK\r\n');
 const PONG_BYTES = utf8('+PONG\r\n');
 const NONE_BYTES = utf8('$-1\r\n');
+const NO_ARRAY_BYTES = utf8('*-1\r\n');
 const DOLLAR = 0x24;
 const CR = 0x0d;
 const LF = 0x0a;
@@ -27,6 +28,8 @@ export function writeReply(reply: Reply): Uint8Array {
       return utf8(`:${reply.value}\r\n`);
     case 'bulk':
       return reply.value === null ? NONE_BYTES : writeBulk(reply.value);
+    case 'no-array':
+      return NO_ARRAY_BYTES;
     case 'array':
       return concatBytes([utf8(`*${reply.items.length}`), CRLF, ...reply.items.map(writeReply)]);
   }

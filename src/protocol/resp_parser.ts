@@ -5,10 +5,11 @@
  * whole, and only looked at again when enough have come. What is longer than a limit is skipped as it arrives.
  */
 import { concatBytes } from '../codec/bytes.ts';
+import { fatal, invalid } from './arguments.ts';
 import type { ClientCommand, ProtocolLimits } from './command.ts';
 import type { CommandParser } from './parser.ts';
 import { joinSmallPieces } from './pieces.ts';
-import { fatal, invalid, makeCommand } from './verbs.ts';
+import { makeCommand } from './verbs.ts';
 
 const CR = 0x0d;
 const LF = 0x0a;

@@ -1,15 +1,18 @@
 /**
- * The text dialect: one command a line, ended by LF or CRLF. Words are separated by single spaces; the value of a SET is
- * every byte behind the space after the key.
+ * The text dialect: one command a line, ended by LF or CRLF. Words are separated by spaces; the value that a command ends
+ * in (of SET, APPEND, JSET, ...) is every byte behind the one space before it.
  *
  * Bytes are looked at once: a line that comes in pieces is searched for its end only where it is new. Of a line beyond
  * the limit nothing is kept; it is skipped up to its end and answered with the limit's name.
  */
 import { concatBytes } from '../codec/bytes.ts';
+import { invalid, isWord, keyTooLong, valueTooLong, wrongCount } from './arguments.ts';
 import type { ClientCommand, ProtocolLimits } from './command.ts';
 import type { CommandParser } from './parser.ts';
 import { joinSmallPieces } from './pieces.ts';
-import { invalid, isWord, keyTooLong, makeCommand, valueTooLong, wrongCount } from './verbs.ts';
+import { takesArgument } from './point_commands.ts';
+import { once } from './session_commands.ts';
+import { makeCommand } from './verbs.ts';
 
 const LF = 0x0a;
 const CR = 0x0d;
@@ -108,19 +111,31 @@ export class TextParser implements CommandParser {
     if (verbEnd < 0) return makeCommand(line, NO_ARGUMENTS, this.#limits);
     const verb = line.subarray(0, verbEnd);
     if (isWord(verb, 'SET')) return this.#parseSet(line, verbEnd + 1);
-    const args: Uint8Array[] = [];
-    for (let at = verbEnd + 1; at < line.length; ) {
-      const space = line.indexOf(SPACE, at);
-      const end = space < 0 ? line.length : space;
-      // Runs of spaces between words, and at the end of the line, are harmless.
-      if (end > at) args.push(line.subarray(at, end));
-      at = end + 1;
+    if (isWord(verb, 'SESSION')) {
+      const command = this.#parseOnce(line, verbEnd + 1);
+      if (command !== null) return command;
     }
-    if (verbEnd === 0) return args.length === 0 ? null : makeCommand(args[0], args.slice(1), this.#limits);
+    const args = isWord(verb, 'SETX')
+      ? cutBehindValueWord(line, verbEnd + 1)
+      : cut(line, verbEnd + 1, wordsBeforeValue(verb));
+    if (verbEnd === 0) {
+      // Spaces before the verb are harmless.
+      let start = 0;
+      while (start < line.length && line[start] === SPACE) start++;
+      return start === line.length ? null : this.#parse(line.subarray(start));
+    }
     if (args.length > 1 && (isWord(verb, 'DEL') || isWord(verb, 'EXISTS'))) {
       return wrongCount(isWord(verb, 'DEL') ? 'DEL' : 'EXISTS');
     }
     return makeCommand(verb, args, this.#limits);
+  }
+
+  /** `SESSION DO id number` and a command, which may end in a value; null when it is something else. */
+  #parseOnce(line: Uint8Array, start: number): ClientCommand | null {
+    const words = cut(line, start, 3);
+    if (words.length < 4 || !isWord(words[0], 'DO')) return null;
+    const command = this.#parse(words[3]);
+    return command === null ? wrongCount('SESSION DO') : once(words[1], words[2], command);
   }
 
   #parseSet(line: Uint8Array, keyStart: number): ClientCommand {
@@ -132,4 +147,47 @@ export class TextParser implements CommandParser {
     if (value.length > valueBytes) return valueTooLong(value.length, this.#limits);
     return { verb: 'set', key: line.subarray(keyStart, keyEnd), value };
   }
+}
+
+/** Verbs whose last argument is the rest of the line, with the number of words between them. SET has a way of its own. */
+const BEFORE_VALUE = [
+  ['SETNX', 1],
+  ['GETSET', 1],
+  ['APPEND', 1],
+  ['SETEX', 2],
+  ['PSETEX', 2],
+  ['JSET', 2],
+] as const;
+
+function wordsBeforeValue(verb: Uint8Array): number {
+  for (const [name, words] of BEFORE_VALUE) if (isWord(verb, name)) return words;
+  return Number.POSITIVE_INFINITY;
+}
+
+/**
+ * The words from `start` on, but no more than `wordsMax`: what follows them, behind one space, is handed out as it is.
+ * Runs of spaces between words, and at the end of the line, are harmless.
+ */
+function cut(line: Uint8Array, start: number, wordsMax: number): Uint8Array[] {
+  const args: Uint8Array[] = [];
+  for (let at = start; at < line.length || args.length === wordsMax; ) {
+    if (args.length === wordsMax) {
+      // Without the space before it there is no value; an empty one has it.
+      if (at <= line.length) args.push(line.subarray(at));
+      break;
+    }
+    const space = line.indexOf(SPACE, at);
+    const end = space < 0 ? line.length : space;
+    if (end > at) args.push(line.subarray(at, end));
+    at = end + 1;
+  }
+  return args;
+}
+
+/** `key [options] VALUE value`: the value is the rest of the line. */
+function cutBehindValueWord(line: Uint8Array, start: number): Uint8Array[] {
+  const words = cut(line, start, Number.POSITIVE_INFINITY);
+  let at = 1;
+  while (at < words.length && !isWord(words[at], 'VALUE')) at += takesArgument(words[at]) ? 2 : 1;
+  return at < words.length ? cut(line, start, at + 1) : words;
 }

@@ -4,17 +4,63 @@
  */
 import { fromUtf8, utf8 } from '../codec/bytes.ts';
 import { BUCKET_BYTES_MAX, DEFAULT_BUCKET } from '../kv/request.ts';
+import { checkKeys, checkValue, invalid, isWord, printable, wrongCount } from './arguments.ts';
 import type { ClientCommand, ProtocolLimits } from './command.ts';
+import * as points from './point_commands.ts';
+import { keys, range, scan } from './scan_commands.ts';
+import { session } from './session_commands.ts';
+import { transaction } from './transaction_commands.ts';
 
 export type Verb = (typeof VERBS)[number]['name'];
 
 /** Arguments behind the verb: at least `min`, at most `max`. */
 const VERBS = [
-  { name: 'SET', min: 2, max: 2 },
+  { name: 'SET', min: 2, max: Number.POSITIVE_INFINITY },
   { name: 'GET', min: 1, max: 1 },
   { name: 'JGET', min: 2, max: 2 },
   { name: 'DEL', min: 1, max: Number.POSITIVE_INFINITY },
   { name: 'EXISTS', min: 1, max: Number.POSITIVE_INFINITY },
+  { name: 'SETX', min: 3, max: Number.POSITIVE_INFINITY },
+  { name: 'SETNX', min: 2, max: 2 },
+  { name: 'SETEX', min: 3, max: 3 },
+  { name: 'PSETEX', min: 3, max: 3 },
+  { name: 'GETSET', min: 2, max: 2 },
+  { name: 'GETDEL', min: 1, max: 1 },
+  { name: 'GETEX', min: 1, max: 3 },
+  { name: 'GETREV', min: 1, max: 1 },
+  { name: 'APPEND', min: 2, max: 2 },
+  { name: 'STRLEN', min: 1, max: 1 },
+  { name: 'INCR', min: 1, max: 1 },
+  { name: 'DECR', min: 1, max: 1 },
+  { name: 'INCRBY', min: 2, max: 2 },
+  { name: 'DECRBY', min: 2, max: 2 },
+  { name: 'MGET', min: 1, max: Number.POSITIVE_INFINITY },
+  { name: 'MSET', min: 2, max: Number.POSITIVE_INFINITY },
+  { name: 'MSETNX', min: 2, max: Number.POSITIVE_INFINITY },
+  { name: 'EXPIRE', min: 2, max: 3 },
+  { name: 'PEXPIRE', min: 2, max: 3 },
+  { name: 'EXPIREAT', min: 2, max: 3 },
+  { name: 'PEXPIREAT', min: 2, max: 3 },
+  { name: 'TTL', min: 1, max: 1 },
+  { name: 'PTTL', min: 1, max: 1 },
+  { name: 'EXPIRETIME', min: 1, max: 1 },
+  { name: 'PEXPIRETIME', min: 1, max: 1 },
+  { name: 'PERSIST', min: 1, max: 1 },
+  { name: 'JSET', min: 3, max: 3 },
+  { name: 'JDEL', min: 2, max: 2 },
+  { name: 'JINCR', min: 3, max: 3 },
+  { name: 'SCAN', min: 1, max: Number.POSITIVE_INFINITY },
+  { name: 'KEYS', min: 1, max: 1 },
+  { name: 'RANGE', min: 2, max: 4 },
+  { name: 'DROP', min: 2, max: 2 },
+  { name: 'FLUSHDB', min: 0, max: 0 },
+  { name: 'MULTI', min: 0, max: 0 },
+  { name: 'EXEC', min: 0, max: 0 },
+  { name: 'DISCARD', min: 0, max: 0 },
+  { name: 'WATCH', min: 1, max: Number.POSITIVE_INFINITY },
+  { name: 'UNWATCH', min: 0, max: 0 },
+  { name: 'TXN', min: 1, max: Number.POSITIVE_INFINITY },
+  { name: 'SESSION', min: 1, max: Number.POSITIVE_INFINITY },
   { name: 'USE', min: 1, max: 1 },
   { name: 'SELECT', min: 1, max: 1 },
   { name: 'LIST', min: 1, max: 1 },
@@ -37,11 +83,16 @@ interface VerbBytes {
 }
 
 /** By length of the verb, so that a lookup compares with two or three. */
-const BY_LENGTH: readonly VerbBytes[][] = Array.from({ length: 9 }, (_none, length) =>
+const BY_LENGTH: readonly VerbBytes[][] = Array.from({ length: 12 }, (_none, length) =>
   VERBS.filter(({ name }) => name.length === length).map((verb) => ({ ...verb, bytes: utf8(verb.name) })),
 );
 
-const UNKNOWN_BYTES_SHOWN = 64;
+const BARE = {
+  MULTI: { verb: 'multi' },
+  EXEC: { verb: 'exec' },
+  DISCARD: { verb: 'discard' },
+  UNWATCH: { verb: 'unwatch' },
+} as const;
 const DATABASES = 16;
 const TO_UPPER = 0xdf;
 
@@ -55,12 +106,11 @@ export function makeCommand(
   if (found === null) return invalid(`unknown command '${printable(verb)}'`);
   const { name, min, max } = found;
   if (args.length < min || args.length > max) {
-    // Options of Redis' SET that we do not have are refused, never ignored.
-    if (name === 'SET' && args.length > 2) return invalid('syntax error');
     return wrongCount(name);
   }
   switch (name) {
     case 'SET':
+      if (args.length > 2) return points.setWithOptions(args[0], args[1], args.slice(2), limits);
       return checkKeys(args.slice(0, 1), limits) ?? checkValue(args[1], limits) ?? set(args[0], args[1]);
     case 'GET':
       return checkKeys(args, limits) ?? { verb: 'get', key: args[0] };
@@ -72,6 +122,78 @@ export function makeCommand(
       return checkKeys(args, limits) ?? { verb: 'delete', keys: args };
     case 'EXISTS':
       return checkKeys(args, limits) ?? { verb: 'exists', keys: args };
+    case 'SETX':
+      return points.setOptionsFirst(args, limits);
+    case 'SETNX':
+      return points.setAnswering('flag', args, limits);
+    case 'GETSET':
+      return points.setAnswering('old', args, limits);
+    case 'SETEX':
+    case 'PSETEX':
+      return points.setExpiring(name, args, limits);
+    case 'GETDEL':
+      return points.ofKey({ type: 'get-delete', key: args[0] }, limits);
+    case 'GETEX':
+      return points.getExpiring(args, limits);
+    case 'GETREV':
+      return points.ofKey({ type: 'get-revision', key: args[0] }, limits);
+    case 'APPEND':
+      return points.append(args, limits);
+    case 'STRLEN':
+      return points.ofKey({ type: 'length', key: args[0] }, limits);
+    case 'INCR':
+    case 'INCRBY':
+      return points.add(1n, args, limits);
+    case 'DECR':
+    case 'DECRBY':
+      return points.add(-1n, args, limits);
+    case 'MGET':
+      return points.getMany(args, limits);
+    case 'MSET':
+    case 'MSETNX':
+      return points.setMany(name, args, limits);
+    case 'EXPIRE':
+    case 'PEXPIRE':
+    case 'EXPIREAT':
+    case 'PEXPIREAT':
+      return points.expire(name, args, limits);
+    case 'TTL':
+      return points.ofKey({ type: 'expiry', key: args[0], from: 'now', unit: 's' }, limits);
+    case 'PTTL':
+      return points.ofKey({ type: 'expiry', key: args[0], from: 'now', unit: 'ms' }, limits);
+    case 'EXPIRETIME':
+      return points.ofKey({ type: 'expiry', key: args[0], from: 'epoch', unit: 's' }, limits);
+    case 'PEXPIRETIME':
+      return points.ofKey({ type: 'expiry', key: args[0], from: 'epoch', unit: 'ms' }, limits);
+    case 'PERSIST':
+      return points.ofKey({ type: 'persist', key: args[0] }, limits);
+    case 'JSET':
+      return points.jsonSet(args, limits);
+    case 'JDEL':
+      return points.jsonDelete(args, limits);
+    case 'JINCR':
+      return points.jsonAdd(args, limits);
+    case 'SCAN':
+      return scan(args, limits);
+    case 'KEYS':
+      return keys(args[0], limits);
+    case 'RANGE':
+      return range(args, limits);
+    case 'DROP':
+      return isWord(args[0], 'BUCKET') ? dropBucket(args[1]) : invalid('syntax error');
+    case 'FLUSHDB':
+      return { verb: 'drop-bucket', bucket: null };
+    case 'MULTI':
+    case 'EXEC':
+    case 'DISCARD':
+    case 'UNWATCH':
+      return BARE[name];
+    case 'WATCH':
+      return checkKeys(args, limits) ?? { verb: 'watch', keys: args };
+    case 'TXN':
+      return transaction(args, limits, (words) => makeCommand(words[0], words.slice(1), limits));
+    case 'SESSION':
+      return session(args, (words) => makeCommand(words[0], words.slice(1), limits));
     case 'USE':
       return use(args[0]);
     case 'SELECT':
@@ -102,42 +224,6 @@ export function makeCommand(
   }
 }
 
-export function invalid(message: string): ClientCommand {
-  return { verb: 'invalid', message, fatal: false };
-}
-
-export function fatal(message: string): ClientCommand {
-  return { verb: 'invalid', message, fatal: true };
-}
-
-export function wrongCount(verb: string): ClientCommand {
-  return invalid(`wrong number of arguments for '${verb}'`);
-}
-
-export function keyTooLong(bytes: number, limits: ProtocolLimits): ClientCommand {
-  return invalid(`key is ${bytes} bytes, the limit is ${limits.keyBytes} (max key bytes)`);
-}
-
-export function valueTooLong(bytes: number, limits: ProtocolLimits): ClientCommand {
-  return invalid(`value is ${bytes} bytes, the limit is ${limits.valueBytes} (max value bytes)`);
-}
-
-/** Whether the bytes are the word, in any case. */
-export function isWord(bytes: Uint8Array, word: string): boolean {
-  if (bytes.length !== word.length) return false;
-  for (let i = 0; i < bytes.length; i++) if ((bytes[i] & TO_UPPER) !== word.charCodeAt(i)) return false;
-  return true;
-}
-
-/** The first bytes, everything that is not printable ASCII as `?`. */
-export function printable(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes.subarray(0, UNKNOWN_BYTES_SHOWN)) {
-    text += byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '?';
-  }
-  return text;
-}
-
 function findVerb(verb: Uint8Array): VerbBytes | null {
   if (verb.length >= BY_LENGTH.length) return null;
   for (const candidate of BY_LENGTH[verb.length]) {
@@ -152,13 +238,9 @@ function set(key: Uint8Array, value: Uint8Array): ClientCommand {
   return { verb: 'set', key, value };
 }
 
-function checkKeys(keys: readonly Uint8Array[], limits: ProtocolLimits): ClientCommand | null {
-  for (const key of keys) if (key.length > limits.keyBytes) return keyTooLong(key.length, limits);
-  return null;
-}
-
-function checkValue(value: Uint8Array, limits: ProtocolLimits): ClientCommand | null {
-  return value.length > limits.valueBytes ? valueTooLong(value.length, limits) : null;
+function dropBucket(name: Uint8Array): ClientCommand {
+  const bucket = use(name);
+  return bucket.verb === 'use' ? { verb: 'drop-bucket', bucket: bucket.bucket } : bucket;
 }
 
 function use(name: Uint8Array): ClientCommand {

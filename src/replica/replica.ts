@@ -14,7 +14,7 @@ import { maybe, rarely, sometimes } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Random } from '../io/random.ts';
-import { errorResult, type Read, type Result, type Write } from '../kv/request.ts';
+import { errorResult, isLongRead, type Read, type Result, type Write } from '../kv/request.ts';
 import type { StateMachine } from '../kv/state_machine.ts';
 import { encodeWrite } from '../kv/write_codec.ts';
 import { type Entry, EntryKind, type Index, type Term } from '../log/entry.ts';
@@ -68,8 +68,8 @@ const APPLY_ENTRIES_MAX = 2048;
 const APPLY_BYTES_MAX = 1024 * 1024;
 /** Entries read from the log at a time: what the store does not take any more has to be read again. */
 const APPLY_READ_MAX = 32;
-/** Keys that a count looks at in one turn. */
-const COUNT_KEYS_PER_TURN = 2048;
+/** Keys that a read of many looks at in one turn. */
+const READ_KEYS_PER_TURN = 2048;
 
 const SUPERSEDED = errorResult('unknown', 'leadership changed: the write may or may not take effect');
 const NOT_LEADER = errorResult('unavailable', 'this node does not lead');
@@ -95,6 +95,11 @@ export class Replica {
   readonly #unconfirmedReads = new Map<number, PendingRead[]>();
   /** Confirmed, waiting for their index to be applied. */
   #confirmedReads: { index: Index; reads: PendingRead[] }[] = [];
+
+  /** The latest wall time handed out: what this node writes into entries never goes back. */
+  #latestWallMs = 0;
+  /** Who waits for the tick under way; null: there is none. */
+  #tickWaiters: Done[] | null = null;
 
   #lastLeader: NodeId | null = null;
   #lastTerm: Term = 0;
@@ -162,7 +167,7 @@ export class Replica {
       done(NOT_LEADER);
       return;
     }
-    const payload = encodeWrite(write);
+    const payload = encodeWrite(write, this.#wallMs());
     if (this.#proposalBytes > 0 && this.#proposalBytes + payload.length > this.#options.proposalBytesMax) {
       done(
         errorResult(
@@ -263,6 +268,7 @@ export class Replica {
     this.#apply();
     this.#takeReads(output);
     this.#runReads();
+    this.#sweep();
     this.#noticeLeader();
     this.#setTimer();
   }
@@ -391,22 +397,68 @@ export class Replica {
   }
 
   #runRead(request: Read, done: Done): void {
-    if (request.type !== 'count') {
-      done(this.#options.stateMachine.read(request));
+    const { stateMachine, clock } = this.#options;
+    const wallMs = this.#wallMs();
+    if (!isLongRead(request)) {
+      const result = stateMachine.read(request, wallMs);
+      if (result === 'due') this.#readBehindTick(request, done);
+      else done(result);
       return;
     }
-    const count = this.#options.stateMachine.count(request.bucket);
+    const read = stateMachine.readLong(request, wallMs);
+    if (read === 'due') {
+      this.#readBehindTick(request, done);
+      return;
+    }
+    if (!('step' in read)) {
+      done(read);
+      return;
+    }
     const step = (): void => {
       if (this.#stopped) {
-        count.cancel();
+        read.cancel();
         done(errorResult('unavailable', 'the node is stopping'));
         return;
       }
-      const result = count.step(COUNT_KEYS_PER_TURN);
-      if (result === null) this.#options.clock.after(0, step);
+      const result = read.step(READ_KEYS_PER_TURN);
+      if (result === null) clock.after(0, step);
       else done(result);
     };
     step();
+  }
+
+  /** What the read met should have expired by now: the group must know that before a client does. */
+  #readBehindTick(request: Read, done: Done): void {
+    sometimes('a read waits for a tick');
+    this.#tick((result) => {
+      if (result.type === 'ok' && !this.#stopped) this.#runRead(request, done);
+      else done(NOT_LEADER);
+    });
+  }
+
+  /** Moves the state machine's time on, once at a time. */
+  #tick(done: Done): void {
+    if (this.#tickWaiters !== null) {
+      this.#tickWaiters.push(done);
+      return;
+    }
+    this.#tickWaiters = [done];
+    this.propose({ type: 'tick' }, (result) => {
+      const waiters = this.#tickWaiters ?? [];
+      this.#tickWaiters = null;
+      for (const waiter of waiters) waiter(result);
+    });
+  }
+
+  /** The leader has what is gone removed, a bit at a time. */
+  #sweep(): void {
+    if (this.#tickWaiters !== null || this.#raft.role !== 'leader') return;
+    if (this.#options.stateMachine.isTickDue(this.#wallMs())) this.#tick(() => {});
+  }
+
+  #wallMs(): number {
+    this.#latestWallMs = Math.max(this.#latestWallMs, this.#options.clock.wallMs());
+    return this.#latestWallMs;
   }
 
   #noticeLeader(): void {

@@ -14,16 +14,28 @@ import { sometimes } from '../base/rare.ts';
 import { concatBytes, utf8 } from '../codec/bytes.ts';
 import type { Clock } from '../io/clock.ts';
 import type { Connection, ConnectionHandler } from '../io/network.ts';
-import { DEFAULT_BUCKET, errorResult, type Request, type Result } from '../kv/request.ts';
+import {
+  DEFAULT_BUCKET,
+  errorResult,
+  type Guard,
+  isOnceWrite,
+  isPointWrite,
+  isRequestType,
+  type Point,
+  type Request,
+  type Result,
+} from '../kv/request.ts';
 import type { Store } from '../lsm/store.ts';
 import { answer, answerAlone, type Dialect } from '../protocol/answer.ts';
 import type { ClientCommand, ProtocolLimits } from '../protocol/command.ts';
 import type { CommandParser } from '../protocol/parser.ts';
-import { bulkReply, type Reply } from '../protocol/reply.ts';
+import { bulkReply, errorReply, type Reply } from '../protocol/reply.ts';
 import { writeReply } from '../protocol/reply_writer.ts';
 import { RespParser } from '../protocol/resp_parser.ts';
 import { TextParser } from '../protocol/text_parser.ts';
+import { pointOf } from '../protocol/transaction_commands.ts';
 import { Lane, type Router } from './router.ts';
+import { TransactionQueue } from './transaction_queue.ts';
 
 export interface SessionOptions {
   readonly dialect: Dialect;
@@ -63,6 +75,7 @@ export class Session implements ConnectionHandler {
   /** Where the commands under way were sent. */
   #target: number | null = null;
   #bucket = DEFAULT_BUCKET;
+  readonly #transaction: TransactionQueue;
   #answers: Uint8Array[] = [];
   #flushIsPlanned = false;
   #paused = false;
@@ -73,6 +86,7 @@ export class Session implements ConnectionHandler {
   constructor(connection: Connection, options: SessionOptions) {
     this.#connection = connection;
     this.#options = options;
+    this.#transaction = new TransactionQueue(options.limits);
     this.#parser =
       options.dialect === 'resp' ? new RespParser(options.limits) : new TextParser(options.limits);
   }
@@ -126,7 +140,7 @@ export class Session implements ConnectionHandler {
   }
 
   #mayStart(command: ClientCommand): boolean {
-    const kind = kindOf(command);
+    const kind = this.#kindOf(command);
     if (this.#underWay === 0 || kind === 'any') return true;
     return kind !== 'alone' && kind === this.#kind && this.#options.router.target === this.#target;
   }
@@ -140,46 +154,113 @@ export class Session implements ConnectionHandler {
     else this.#connection.resume();
   }
 
+  /** Behind MULTI a command is only noted. */
+  #kindOf(command: ClientCommand): Kind {
+    return this.#transaction.isOpen && !isExec(command) ? 'any' : kindOf(command);
+  }
+
   #start(command: ClientCommand): void {
     const slot: Slot = { reply: null };
     this.#slots.push(slot);
-    if (kindOf(command) !== 'any') {
-      this.#kind = kindOf(command);
+    const kind = this.#kindOf(command);
+    if (kind !== 'any') {
+      this.#kind = kind;
       this.#target = this.#options.router.target;
     }
     const request = this.#requestOf(command);
-    if (request === null) {
-      this.#startLocal(command, slot);
+    if (!isRequest(request)) {
+      if (request === null) this.#startLocal(command, slot);
+      else this.#finish(slot, request);
       return;
     }
     this.#underWay++;
     this.#options.router.route(request, this.#lane, (result) => {
       this.#underWay--;
-      this.#finish(slot, answer(this.#options.dialect, command, result));
+      this.#finish(slot, this.#answer(command, result));
     });
   }
 
-  /** What a command asks of the state machine; null for those that the session answers itself. */
-  #requestOf(command: ClientCommand): Request | null {
+  #answer(command: ClientCommand, result: Result): Reply {
+    if (command.verb === 'watch' && result.type === 'list') {
+      const revisions = result.items.map((item) => (item.type === 'count' ? item.count : 0));
+      return this.#transaction.watch(this.#bucket, command.keys, revisions);
+    }
+    return answer(this.#options.dialect, command, result);
+  }
+
+  /**
+   * What a command asks of the state machine; a reply when it can be told at once; null for those that the session
+   * answers itself.
+   */
+  #requestOf(command: ClientCommand): Request | Reply | null {
     const bucket = this.#bucket;
+    const transaction = this.#transaction;
+    switch (command.verb) {
+      case 'multi':
+        return transaction.open();
+      case 'exec':
+        return transaction.take();
+      case 'discard':
+        return transaction.discard();
+      case 'quit':
+        return null;
+      case 'once':
+        if (transaction.isOpen && !isExec(command)) return transaction.add(bucket, command);
+        return this.#once(command);
+      case 'invalid':
+        return transaction.isOpen && !command.fatal ? transaction.add(bucket, command) : null;
+      default:
+        if (transaction.isOpen) return transaction.add(bucket, command);
+    }
     switch (command.verb) {
       case 'set':
         return { type: 'set', bucket, key: command.key, value: command.value };
-      case 'delete':
-        return { type: 'delete', bucket, keys: command.keys };
       case 'get':
         return { type: 'get', bucket, key: command.key };
-      case 'json-get':
-        return { type: 'json-get', bucket, key: command.key, path: command.path };
+      case 'delete':
       case 'exists':
-        return { type: 'exists', bucket, keys: command.keys };
+      case 'json-get':
+      case 'point': {
+        const point = pointOf(command);
+        return point === null ? null : ({ ...point, bucket } as Point);
+      }
       case 'list-buckets':
         return { type: 'list-buckets' };
       case 'count':
         return { type: 'count', bucket };
+      case 'keys':
+      case 'scan':
+      case 'range':
+        return { ...command.read, bucket };
+      case 'drop-bucket':
+        return { type: 'drop-bucket', bucket: command.bucket ?? bucket };
+      case 'watch':
+        return { type: 'revisions', bucket, keys: command.keys };
+      case 'unwatch':
+        return transaction.unwatch();
+      case 'transaction': {
+        const bind = (point: object): Point => ({ ...point, bucket }) as Point;
+        return {
+          type: 'transaction',
+          guards: command.guards.map((guard) => ({ ...guard, bucket }) as Guard),
+          success: command.success.map(bind),
+          failure: command.failure.map(bind),
+        };
+      }
+      case 'session-open':
+        return { type: 'session-open', idleMs: command.idleMs };
+      case 'session-close':
+        return { type: 'session-close', session: command.session };
       default:
         return null;
     }
+  }
+
+  #once({ session, number, command }: Extract<ClientCommand, { verb: 'once' }>): Request | Reply {
+    const write = this.#requestOf(command);
+    if (write !== null && !isRequest(write)) return write;
+    if (write !== null && isOnceWrite(write)) return { type: 'session-write', session, number, write };
+    return errorReply(`SESSION DO is for writes, and '${command.verb}' is none`);
   }
 
   #startLocal(command: ClientCommand, slot: Slot): void {
@@ -258,14 +339,37 @@ function kindOf(command: ClientCommand): Kind {
     case 'json-get':
     case 'exists':
       return 'read';
+    case 'point':
+      return isPointWrite(command.point) ? 'write' : 'read';
+    case 'transaction':
+      return 'write';
+    case 'once':
+      return kindOf(command.command) === 'write' ? 'write' : 'alone';
     case 'list-buckets':
     case 'count':
+    case 'keys':
+    case 'scan':
+    case 'range':
+    case 'drop-bucket':
+    case 'session-open':
+    case 'session-close':
+    case 'watch':
+    case 'exec':
     case 'merge':
     case 'flush':
       return 'alone';
     default:
       return 'any';
   }
+}
+
+function isExec(command: ClientCommand): boolean {
+  return command.verb === 'exec' || (command.verb === 'once' && command.command.verb === 'exec');
+}
+
+/** Requests and replies have no type in common. */
+function isRequest(value: Request | Reply | null): value is Request {
+  return value !== null && isRequestType(value.type);
 }
 
 function formatStatus(status: Record<string, string | number>): string {

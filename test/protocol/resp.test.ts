@@ -22,7 +22,7 @@ const fatal = (message: string): unknown => ({ verb: 'invalid', message, fatal: 
 const table: readonly (readonly [readonly string[], unknown])[] = [
   [['SET', 'k', 'line\r\nbreak'], { verb: 'set', key: 'k', value: 'line\r\nbreak' }],
   [['set', '', ''], { verb: 'set', key: '', value: '' }],
-  [['SET', 'k', 'v', 'EX', '10'], invalid('syntax error')],
+  [['SET', 'k', 'v', 'QX', '10'], invalid("syntax error in 'SET' at 'QX'")],
   [['SET', 'k'], invalid("wrong number of arguments for 'SET'")],
   [['GET', 'k'], { verb: 'get', key: 'k' }],
   [['DEL', 'a', 'b'], { verb: 'delete', keys: ['a', 'b'] }],

@@ -1,0 +1,59 @@
+/** Compares, then does one of two lists of commands: all of it at one revision, or, if one fails, none. */
+import { equalBytes } from '../codec/bytes.ts';
+import { Draft } from './draft.ts';
+import { LiveKeys } from './live_keys.ts';
+import { answerTooLong, readPoint } from './point_reads.ts';
+import { writePoint } from './point_writes.ts';
+import {
+  ANSWER_BYTES_MAX,
+  errorResult,
+  type Guard,
+  isPointWrite,
+  type Result,
+  type Transaction,
+} from './request.ts';
+
+/** @throws CorruptionError, DiskError as writes do. */
+export function runTransaction(keys: LiveKeys, transaction: Transaction): Result {
+  const branch = transaction.guards.every((guard) => holds(keys, guard)) ? 'success' : 'failure';
+  const draft = new Draft(keys.cells);
+  const drafted = new LiveKeys(draft, keys.state);
+  drafted.revision = keys.revision;
+  const results: Result[] = [];
+  let bytes = 0;
+  for (const [at, point] of transaction[branch].entries()) {
+    let result = isPointWrite(point) ? writePoint(drafted, point) : readPoint(drafted, point);
+    bytes += valueBytes(result);
+    if (bytes > ANSWER_BYTES_MAX) result = answerTooLong();
+    if (result.type === 'error') {
+      return errorResult('aborted', `command ${at + 1} of the transaction failed: ${result.message}`);
+    }
+    results.push(result);
+  }
+  draft.commit();
+  return { type: 'transaction', branch, results };
+}
+
+function holds(keys: LiveKeys, guard: Guard): boolean {
+  const found = keys.find(guard.bucket, guard.key);
+  if (guard.type === 'value') {
+    const isEqual = found !== null && equalBytes(found.value, guard.value);
+    return guard.is === '=' ? isEqual : !isEqual;
+  }
+  const difference = (found?.revision ?? 0) - guard.revision;
+  switch (guard.is) {
+    case '=':
+      return difference === 0;
+    case '!=':
+      return difference !== 0;
+    case '<':
+      return difference < 0;
+    case '>':
+      return difference > 0;
+  }
+}
+
+function valueBytes(result: Result): number {
+  if (result.type === 'value') return result.value?.length ?? 0;
+  return result.type === 'list' ? result.items.reduce((sum, item) => sum + valueBytes(item), 0) : 0;
+}

@@ -1,0 +1,119 @@
+/**
+ * Commands that go over many keys: SCAN, KEYS, RANGE.
+ *
+ * SCAN's cursor is the key to go on at, as a decimal number, because clients of Redis take a cursor for a number: the
+ * key's bytes behind a byte 01, read as one big number. So a scan holds nothing on the server and goes on at any node,
+ * also after a restart.
+ */
+import { equalBytes } from '../codec/bytes.ts';
+import {
+  checkKeys,
+  type Invalid,
+  integerIn,
+  invalid,
+  isInvalid,
+  isWord,
+  printable,
+  syntaxError,
+} from './arguments.ts';
+import type { ClientCommand, ProtocolLimits } from './command.ts';
+
+const SCAN_COUNT = 10;
+const RANGE_LIMIT = 100;
+const PAGE_KEYS_MAX = 10_000;
+const STAR = 0x2a;
+const BACKSLASH = 0x5c;
+const CURSOR_MARK = '01';
+/** Decimal digits that a byte takes, rounded up. */
+const DIGITS_PER_BYTE = 2.5;
+const EMPTY: Uint8Array = new Uint8Array(0);
+const FIRST = new Uint8Array([0x2d]);
+const LAST = new Uint8Array([0x2b]);
+
+/** `SCAN cursor [MATCH prefix*] [COUNT n]` */
+export function scan(args: readonly Uint8Array[], limits: ProtocolLimits): ClientCommand {
+  const from = parseCursor(args[0], limits);
+  if (from === null) return invalid(`invalid cursor '${printable(args[0])}'`);
+  let prefix: Uint8Array = EMPTY;
+  let limit = SCAN_COUNT;
+  for (let at = 1; at < args.length; at += 2) {
+    const argument = args[at + 1];
+    if (argument === undefined) return syntaxError('SCAN', undefined);
+    if (isWord(args[at], 'MATCH')) {
+      const parsed = parsePrefix(argument, limits);
+      if (isInvalid(parsed)) return parsed;
+      prefix = parsed;
+    } else if (isWord(args[at], 'COUNT')) {
+      const count = integerIn(argument, 1, Number.MAX_SAFE_INTEGER);
+      if (count === null) return invalid(`COUNT '${printable(argument)}' is not a whole number from 1 on`);
+      limit = Math.min(count, PAGE_KEYS_MAX);
+    } else return syntaxError('SCAN', args[at]);
+  }
+  return { verb: 'scan', read: { type: 'range', from, to: null, prefix, limit, answer: 'keys' } };
+}
+
+/** `KEYS prefix*` */
+export function keys(pattern: Uint8Array, limits: ProtocolLimits): ClientCommand {
+  const prefix = parsePrefix(pattern, limits);
+  return isInvalid(prefix) ? prefix : { verb: 'keys', read: { type: 'keys', prefix } };
+}
+
+/** `RANGE from to [LIMIT n]`: `from` is included, `to` is not; `-` and `+` are the ends. */
+export function range(args: readonly Uint8Array[], limits: ProtocolLimits): ClientCommand {
+  const [first, last, option, argument] = args;
+  const bad = checkKeys([first, last], limits);
+  if (bad !== null) return bad;
+  let limit = RANGE_LIMIT;
+  if (option !== undefined) {
+    if (!isWord(option, 'LIMIT') || argument === undefined) return syntaxError('RANGE', option);
+    const number = integerIn(argument, 1, Number.MAX_SAFE_INTEGER);
+    if (number === null) return invalid(`LIMIT '${printable(argument)}' is not a whole number from 1 on`);
+    if (number > PAGE_KEYS_MAX) {
+      return invalid(`LIMIT is ${number}, the limit is ${PAGE_KEYS_MAX} (max range entries)`);
+    }
+    limit = number;
+  }
+  const from = equalBytes(first, FIRST) ? EMPTY : first;
+  const to = equalBytes(last, LAST) ? null : last;
+  return { verb: 'range', read: { type: 'range', from, to, prefix: EMPTY, limit, answer: 'entries' } };
+}
+
+/** `prefix*`; a backslash takes the next character as it is. */
+function parsePrefix(pattern: Uint8Array, limits: ProtocolLimits): Uint8Array | Invalid {
+  const prefix: number[] = [];
+  for (let at = 0; at < pattern.length; at++) {
+    const byte = pattern[at];
+    if (byte === STAR && at === pattern.length - 1) {
+      const bytes = Uint8Array.from(prefix);
+      return checkKeys([bytes], limits) ?? bytes;
+    }
+    if (byte === STAR || byte === 0x3f || byte === 0x5b) break;
+    if (byte === BACKSLASH) at++;
+    prefix.push(pattern[at]);
+  }
+  return invalid(`pattern '${printable(pattern)}' is not a prefix followed by '*'`);
+}
+
+/** `0` stands for the beginning and the end. */
+export function formatCursor(next: Uint8Array | null): string {
+  if (next === null) return '0';
+  let hex = CURSOR_MARK;
+  for (const byte of next) hex += byte.toString(16).padStart(2, '0');
+  return BigInt(`0x${hex}`).toString();
+}
+
+function parseCursor(text: Uint8Array, limits: ProtocolLimits): Uint8Array | null {
+  const digitsMax = (limits.keyBytes + 1) * DIGITS_PER_BYTE;
+  if (text.length === 0 || text.length > digitsMax) return null;
+  let digits = '';
+  for (const byte of text) {
+    if (byte < 0x30 || byte > 0x39) return null;
+    digits += String.fromCharCode(byte);
+  }
+  if (digits === '0') return EMPTY;
+  const hex = BigInt(digits).toString(16);
+  if (hex.length % 2 === 0 || hex[0] !== '1') return null;
+  return Uint8Array.from({ length: (hex.length - 1) / 2 }, (_none, at) =>
+    Number.parseInt(hex.slice(1 + 2 * at, 3 + 2 * at), 16),
+  );
+}
