@@ -63,19 +63,10 @@ export function jsonDelete(document: Edit, path: string): Edit | null {
   const last = steps[steps.length - 1];
   if (last === undefined) return failed('a whole value is deleted with DEL');
   if (!isJson(document.text)) return failed('invalid JSON');
-  let { text } = document;
-  let isChanged = false;
-  // Of members with one name the last counts; behind it the one before would come to light.
-  while (findPart(text, steps) !== null) {
-    const parent = findPart(text, steps.slice(0, -1));
-    if (parent === null) break;
-    const items = itemsOf(text, parent);
-    const at = typeof last === 'number' ? last : items.findLastIndex(({ name }) => name === last);
-    text = without(text, items, at);
-    isChanged = true;
-    if (typeof last === 'number') break;
-  }
-  return isChanged ? { type: 'document', text } : null;
+  const { text } = document;
+  const parent = findPart(text, steps.slice(0, -1));
+  if (parent === null || findPart(text, steps) === null) return null;
+  return { type: 'document', text: without(text, itemsOf(text, parent), last) };
 }
 
 /** Adds to a number: exactly, where both are written as integers, else as JavaScript adds. `part` is the sum. */
@@ -132,12 +123,23 @@ function added(text: string, container: Range, items: readonly Item[], item: str
   return { type: 'document', text: text.slice(0, at) + comma + item + text.slice(at) };
 }
 
-/** Cuts out an item together with the comma that it needed. */
-function without(text: string, items: readonly Item[], at: number): string {
-  const { start, value } = items[at];
-  if (at > 0) return text.slice(0, items[at - 1].value.end) + text.slice(value.end);
-  const end = items.length > 1 ? items[1].start : value.end;
-  return text.slice(0, start) + text.slice(end);
+/**
+ * Cuts out an element, or all members of a name (the last counts, and behind it the one before would come to light),
+ * together with the commas that they needed.
+ */
+function without(text: string, items: readonly Item[], step: Step): string {
+  const [first] = items;
+  const end = items[items.length - 1]?.value.end;
+  if (first === undefined || end === undefined) return text;
+  let out = text.slice(0, first.start);
+  let isEmpty = true;
+  for (const [at, { name, value, start }] of items.entries()) {
+    if (typeof step === 'number' ? at === step : name === step) continue;
+    const from = isEmpty ? start : items[at - 1].value.end;
+    out += text.slice(from, value.end);
+    isEmpty = false;
+  }
+  return out + text.slice(end);
 }
 
 function stepsOf(path: string): Step[] | null {
