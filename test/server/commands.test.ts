@@ -18,6 +18,10 @@ function cluster(nodes: number): ServerRig {
   return rig;
 }
 
+function words(...parts: readonly string[]): string {
+  return `*${parts.length}\r\n${parts.map((part) => `$${part.length}\r\n${part}\r\n`).join('')}`;
+}
+
 /** Each over a cluster of three, on a node that does not lead, in the text dialect. */
 const transcripts: Readonly<Record<string, Transcript>> = {
   'conditional writes': [
@@ -100,5 +104,204 @@ describe('commands', () => {
     ]);
     const written = /^:(\d+)\r\n$/.exec(client.ask('SETX k REV VALUE z\r\n'))?.[1];
     expect(client.ask('GETREV k\r\n')).toBe(`*2\r\n:${written}\r\n$1\r\nz\r\n`);
+  });
+
+  it('let keys expire by the time of the group, on every node and after a change of leader', () => {
+    const rig = cluster(3);
+    const first = rig.leader();
+    const client = rig.connect(first);
+    play(client, [
+      ['SETEX a 10 v', '+OK'],
+      ['SETEX b 1 v', '+OK'],
+      ['TTL a', ':10'],
+      ['TTL b', ':1'],
+      ['SET c v', '+OK'],
+      ['TTL c', ':-1'],
+      ['TTL nobody', ':-2'],
+      ['EXPIRE c 1 XX', ':0'],
+      ['EXPIRE c 100', ':1'],
+      ['PERSIST c', ':1'],
+      ['PERSIST c', ':0'],
+      ['EXPIRE c -1', ':1'],
+      ['GET c', '$-1'],
+    ]);
+    rig.run(1000);
+    // Nothing was written meanwhile: the reads themselves bring it about that b is gone.
+    for (const id of [1, 2, 3]) {
+      play(rig.connect(id), [
+        ['MGET a b', '*2 $1 v $-1'],
+        ['DBSIZE', ':1'],
+      ]);
+    }
+    rig.crash(first);
+    rig.run(3000);
+    const second = rig.connect(rig.leader());
+    play(second, [['EXISTS a', ':1']]);
+    rig.run(10_000);
+    expect(second.take() + second.ask('EXISTS a\nKEYS *\nLIST BUCKETS\n')).toBe(':0\r\n*0\r\n+default\r\n');
+  });
+
+  it('go over the keys of a bucket in order, by pages', () => {
+    const rig = cluster(3);
+    const client = rig.connect(1);
+    for (let n = 10; n < 35; n++) client.send(`SET user:${n} v${n}\n`);
+    client.send('SET other x\nUSE orders\nSET user:99 x\nUSE default\n');
+    rig.run(500);
+    client.take();
+    const seen: string[] = [];
+    let cursor = '0';
+    do {
+      const page = client.ask(`SCAN ${cursor} MATCH user:* COUNT 10\n`).split('\r\n');
+      seen.push(...page.filter((line) => line.startsWith('user:')));
+      cursor = page[2] ?? '0';
+    } while (cursor !== '0');
+    expect(seen).toEqual(Array.from({ length: 25 }, (_none, at) => `user:${at + 10}`));
+    play(client, [
+      ['RANGE user:33 +', '*2 $-1 *4 $7 user:33 $3 v33 $7 user:34 $3 v34'],
+      ['RANGE - user:12 LIMIT 2', '*2 $7 user:11 *4 $5 other $1 x $7 user:10 $3 v10'],
+      ['RANGE user:11 user:12', '*2 $-1 *2 $7 user:11 $3 v11'],
+      ['KEYS user:3*', '*5 $7 user:30 $7 user:31 $7 user:32 $7 user:33 $7 user:34'],
+      ['DBSIZE', ':26'],
+    ]);
+  });
+
+  it('drop a bucket at once, whatever it holds, and leave the others alone', () => {
+    const rig = cluster(3);
+    const client = rig.connect(1);
+    client.send('USE big\n');
+    for (let n = 0; n < 600; n++) client.send(`SET key${n} v\n`);
+    client.send('USE default\nSET k v\n');
+    rig.run(2000);
+    client.take();
+    client.send('DROP BUCKET big\nUSE big\nDBSIZE\nSET key7 new\nDBSIZE\nGET key7\nKEYS *\nLIST BUCKETS\n');
+    rig.run(2000);
+    expect(client.take()).toBe(
+      '+OK\r\n+OK\r\n:0\r\n+OK\r\n:1\r\n$3\r\nnew\r\n*1\r\n$4\r\nkey7\r\n+big default\r\n',
+    );
+    for (const { node } of rig.machines) {
+      const stored = node?.store.iterator();
+      let keys = 0;
+      while (stored?.next() === true) keys++;
+      stored?.close();
+      // The two keys, and the time of the state machine.
+      expect(keys).toBe(3);
+    }
+    play(client, [
+      ['FLUSHDB', '+OK'],
+      ['DBSIZE', ':0'],
+      ['LIST BUCKETS', '+default'],
+    ]);
+  });
+
+  it('carry a transaction out as one, unless a watched key has changed', () => {
+    const rig = cluster(3);
+    const mine = rig.connect(1);
+    const yours = rig.connect(2);
+    play(mine, [
+      ['SET a 1', '+OK'],
+      ['WATCH a b', '+OK'],
+      ['MULTI', '+OK'],
+      ['INCR a', '+QUEUED'],
+      ['SET b  x', '+QUEUED'],
+      ['MGET a b', '+QUEUED'],
+      ['GET a', '+QUEUED'],
+      ['EXEC', '*4 :2 +OK *2 $1 2 $2  x $1 2'],
+      ['WATCH a', '+OK'],
+    ]);
+    play(yours, [['SET a 10', '+OK']]);
+    play(mine, [
+      ['MULTI', '+OK'],
+      ['SET a 3', '+QUEUED'],
+      ['EXEC', '*-1'],
+      ['GET a', '$2 10'],
+      ['WATCH a', '+OK'],
+      ['UNWATCH', '+OK'],
+    ]);
+    play(yours, [['SET a 11', '+OK']]);
+    play(mine, [
+      ['MULTI', '+OK'],
+      ['INCR a', '+QUEUED'],
+      ['DISCARD', '+OK'],
+      ['DISCARD', '-ERR DISCARD without MULTI'],
+      ['EXEC', '-ERR EXEC without MULTI'],
+      ['MULTI', '+OK'],
+      ['MULTI', '-ERR MULTI calls can not be nested'],
+      ['INCR a', '+QUEUED'],
+      ['GET', "-ERR wrong number of arguments for 'GET'"],
+      ['EXEC', '-EXECABORT Transaction discarded because of previous errors.'],
+      ['MULTI', '+OK'],
+      ['USE orders', "-ERR 'use' is not allowed in a transaction"],
+      ['EXEC', '-EXECABORT Transaction discarded because of previous errors.'],
+      ['MULTI', '+OK'],
+      ['SET a 12', '+QUEUED'],
+      ['INCR b', '+QUEUED'],
+      ['EXEC', '-EXECABORT command 2 of the transaction failed: value is not an integer or out of range'],
+      ['GET a', '$2 11'],
+      ['MULTI', '+OK'],
+      ['EXEC', '*0'],
+    ]);
+  });
+
+  it('take a transaction in the middle of a pipeline, in RESP', () => {
+    const rig = cluster(3);
+    const client = rig.connect(2);
+    const sent = [
+      words('SET', 'n', '1'),
+      words('MULTI'),
+      words('INCR', 'n'),
+      words('GET', 'n'),
+      words('EXEC'),
+      words('INCR', 'n'),
+      words('SET', 'n', 'a', 'IFEQ', '3', 'GET', 'PX', '1000'),
+      words('PTTL', 'n'),
+    ];
+    const answer = client.ask(sent.join(''));
+    expect(answer.replaceAll('\r\n', ' ')).toMatch(
+      /^\+OK \+OK \+QUEUED \+QUEUED \*2 :2 \$1 2 :3 \$1 3 :(1000|9\d\d) $/,
+    );
+  });
+
+  it('compare, then write: all or nothing', () => {
+    const rig = cluster(3);
+    play(rig.connect(3), [
+      ['SET a open', '+OK'],
+      ['TXN IF VALUE a = open AND ABSENT b THEN 3 SET a closed 2 INCR b ELSE 2 GET a', '*2 :1 *2 +OK :1'],
+      ['TXN IF VALUE a = open AND ABSENT b THEN 3 SET a closed 2 INCR b ELSE 2 GET a', '*2 :0 *1 $6 closed'],
+      [
+        'TXN THEN 3 SET a x 2 INCR a',
+        '-EXECABORT command 2 of the transaction failed: value is not an integer or out of range',
+      ],
+      ['GET a', '$6 closed'],
+    ]);
+  });
+
+  it('are carried out once under a number, also when they are repeated at another node', () => {
+    const rig = cluster(3);
+    const first = rig.connect(1);
+    const session = /^:(\d+)\r\n$/.exec(first.ask('SESSION OPEN\n'))?.[1] ?? '';
+    play(first, [
+      [`SESSION DO ${session} 1 INCR n`, ':1'],
+      [`SESSION DO ${session} 1 INCR n`, ':1'],
+    ]);
+    const leader = rig.leader();
+    rig.crash(leader);
+    rig.run(3000);
+    const other = rig.connect(leader === 1 ? 2 : 1);
+    play(other, [
+      [`SESSION DO ${session} 1 INCR n`, ':1'],
+      [`SESSION DO ${session} 2 SET k two words`, '+OK'],
+      [`SESSION DO ${session} 3 GETSET k other`, '$9 two words'],
+      [`SESSION DO ${session} 3 GETSET k other`, '$9 two words'],
+      ['MULTI', '+OK'],
+      ['INCR n', '+QUEUED'],
+      [`SESSION DO ${session} 4 EXEC`, '*1 :2'],
+      [`SESSION DO ${session} 5 GET n`, "-ERR SESSION DO is for writes, and 'get' is none"],
+      [`SESSION DO ${session} 5 TXN IF REV n > 0 THEN 2 DEL n`, '*2 :1 *1 :1'],
+      [`SESSION CLOSE ${session}`, '+OK'],
+      [
+        `SESSION DO ${session} 6 INCR n`,
+        `-ERR session ${session} is not open: it was closed, or has expired`,
+      ],
+    ]);
   });
 });
