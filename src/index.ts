@@ -1,6 +1,7 @@
 /** The package's public door. */
 export { CorruptionError, DiskError, EnvelopeError, LimitError } from './base/errors.ts';
 export { Client, ClientError } from './client/client.ts';
+export { OnceClient, type OnceOptions } from './client/once_client.ts';
 export type { ClientReply } from './client/reply_reader.ts';
 export type { Clock, Timer } from './io/clock.ts';
 export type { AppendFile, Disk, ReadFile } from './io/disk.ts';

@@ -10,18 +10,32 @@ export type ClientReply =
   /** `text` without its leading `-`. */
   | { readonly type: 'error'; readonly text: string }
   | { readonly type: 'integer'; readonly value: number }
-  | { readonly type: 'bulk'; readonly value: Uint8Array | null };
+  /** An integer that a number cannot hold exactly. */
+  | { readonly type: 'big-integer'; readonly value: bigint }
+  | { readonly type: 'bulk'; readonly value: Uint8Array | null }
+  /** Null: in place of a list, as of a transaction that was not carried out. */
+  | { readonly type: 'array'; readonly items: readonly ClientReply[] | null };
+
+/** An array whose items are still coming. */
+interface OpenArray {
+  readonly items: ClientReply[];
+  readonly length: number;
+}
 
 const CR = 0x0d;
 const LF = 0x0a;
 /** A reply's first line is short: more than this without an end is not a reply. */
 const LINE_BYTES_MAX = 1024 * 1024;
+const ARRAY_ITEMS_MAX = 16 * 1024 * 1024;
+const ARRAY_DEPTH_MAX = 32;
 
 export class ReplyReader {
   #pieces: Uint8Array[] = [];
   #bytes = 0;
   /** Length of the bulk whose first line was read; -1 outside of one. */
   #bulkLength = -1;
+  /** The outermost first. */
+  readonly #arrays: OpenArray[] = [];
 
   push(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
@@ -34,9 +48,33 @@ export class ReplyReader {
    * @throws Error when the bytes are not a reply; the stream is of no use any more.
    */
   next(): ClientReply | null {
+    for (;;) {
+      const part = this.#nextPart();
+      if (part === null) return null;
+      if (part === 'array') continue;
+      const whole = this.#close(part);
+      if (whole !== null) return whole;
+    }
+  }
+
+  /** Puts a reply where it belongs, and an array that this completes, and so on; null while an array is open. */
+  #close(reply: ClientReply): ClientReply | null {
+    let closed = reply;
+    for (let array = this.#arrays.at(-1); array !== undefined; array = this.#arrays.at(-1)) {
+      array.items.push(closed);
+      if (array.items.length < array.length) return null;
+      this.#arrays.pop();
+      closed = { type: 'array', items: array.items };
+    }
+    return closed;
+  }
+
+  /** A reply that is no array, or that an array has begun whose items follow. */
+  #nextPart(): ClientReply | 'array' | null {
     if (this.#bulkLength < 0) {
       const line = this.#takeLine();
       if (line === null) return null;
+      if (line[0] === '*') return this.#beginArray(line.slice(1));
       const reply = this.#parseLine(line);
       if (reply !== null) return reply;
     }
@@ -51,6 +89,17 @@ export class ReplyReader {
     return { type: 'bulk', value };
   }
 
+  #beginArray(text: string): ClientReply | 'array' {
+    const length = Number(text);
+    if (length === -1) return { type: 'array', items: null };
+    if (length === 0) return { type: 'array', items: [] };
+    const isSane = Number.isSafeInteger(length) && length > 0 && length <= ARRAY_ITEMS_MAX;
+    if (!isSane || this.#arrays.length >= ARRAY_DEPTH_MAX)
+      throw new Error(`an array reply of length '${text}'`);
+    this.#arrays.push({ items: [], length });
+    return 'array';
+  }
+
   /** Null when the line starts a bulk: its bytes follow. */
   #parseLine(line: string): ClientReply | null {
     const rest = line.slice(1);
@@ -60,7 +109,7 @@ export class ReplyReader {
       case '-':
         return { type: 'error', text: rest };
       case ':':
-        return { type: 'integer', value: Number(rest) };
+        return parseInteger(rest);
       case '$': {
         const length = Number(rest);
         if (length === -1) return { type: 'bulk', value: null };
@@ -96,4 +145,11 @@ export class ReplyReader {
     this.#pieces = offset === whole.length ? [] : [whole.subarray(offset)];
     this.#bytes -= offset;
   }
+}
+
+function parseInteger(text: string): ClientReply {
+  const value = Number(text);
+  if (Number.isSafeInteger(value)) return { type: 'integer', value };
+  if (!/^-?\d{1,20}$/.test(text)) throw new Error(`not an integer: '${text.slice(0, 64)}'`);
+  return { type: 'big-integer', value: BigInt(text) };
 }

@@ -429,7 +429,6 @@ export class Replica {
 
   /** What the read met should have expired by now: the group must know that before a client does. */
   #readBehindTick(request: Read, done: Done): void {
-    sometimes('a read waits for a tick');
     this.#tick((result) => {
       if (result.type === 'ok' && !this.#stopped) this.#runRead(request, done);
       else done(NOT_LEADER);
