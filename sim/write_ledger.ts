@@ -42,7 +42,7 @@ export class WriteLedger {
 
 /** Of a write that is unique: of one that sets a value. */
 function nameOf(payload: Uint8Array): string | null {
-  const write = decodeWrite(payload);
+  const { write } = decodeWrite(payload);
   if (write.type !== 'set') return null;
   return `${write.bucket}/${latin1(write.key)} ${latin1(write.value.subarray(0, VALUE_BYTES_MAX))}`;
 }
