@@ -4,8 +4,18 @@ export type { Clock, Timer } from '../src/io/clock.ts';
 export type { AppendFile, Disk, ReadFile } from '../src/io/disk.ts';
 export type { Address, Connection, ConnectionHandler, Listener, Network } from '../src/io/network.ts';
 export type { Random } from '../src/io/random.ts';
+export {
+  CHECK_DEFAULTS,
+  type CheckOptions,
+  checkCalls,
+  type Verdict as CallsVerdict,
+} from './check/check_calls.ts';
+export { explain } from './check/explain.ts';
 export { History, type Operation } from './check/history.ts';
+export { formatHistory, HistoryFileError, parseHistory } from './check/history_file.ts';
 export { checkLinearizability, formatOperations, type Verdict } from './check/linearizability.ts';
+export type { Call, Op, Result } from './check/model.ts';
+export type { Order } from './check/problem.ts';
 export { SimClock } from './clock.ts';
 export { SimDisk, type SimDiskOptions } from './disk.ts';
 export {

@@ -62,6 +62,8 @@ export class Invariants {
   readonly #entries: Map<number, EntryMark>[] = [new Map()];
   /** Terms of the committed entries by index; position 0 is unused. */
   readonly #committed: number[] = [0];
+  /** The term in which each was first seen to be committed: not before its own. */
+  readonly #committedIn: number[] = [0];
   readonly #writes = new WriteLedger();
   elections = 0;
   /** A node has become leader. */
@@ -184,8 +186,10 @@ export class Invariants {
     }
     for (let index = shadow.commitIndex + 1; index <= commitIndex; index++) {
       const term = subject.groupLog.termAt(index);
-      if (index >= this.#committed.length) this.#committed.push(term);
-      else if (this.#committed[index] !== term) {
+      if (index >= this.#committed.length) {
+        this.#committed.push(term);
+        this.#committedIn.push(subject.replica.raft.term);
+      } else if (this.#committed[index] !== term) {
         fail('state machine safety', { id, index, term, committedTerm: this.#committed[index] });
       }
     }
@@ -198,8 +202,8 @@ export class Invariants {
     this.elections++;
     this.#leaders.set(term, id);
     for (let index = 1; index < this.#committed.length; index++) {
-      // Only what was committed in earlier terms: a deposed leader may still think that it leads.
-      if (this.#committed[index] >= term) break;
+      // Only what was committed in earlier terms: an election may end late, when a later leader has committed more.
+      if (this.#committedIn[index] >= term) continue;
       if (index > log.lastIndex || log.termAt(index) !== this.#committed[index]) {
         fail('leader completeness', { id, term, index, committedTerm: this.#committed[index] });
       }

@@ -497,7 +497,10 @@ export class World {
       return;
     }
     for (let waitedMs = 0; waitedMs < boundMs && !this.failed; waitedMs += 100) {
-      if (unfinished === 0 && this.#replicasAgree()) return;
+      if (unfinished === 0 && this.#replicasAgree()) {
+        this.#compareReplicas();
+        return;
+      }
       this.#advance(100);
     }
     if (this.failed) return;
@@ -520,7 +523,6 @@ export class World {
     } else if (verdict.ok === null) {
       this.fail('linearizability', `key ${verdict.key}: gave up after ${verdict.statesVisited} states`);
     }
-    this.#compareReplicas();
   }
 
   /** Replicas that have applied the same entries hold the same keys and values, byte for byte. */
@@ -534,6 +536,20 @@ export class World {
       // Where the cluster had to serve they do.
       if (other.replica.appliedIndex !== first.replica.appliedIndex) continue;
       const difference = firstDifference(first, other);
+      if (difference !== null) this.fail('replica equality', difference);
+    }
+  }
+
+  /** Also in the middle of a run, where a replica is just as far as another. */
+  #compareWithEquals(machine: Machine, node: Node): void {
+    for (const other of this.machines) {
+      if (other === machine || other.node === null || this.atlas.isDamaged(other.id)) continue;
+      if (other.node.replica.appliedIndex !== node.replica.appliedIndex) continue;
+      machine.disk.setLookedAt(true);
+      other.disk.setLookedAt(true);
+      const difference = firstDifference(node, other.node);
+      machine.disk.setLookedAt(false);
+      other.disk.setLookedAt(false);
       if (difference !== null) this.fail('replica equality', difference);
     }
   }
@@ -605,6 +621,7 @@ export class World {
       const loss = lossAtPowerCut(node, machine.disk, this.#settings(id));
       setRareProbe(this.#rareProbe);
       if (loss !== null) this.fail('power cut', `if the power of node ${id} failed now: ${loss}`);
+      this.#compareWithEquals(machine, node);
     });
   }
 

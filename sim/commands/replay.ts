@@ -14,6 +14,7 @@ Plays a scenario that \`shrink\` has saved.
   --trace          print one line per event to standard output
   --report FILE    draw the run, as one HTML page
   --transcript FILE  write one line for each thing that happened
+  --history FILE   write what the clients saw, for \`sim check --order program\`
 
 Exit code: 0 when every check held, 1 when one did not, 2 for wrong usage.
 `;
@@ -39,10 +40,10 @@ export function replayCommand(args: readonly string[]): number {
   if (values.show === true) process.stdout.write(`${describeScenario(scenario)}\n\n`);
   const startedAt = performance.now();
   const onLine = values.trace === true ? (line: string) => process.stdout.write(`${line}\n`) : null;
-  const { report, transcript } = values;
+  const { report, transcript, history } = values;
   const { stormMs } = scenario;
   const replay = `replay ${file}`;
-  const result = runWithReport(scenario, { stormMs, replay, report, transcript, onLine });
+  const result = runWithReport(scenario, { stormMs, replay, report, transcript, history, onLine });
   process.stdout.write(describeRun(result, (performance.now() - startedAt) / 1000, replay));
   return result.failure === null ? 0 : 1;
 }

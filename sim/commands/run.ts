@@ -25,6 +25,7 @@ With --seed:
   --trace          print one line per event to standard output
   --report FILE    draw the run, as one HTML page
   --transcript FILE  write one line for each thing that happened
+  --history FILE   write what the clients saw, for \`sim check --order program\`
 
 Exit code: 0 when every check held, 1 when one did not, 2 for wrong usage.
 `;
@@ -60,13 +61,14 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   const stormMs = count(values['storm-ms'], 'storm-ms', DEFAULT_STORM_MS);
   if (values.seed !== undefined) {
     if (values.twice === true) return runTwice(values.seed, stormMs);
-    const { report, transcript } = values;
+    const { report, transcript, history } = values;
     const onLine = values.trace === true ? printLine : null;
     return runOne(values.seed, {
       stormMs,
       replay: replayOf(values.seed, stormMs),
       report,
       transcript,
+      history,
       onLine,
     });
   }

@@ -27,7 +27,7 @@ export class AttachedDisk implements Disk {
   list(directory: string): string[] {
     this.#life.check();
     const found = this.#drive.names.directory(directory);
-    if (found === null) throw missing('list', directory);
+    if (found === null) throw this.#missing('list', `${directory}/`, directory);
     return namesIn(found);
   }
 
@@ -41,6 +41,8 @@ export class AttachedDisk implements Disk {
     if (this.#drive.names.file(path) !== null) {
       throw new DiskError('makeDirectory', path, 'EEXIST', 'a file has this name');
     }
+    const obstacle = this.#missing('makeDirectory', path);
+    if (obstacle.errno === 'ENOTDIR') throw obstacle;
     this.#drive.named(this.#life.labels.makeDirectory, path, 0, 0);
     this.#drive.names.makeDirectory(path);
     this.#life.end(crash);
@@ -79,6 +81,9 @@ export class AttachedDisk implements Disk {
     const crash = this.#life.begin();
     let place: Place;
     try {
+      if (!Number.isSafeInteger(bytes) || bytes < 0) {
+        throw new DiskError('preallocate', path, 'EINVAL', `${bytes} is not a size`);
+      }
       place = this.#free('preallocate', path);
       if (bytes > this.#drive.freeBytes()) {
         this.#drive.injure('full', path);
@@ -98,10 +103,12 @@ export class AttachedDisk implements Disk {
 
   rename(from: string, to: string): void {
     const crash = this.#life.begin();
-    const file = this.#existing('rename', from);
+    // In the order in which a kernel looks.
     const source = this.#place('rename', from);
-    const target = this.#place('rename', to);
-    if (this.#drive.names.directory(to) !== null) throw isDirectory('rename', to);
+    const target = this.#drive.names.locate(to);
+    if (target === null) throw this.#missing('rename', to, from);
+    const file = this.#existing('rename', from);
+    if (this.#drive.names.directory(to) !== null) throw isDirectory('rename', from);
     this.#drive.named(this.#life.labels.rename, `${from} ${to}`, file.number, 0);
     // POSIX: renaming a name to itself does nothing.
     if (source.directory !== target.directory || source.name !== target.name) {
@@ -122,7 +129,7 @@ export class AttachedDisk implements Disk {
     const crash = this.#life.begin();
     const directory = this.#drive.names.directory(path);
     if (directory === null) {
-      this.#life.complete(done, missing('syncDirectory', path));
+      this.#life.complete(done, this.#missing('syncDirectory', path));
       return;
     }
     const drive = this.#drive;
@@ -143,14 +150,24 @@ export class AttachedDisk implements Disk {
     const file = this.#drive.names.file(path);
     if (file !== null) return file;
     throw this.#drive.names.directory(path) === null
-      ? missing(operation, path)
+      ? this.#missing(operation, path)
       : isDirectory(operation, path);
   }
 
   #place(operation: string, path: string): Place {
     const place = this.#drive.names.locate(path);
-    if (place === null) throw missing(operation, path);
+    if (place === null) throw this.#missing(operation, path);
     return place;
+  }
+
+  /** Why there is nothing under the path: a file on the way to it is told from a directory that is missing. */
+  #missing(operation: string, path: string, shown = path): DiskError {
+    for (let at = path.indexOf('/', 1); at > 0; at = path.indexOf('/', at + 1)) {
+      if (this.#drive.names.file(path.slice(0, at)) !== null) {
+        return new DiskError(operation, shown, 'ENOTDIR', 'a part of the path is a file');
+      }
+    }
+    return new DiskError(operation, shown, 'ENOENT', 'no such file or directory');
   }
 
   #free(operation: string, path: string): Place {
@@ -158,10 +175,6 @@ export class AttachedDisk implements Disk {
     if (this.exists(path)) throw new DiskError(operation, path, 'EEXIST', 'the name is taken');
     return place;
   }
-}
-
-function missing(operation: string, path: string): DiskError {
-  return new DiskError(operation, path, 'ENOENT', 'no such file or directory');
 }
 
 function isDirectory(operation: string, path: string): DiskError {

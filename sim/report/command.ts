@@ -1,5 +1,7 @@
-/** `--report FILE` and `--transcript FILE`: a run with its record, written to files. */
+/** `--report FILE`, `--transcript FILE` and `--history FILE`: a run with its record, written to files. */
 import { writeFileSync } from 'node:fs';
+import { formatHistory } from '../check/history_file.ts';
+import { toCall } from '../check/linearizability.ts';
 import type { Scenario } from '../scenario.ts';
 import { type RunResult, runScenario, runSeed } from '../world.ts';
 import { readCommit } from './commit.ts';
@@ -15,24 +17,30 @@ export interface ReportOptions {
   /** Where to; undefined: not wanted. */
   readonly report: string | undefined;
   readonly transcript: string | undefined;
+  readonly history: string | undefined;
   readonly onLine: ((line: string) => void) | null;
 }
 
 /** How the arguments are declared, for `parseArgs`. */
-export const REPORT_OPTIONS = { report: { type: 'string' }, transcript: { type: 'string' } } as const;
+export const REPORT_OPTIONS = {
+  report: { type: 'string' },
+  transcript: { type: 'string' },
+  history: { type: 'string' },
+} as const;
 
-/** Runs a seed or plays a scenario, and writes what is wanted. Without either it is a plain run. */
+/** Runs a seed or plays a scenario, and writes what is wanted. Without any of it it is a plain run. */
 export function runWithReport(subject: string | Scenario, options: ReportOptions): RunResult {
-  const { stormMs, replay, report, transcript, onLine } = options;
-  if (report === undefined && transcript === undefined) {
+  const { stormMs, replay, report, transcript, history, onLine } = options;
+  if (report === undefined && transcript === undefined && history === undefined) {
     if (typeof subject !== 'string') return runScenario(subject, onLine);
     return runSeed(subject, onLine === null ? { stormMs } : { stormMs, onLine });
   }
   const command = `npm run sim -- ${replay}`;
   const listener = onLine === null ? {} : { onLine };
   const recording = { stormMs, replay: command, commit: readCommit(), ...listener };
-  const { result, record } = recordRun(subject, recording);
+  const { result, record, operations } = recordRun(subject, recording);
   if (report !== undefined) writeFileSync(report, renderReport(record));
   if (transcript !== undefined) writeFileSync(transcript, formatTranscript(record));
+  if (history !== undefined) writeFileSync(history, formatHistory(operations.map(toCall)));
   return result;
 }

@@ -1,4 +1,5 @@
 /** Runs a seed or plays a scenario, and records it. The run is the same as without. */
+import type { Operation } from '../check/history.ts';
 import type { Scenario } from '../scenario.ts';
 import { type RunResult, World } from '../world.ts';
 import type { RunRecord } from './record.ts';
@@ -17,6 +18,8 @@ export interface RecordOptions {
 export interface RecordedRun {
   readonly result: RunResult;
   readonly record: RunRecord;
+  /** What the clients asked and were told. */
+  readonly operations: readonly Operation[];
 }
 
 /** @param subject A seed, or a scenario to be played. */
@@ -42,5 +45,5 @@ export function recordRun(subject: string | Scenario, options: RecordOptions): R
     operations: world.history.operations(),
   });
   if (record === undefined) throw new Error('a world makes its probe when it is made');
-  return { result, record };
+  return { result, record, operations: world.history.operations() };
 }
