@@ -12,7 +12,7 @@ import { type ClientReply, ReplyReader } from '../src/client/reply_reader.ts';
 import { fromUtf8, utf8 } from '../src/codec/bytes.ts';
 import type { Clock, Timer } from '../src/io/clock.ts';
 import type { Address, Connection, Network } from '../src/io/network.ts';
-import type { History, Operation } from './check/history.ts';
+import type { History, Operation, OperationKind } from './check/history.ts';
 import type { SimRandom } from './random.ts';
 import {
   type Batch,
@@ -205,8 +205,8 @@ export class SimClient {
 
   #askOne(request: WorkloadRequest): string {
     const { history, id, nowUs } = this.#options;
-    const { kind, bucket, key, value, field } = request;
-    const operation = history.invoke(id, `${bucket}/${key}`, kind, value, nowUs());
+    const { kind, bucket, key, value, field, expected } = request;
+    const operation = history.invoke(id, `${bucket}/${key}`, kind, value, nowUs(), expected);
     this.#asked.push({ operation, isField: field === true });
     const word = value === null ? null : wordOf(value);
     if (word !== null && value !== null) this.#options.values.set(word, value);
@@ -217,6 +217,18 @@ export class SimClient {
         return this.#format(['del', key]);
       case 'exists':
         return this.#format(['EXISTS', key]);
+      case 'cas':
+        return this.#dialect === 'text'
+          ? this.#format(['SETX', key, 'IFEQ', expected ?? '', 'VALUE', value ?? ''])
+          : this.#format(['SET', key, value ?? '', 'IFEQ', expected ?? '']);
+      case 'setnx':
+        return this.#format(['SETNX', key, value ?? '']);
+      case 'increment':
+        return this.#format(['INCRBY', key, value ?? '']);
+      case 'append':
+        return this.#format(['APPEND', key, value ?? '']);
+      case 'getset':
+        return this.#format(['GETSET', key, value ?? '']);
       case 'get':
         return field === true ? this.#format(['JGET', key, 'v']) : this.#format(['Get', key]);
     }
@@ -276,7 +288,13 @@ export class SimClient {
     } else if (reply.type === 'bulk' && kind === 'get') {
       const value = reply.value === null ? null : fromUtf8(reply.value);
       history.ok(operation, value !== null && isField ? this.#valueOf(operation, value) : value, nowUs());
-    } else if (reply.type === 'integer' && kind === 'exists') {
+    } else if (reply.type === 'bulk' && kind === 'getset') {
+      history.ok(operation, reply.value === null ? null : fromUtf8(reply.value), nowUs());
+    } else if (kind === 'cas' && reply.type === 'simple' && reply.text === 'OK') {
+      history.ok(operation, '1', nowUs());
+    } else if (kind === 'cas' && reply.type === 'bulk' && reply.value === null) {
+      history.ok(operation, '0', nowUs());
+    } else if (reply.type === 'integer' && BY_NUMBER.has(kind)) {
       history.ok(operation, String(reply.value), nowUs());
     } else {
       this.#options.onWrongAnswer(`${kind} was answered ${describeReply(reply)}`);
@@ -309,6 +327,9 @@ export class SimClient {
     }
   }
 }
+
+/** They are answered with a number: what was counted, found, done. */
+const BY_NUMBER: ReadonlySet<OperationKind> = new Set(['exists', 'setnx', 'increment', 'append']);
 
 const REPLY_SHOWN_MAX = 60;
 

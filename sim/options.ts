@@ -165,6 +165,10 @@ const PLAIN_WORKLOAD: Workload = {
   setPermille: 500,
   deletePermille: 0,
   existsPermille: 0,
+  casPermille: 0,
+  getsetPermille: 0,
+  appendPermille: 0,
+  incrementPermille: 0,
   jsonPermille: 0,
   valueBytesMin: 0,
   valueBytesMax: 16,
@@ -226,6 +230,7 @@ export function drawOptions(random: SimRandom): WorldOptions {
       setPermille: workload.between(250, 600),
       deletePermille: workload.between(0, 150),
       existsPermille: workload.between(0, 100),
+      ...drawChanges(random.fork('changes')),
       jsonPermille: workload.chance(250) ? workload.between(100, 600) : 0,
       ...drawValueBytes(workload),
       pipelineMax: workload.pick([1, 4, 12]),
@@ -239,6 +244,18 @@ export function drawOptions(random: SimRandom): WorldOptions {
     damage: random.fork('damage').chance(UNRECOVERABLE_PERMILLE) ? 'unrecoverable' : 'recoverable',
     powerCutPermille: sometimes(random.fork('power cut'), 300, 100, 600),
     maybes: drawMaybes(random.fork('maybes')),
+  };
+}
+
+/** Together no more than leaves room for reads. */
+function drawChanges(
+  random: SimRandom,
+): Pick<Workload, 'casPermille' | 'getsetPermille' | 'appendPermille' | 'incrementPermille'> {
+  return {
+    casPermille: sometimes(random, 300, 10, 80),
+    getsetPermille: sometimes(random, 250, 5, 50),
+    appendPermille: sometimes(random, 250, 5, 40),
+    incrementPermille: sometimes(random, 300, 10, 80),
   };
 }
 

@@ -2,6 +2,7 @@
  * What a simulated client asks for: batches of requests, drawn with a mix that the seed decided, in bursts with silences
  * between them. A batch is plain data; values are told by a unique word in them.
  */
+import type { OperationKind } from './check/history.ts';
 import type { SimRandom } from './random.ts';
 
 export interface Workload {
@@ -13,6 +14,13 @@ export interface Workload {
   readonly setPermille: number;
   readonly deletePermille: number;
   readonly existsPermille: number;
+  /** Compare-and-set with what the client wrote last there; where it wrote nothing, only if the key is absent. */
+  readonly casPermille: number;
+  readonly getsetPermille: number;
+  /** Not beside JSON values. */
+  readonly appendPermille: number;
+  /** Of counters, which are keys of their own; a third as many again read them. */
+  readonly incrementPermille: number;
   /** Of a thousand reads, how many ask for a field of a JSON value; above 0 all values are JSON. */
   readonly jsonPermille: number;
   readonly valueBytesMin: number;
@@ -29,15 +37,17 @@ export interface Workload {
   readonly respPermille: number;
 }
 
-export type RequestKind = 'set' | 'get' | 'delete' | 'exists';
+export type RequestKind = OperationKind;
 
 export interface WorkloadRequest {
   readonly kind: RequestKind;
   /** From 0; 0 is the default bucket. */
   readonly bucket: number;
   readonly key: string;
-  /** What a set writes, else null. */
+  /** What it writes, adds or counts; null: nothing. */
   readonly value: string | null;
+  /** What a cas wants to find. */
+  readonly expected?: string;
   /** A get that asks for the value's field `v`. */
   readonly field?: true;
 }
@@ -58,6 +68,8 @@ export class RequestSource {
   readonly #client: number;
   #sequence = 0;
   #burstEndsMs = 0;
+  /** What this client has written last, by bucket and key. */
+  readonly #written = new Map<string, string>();
 
   constructor(client: number, workload: Workload, random: SimRandom) {
     this.#client = client;
@@ -89,12 +101,45 @@ export class RequestSource {
     const bucket = random.below(buckets);
     const key = `k${random.chance(hotPermille) ? 0 : random.below(keysPerBucket)}`;
     const draw = random.below(1000);
-    if (draw < setPermille) return { kind: 'set', bucket, key, value: this.#drawValue() };
+    if (draw < setPermille) {
+      const value = this.#drawValue();
+      this.#written.set(`${bucket}/${key}`, value);
+      return { kind: 'set', bucket, key, value };
+    }
     if (draw < setPermille + deletePermille) return { kind: 'delete', bucket, key, value: null };
     if (draw < setPermille + deletePermille + existsPermille)
       return { kind: 'exists', bucket, key, value: null };
+    const more = this.#drawChange(draw - setPermille - deletePermille - existsPermille, bucket, key);
+    if (more !== null) return more;
     const get = { kind: 'get', bucket, key, value: null } as const;
     return random.chance(jsonPermille) ? { ...get, field: true } : get;
+  }
+
+  /** One of the operations that read and write at once; null: `draw` is beyond their shares. */
+  #drawChange(draw: number, bucket: number, key: string): WorkloadRequest | null {
+    const { casPermille, getsetPermille, appendPermille, incrementPermille, jsonPermille } = this.#workload;
+    let left = draw;
+    if (left < casPermille) {
+      const name = `${bucket}/${key}`;
+      const expected = this.#written.get(name);
+      const value = this.#drawValue();
+      this.#written.set(name, value);
+      // In lines of text only the last word of a command may hold spaces.
+      if (expected === undefined || expected.includes(' ')) return { kind: 'setnx', bucket, key, value };
+      return { kind: 'cas', bucket, key, value, expected };
+    }
+    left -= casPermille;
+    if (left < getsetPermille) return { kind: 'getset', bucket, key, value: this.#drawValue() };
+    left -= getsetPermille;
+    if (jsonPermille === 0) {
+      if (left < appendPermille)
+        return { kind: 'append', bucket, key, value: `+${this.#client}.${++this.#sequence}` };
+      left -= appendPermille;
+    }
+    if (left >= incrementPermille) return null;
+    const counter = `n${this.#random.below(2)}`;
+    if (this.#random.chance(250)) return { kind: 'get', bucket, key: counter, value: null };
+    return { kind: 'increment', bucket, key: counter, value: String(this.#random.between(-3, 10)) };
   }
 
   /** Unique, and of any length up to the largest: short ones often, long ones to fill memtables and segments. */

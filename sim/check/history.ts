@@ -1,17 +1,30 @@
 /** What clients asked, when, and what they were told: the input of the linearizability check. */
 
+export type OperationKind =
+  | 'set'
+  | 'get'
+  | 'delete'
+  | 'exists'
+  | 'cas'
+  | 'setnx'
+  | 'increment'
+  | 'append'
+  | 'getset';
+
 export interface Operation {
   readonly id: number;
   readonly client: number;
   readonly key: string;
-  readonly kind: 'set' | 'get' | 'delete' | 'exists';
-  /** What a set writes. */
+  readonly kind: OperationKind;
+  /** What a set, a cas, a getset writes, an append adds, an increment counts. */
   readonly argument: string | null;
+  /** What a cas wants to find. */
+  readonly expected?: string | null;
   /** Integer time, of any unit. */
   readonly invokedAt: number;
   /** Null: the outcome is unknown. A write may then take effect at any time after its invocation, or never. */
   returnedAt: number | null;
-  /** What a get answered (null: no such key), or an exists ('1' or '0'). */
+  /** What a get or a getset answered (null: no such key), an exists, a cas or a setnx ('1' or '0'), an increment. */
   result: string | null;
 }
 
@@ -26,9 +39,20 @@ export class History {
     kind: Operation['kind'],
     argument: string | null,
     at: number,
+    expected: string | null = null,
   ): Operation {
     const id = this.#operations.length;
-    const operation = { id, client, key, kind, argument, invokedAt: at, returnedAt: null, result: null };
+    const operation = {
+      id,
+      client,
+      key,
+      kind,
+      argument,
+      expected,
+      invokedAt: at,
+      returnedAt: null,
+      result: null,
+    };
     this.#operations.push(operation);
     return operation;
   }

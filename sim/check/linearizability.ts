@@ -1,5 +1,5 @@
 /**
- * Linearizability of what clients saw, in the words of `History`: the four operations on keys that the protocol has.
+ * Linearizability of what clients saw, in the words of `History`.
  * The search is that of `check_calls.ts`.
  *
  * Operations of one client on one key take effect in the order in which it asked for them, also when they overlap in a
@@ -60,10 +60,20 @@ export function toCall(operation: Operation): Call {
   return { id, process: client, call: invokedAt, return: returnedAt, op: opOf(operation), result };
 }
 
-function opOf({ kind, key, argument }: Operation): Op {
+function opOf({ kind, key, argument, expected }: Operation): Op {
+  const value = argument ?? '';
   switch (kind) {
     case 'set':
-      return { type: 'write', key, value: argument ?? '' };
+      return { type: 'write', key, value };
+    case 'cas':
+      return { type: 'cas', key, expected: expected ?? null, value };
+    case 'setnx':
+      return { type: 'set-if', key, value, when: 'absent' };
+    case 'increment':
+      return { type: 'increment', key, by: Number(argument) };
+    case 'append':
+    case 'getset':
+      return { type: kind, key, value };
     case 'get':
       return { type: 'read', key };
     case 'delete':
@@ -76,7 +86,14 @@ function resultOf({ kind, result }: Operation): Result {
   switch (kind) {
     case 'set':
     case 'delete':
+    case 'append':
       return { type: 'ok' };
+    case 'cas':
+    case 'setnx':
+      return { type: result === '1' ? 'ok' : 'fail' };
+    case 'increment':
+      return { type: 'ok', value: Number(result) };
+    case 'getset':
     case 'get':
       return { type: 'ok', value: result };
     case 'exists':
@@ -88,12 +105,14 @@ function resultOf({ kind, result }: Operation): Result {
 export function formatOperations(operations: readonly Operation[]): string {
   const rows = [...operations]
     .sort((a, b) => a.invokedAt - b.invokedAt)
-    .map(({ client, kind, argument, result, invokedAt, returnedAt }) => [
+    .map(({ client, kind, argument, expected, result, invokedAt, returnedAt }) => [
       String(invokedAt),
       returnedAt === null ? 'unknown' : String(returnedAt),
       `client ${client}`,
-      argument === null ? kind : `${kind} ${shorten(argument)}`,
-      returnedAt === null || kind === 'set' || kind === 'delete'
+      argument === null
+        ? kind
+        : `${kind} ${shorten(argument)}${expected === null || expected === undefined ? '' : ` for ${shorten(expected)}`}`,
+      returnedAt === null || kind === 'set' || kind === 'delete' || kind === 'append'
         ? ''
         : `-> ${result === null ? 'none' : shorten(result)}`,
     ]);

@@ -9,7 +9,7 @@ export function describeOperation({ kind, key, argument }: Operation): string {
 
 /** Null: it was not told, or only that it was done. */
 export function describeAnswer({ kind, result, returnedAt }: Operation): string | null {
-  if (returnedAt === null || kind === 'set' || kind === 'delete') return null;
+  if (returnedAt === null || kind === 'set' || kind === 'delete' || kind === 'append') return null;
   return result === null ? 'none' : shorten(result);
 }
 
