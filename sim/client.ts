@@ -205,8 +205,9 @@ export class SimClient {
 
   #askOne(request: WorkloadRequest): string {
     const { history, id, nowUs } = this.#options;
-    const { kind, bucket, key, value, field, expected } = request;
-    const operation = history.invoke(id, `${bucket}/${key}`, kind, value, nowUs(), expected);
+    const { kind, bucket, key, value, field, expected, parts } = request;
+    const named = parts?.map((part) => ({ ...part, key: `${bucket}/${part.key}` }));
+    const operation = history.invoke(id, `${bucket}/${key}`, kind, value, nowUs(), expected, named);
     this.#asked.push({ operation, isField: field === true });
     const word = value === null ? null : wordOf(value);
     if (word !== null && value !== null) this.#options.values.set(word, value);
@@ -221,6 +222,10 @@ export class SimClient {
         return this.#dialect === 'text'
           ? this.#format(['SETX', key, 'IFEQ', expected ?? '', 'VALUE', value ?? ''])
           : this.#format(['SET', key, value ?? '', 'IFEQ', expected ?? '']);
+      case 'mget':
+        return this.#format(['MGET', ...(parts ?? []).map((part) => part.key)]);
+      case 'mset':
+        return this.#format(['MSET', ...(parts ?? []).flatMap((part) => [part.key, part.value ?? ''])]);
       case 'setnx':
         return this.#format(['SETNX', key, value ?? '']);
       case 'increment':
@@ -275,19 +280,27 @@ export class SimClient {
   #onReply({ operation, isField }: Asked, reply: ClientReply): void {
     const { history, nowUs } = this.#options;
     const { kind } = operation;
-    if (reply.type === 'error') {
-      this.#onError(operation, reply.text);
+    const error = errorIn(reply);
+    if (error !== null) {
+      this.#onError(operation, error);
       return;
     }
     const final = this.#finalKeys;
     if (final !== null && final[0] === operation.key) final.shift();
-    if (reply.type === 'simple' && reply.text === 'OK' && (kind === 'set' || kind === 'delete')) {
+    if (
+      reply.type === 'simple' &&
+      reply.text === 'OK' &&
+      (kind === 'set' || kind === 'mset' || kind === 'delete')
+    ) {
       history.ok(operation, null, nowUs());
     } else if (reply.type === 'integer' && kind === 'delete' && this.#dialect === 'resp') {
       history.ok(operation, null, nowUs());
     } else if (reply.type === 'bulk' && kind === 'get') {
       const value = reply.value === null ? null : fromUtf8(reply.value);
       history.ok(operation, value !== null && isField ? this.#valueOf(operation, value) : value, nowUs());
+    } else if (reply.type === 'array' && reply.items !== null && kind === 'mget') {
+      operation.results = reply.items.map(textOf);
+      history.ok(operation, operation.results.map((text) => text ?? 'none').join(', '), nowUs());
     } else if (reply.type === 'bulk' && kind === 'getset') {
       history.ok(operation, reply.value === null ? null : fromUtf8(reply.value), nowUs());
     } else if (kind === 'cas' && reply.type === 'simple' && reply.text === 'OK') {
@@ -319,8 +332,8 @@ export class SimClient {
       history.fail(operation);
     } else if (text.startsWith('ERR unknown outcome')) {
       history.unknown(operation);
-    } else if (this.#options.mayBeDamaged() && /(corruption|E[A-Z]+) /.test(text)) {
-      if (operation.kind === 'get' || operation.kind === 'exists') history.fail(operation);
+    } else if (this.#options.mayBeDamaged() && ABOUT_A_DISK.test(text)) {
+      if (['get', 'exists', 'mget'].includes(operation.kind)) history.fail(operation);
       else history.unknown(operation);
     } else {
       this.#options.onWrongAnswer(`${operation.kind} ${operation.key} was answered '-${text}'`);
@@ -328,10 +341,26 @@ export class SimClient {
   }
 }
 
+/** What an error says that a disk has caused. */
+const ABOUT_A_DISK = /^ERR (corruption in \/|[a-zA-Z]+ (of )?\/\S*: E[A-Z]+: )/;
+
 /** They are answered with a number: what was counted, found, done. */
 const BY_NUMBER: ReadonlySet<OperationKind> = new Set(['exists', 'setnx', 'increment', 'append']);
 
 const REPLY_SHOWN_MAX = 60;
+
+/** The text of an error, or of the first in a list. */
+function errorIn(reply: ClientReply): string | null {
+  if (reply.type === 'error') return reply.text;
+  if (reply.type !== 'array' || reply.items === null) return null;
+  for (const item of reply.items) if (item.type === 'error') return item.text;
+  return null;
+}
+
+/** Null for what is no value. */
+function textOf(reply: ClientReply): string | null {
+  return reply.type === 'bulk' && reply.value !== null ? fromUtf8(reply.value) : null;
+}
 
 function describeReply(reply: ClientReply): string {
   if (reply.type === 'bulk' && reply.value !== null)

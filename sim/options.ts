@@ -168,6 +168,7 @@ const PLAIN_WORKLOAD: Workload = {
   casPermille: 0,
   getsetPermille: 0,
   appendPermille: 0,
+  manyPermille: 0,
   incrementPermille: 0,
   jsonPermille: 0,
   valueBytesMin: 0,
@@ -228,7 +229,7 @@ export function drawOptions(random: SimRandom): WorldOptions {
       keysPerBucket: workload.pick([1, 3, 10, 40]),
       hotPermille: workload.pick([0, 0, 300, 800]),
       setPermille: workload.between(250, 600),
-      deletePermille: workload.between(0, 150),
+      deletePermille: workload.pick([0, 50, 100, 150, 400]),
       existsPermille: workload.between(0, 100),
       ...drawChanges(random.fork('changes')),
       jsonPermille: workload.chance(250) ? workload.between(100, 600) : 0,
@@ -250,11 +251,15 @@ export function drawOptions(random: SimRandom): WorldOptions {
 /** Together no more than leaves room for reads. */
 function drawChanges(
   random: SimRandom,
-): Pick<Workload, 'casPermille' | 'getsetPermille' | 'appendPermille' | 'incrementPermille'> {
+): Pick<
+  Workload,
+  'casPermille' | 'getsetPermille' | 'appendPermille' | 'manyPermille' | 'incrementPermille'
+> {
   return {
     casPermille: sometimes(random, 300, 10, 80),
     getsetPermille: sometimes(random, 250, 5, 50),
     appendPermille: sometimes(random, 250, 5, 40),
+    manyPermille: sometimes(random, 200, 10, 60),
     incrementPermille: sometimes(random, 300, 10, 80),
   };
 }

@@ -2,7 +2,7 @@
  * What a simulated client asks for: batches of requests, drawn with a mix that the seed decided, in bursts with silences
  * between them. A batch is plain data; values are told by a unique word in them.
  */
-import type { OperationKind } from './check/history.ts';
+import type { OperationKind, Part } from './check/history.ts';
 import type { SimRandom } from './random.ts';
 
 export interface Workload {
@@ -19,6 +19,8 @@ export interface Workload {
   readonly getsetPermille: number;
   /** Not beside JSON values. */
   readonly appendPermille: number;
+  /** Reads and writes of up to three keys at once; together. */
+  readonly manyPermille: number;
   /** Of counters, which are keys of their own; a third as many again read them. */
   readonly incrementPermille: number;
   /** Of a thousand reads, how many ask for a field of a JSON value; above 0 all values are JSON. */
@@ -48,6 +50,8 @@ export interface WorkloadRequest {
   readonly value: string | null;
   /** What a cas wants to find. */
   readonly expected?: string;
+  /** All keys of an mget or mset, of one bucket, and what an mset writes to each. */
+  readonly parts?: readonly Part[];
   /** A get that asks for the value's field `v`. */
   readonly field?: true;
 }
@@ -117,7 +121,8 @@ export class RequestSource {
 
   /** One of the operations that read and write at once; null: `draw` is beyond their shares. */
   #drawChange(draw: number, bucket: number, key: string): WorkloadRequest | null {
-    const { casPermille, getsetPermille, appendPermille, incrementPermille, jsonPermille } = this.#workload;
+    const { casPermille, getsetPermille, appendPermille, manyPermille, incrementPermille, jsonPermille } =
+      this.#workload;
     let left = draw;
     if (left < casPermille) {
       const name = `${bucket}/${key}`;
@@ -136,10 +141,25 @@ export class RequestSource {
         return { kind: 'append', bucket, key, value: `+${this.#client}.${++this.#sequence}` };
       left -= appendPermille;
     }
+    if (left < manyPermille) return this.#drawMany(bucket);
+    left -= manyPermille;
     if (left >= incrementPermille) return null;
     const counter = `n${this.#random.below(2)}`;
     if (this.#random.chance(250)) return { kind: 'get', bucket, key: counter, value: null };
     return { kind: 'increment', bucket, key: counter, value: String(this.#random.between(-3, 10)) };
+  }
+
+  #drawMany(bucket: number): WorkloadRequest {
+    const random = this.#random;
+    const count = Math.min(this.#workload.keysPerBucket, random.between(2, 3));
+    const first = random.below(this.#workload.keysPerBucket);
+    // Values of several words, as JSON may be, cannot stand in the middle of a line of text.
+    const isRead = this.#workload.jsonPermille > 0 || random.chance(500);
+    const parts = Array.from({ length: count }, (_none, at): Part => {
+      const key = `k${(first + at) % this.#workload.keysPerBucket}`;
+      return { key, value: isRead ? null : this.#drawValue().replaceAll(/[ "]/g, '.') };
+    });
+    return { kind: isRead ? 'mget' : 'mset', bucket, key: parts[0].key, value: null, parts };
   }
 
   /** Unique, and of any length up to the largest: short ones often, long ones to fill memtables and segments. */
@@ -168,7 +188,13 @@ export function bucketName(bucket: number): string {
 
 const VALUE_SHOWN_MAX = 40;
 
-export function describeRequest({ kind, bucket, key, value, field }: WorkloadRequest): string {
+export function describeRequest({ kind, bucket, key, value, field, parts }: WorkloadRequest): string {
+  if (parts !== undefined) {
+    const shown = parts.map((part) =>
+      part.value === null ? part.key : `${part.key}=${part.value.slice(0, 12)}`,
+    );
+    return `${kind} ${bucketName(bucket)}: ${shown.join(' ')}`;
+  }
   const where = bucket === 0 ? key : `${bucketName(bucket)}/${key}`;
   if (value === null) return `${kind} ${where}${field ? ' v' : ''}`;
   const shown =

@@ -10,6 +10,7 @@
  *
  * A world is drawn from a seed, or plays a scenario: the strokes and requests of an earlier run, or a part of them.
  */
+import { assert } from '../src/base/assert.ts';
 import { type RareProbe, setRareProbe } from '../src/base/rare.ts';
 import { compareBytes, utf8 } from '../src/codec/bytes.ts';
 import type { LogFields, Logger, LogLevel } from '../src/io/logger.ts';
@@ -137,6 +138,8 @@ export class World {
   };
   #isStorm = true;
   #waited = false;
+  /** The cluster must come back: not more machines were harmed than it can do without. Known from the calm on. */
+  #mustServe = true;
   #failure: Failure | null = null;
   #incarnations = 0;
   crashes = 0;
@@ -364,6 +367,10 @@ export class World {
   /** Everything is healed; the cluster must serve each client again within the bound. */
   #calm(): void {
     this.note('calm');
+    const isHealthy = ({ id }: Machine): boolean =>
+      !this.atlas.isDamaged(id) && !this.atlas.isDownForGood(id);
+    this.#mustServe = this.machines.filter(isHealthy).length * 2 > this.machines.length;
+    assert(this.#mustServe || this.options.damage === 'unrecoverable', 'a minority is harmed at most');
     this.network.healAll();
     this.network.setFaults({ longTailPermille: 0, bitFlipPerMillion: 0 });
     for (const client of this.#clients) client.stop();
@@ -542,8 +549,10 @@ export class World {
 
   /** Also in the middle of a run, where a replica is just as far as another. */
   #compareWithEquals(machine: Machine, node: Node): void {
+    if (node.isStopped || this.atlas.isDamaged(machine.id)) return;
     for (const other of this.machines) {
-      if (other === machine || other.node === null || this.atlas.isDamaged(other.id)) continue;
+      if (other === machine || other.node === null || other.node.isStopped) continue;
+      if (this.atlas.isDamaged(other.id)) continue;
       if (other.node.replica.appliedIndex !== node.replica.appliedIndex) continue;
       machine.disk.setLookedAt(true);
       other.disk.setLookedAt(true);
@@ -648,11 +657,6 @@ export class World {
     this.scheduler.soon(() => {
       if (process.generation === generation && process.alive) this.kill(machine);
     });
-  }
-
-  /** The cluster must come back: not more machines were harmed than it can do without. */
-  get #mustServe(): boolean {
-    return this.options.damage === 'recoverable';
   }
 
   /** Machines that are not down for good. */

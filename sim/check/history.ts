@@ -9,23 +9,36 @@ export type OperationKind =
   | 'setnx'
   | 'increment'
   | 'append'
-  | 'getset';
+  | 'getset'
+  | 'mget'
+  | 'mset';
 
 export interface Operation {
   readonly id: number;
   readonly client: number;
+  /** Of several keys the first. */
   readonly key: string;
   readonly kind: OperationKind;
   /** What a set, a cas, a getset writes, an append adds, an increment counts. */
   readonly argument: string | null;
   /** What a cas wants to find. */
   readonly expected?: string | null;
+  /** All keys of an mget or mset, and what an mset writes to each. */
+  readonly parts?: readonly Part[];
   /** Integer time, of any unit. */
   readonly invokedAt: number;
   /** Null: the outcome is unknown. A write may then take effect at any time after its invocation, or never. */
   returnedAt: number | null;
   /** What a get or a getset answered (null: no such key), an exists, a cas or a setnx ('1' or '0'), an increment. */
   result: string | null;
+  /** What an mget answered. */
+  results?: readonly (string | null)[];
+}
+
+export interface Part {
+  readonly key: string;
+  /** Null: it is only read. */
+  readonly value: string | null;
 }
 
 export class History {
@@ -40,6 +53,7 @@ export class History {
     argument: string | null,
     at: number,
     expected: string | null = null,
+    parts?: readonly Part[],
   ): Operation {
     const id = this.#operations.length;
     const operation = {
@@ -52,6 +66,7 @@ export class History {
       invokedAt: at,
       returnedAt: null,
       result: null,
+      ...(parts === undefined ? {} : { parts }),
     };
     this.#operations.push(operation);
     return operation;

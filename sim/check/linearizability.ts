@@ -60,7 +60,7 @@ export function toCall(operation: Operation): Call {
   return { id, process: client, call: invokedAt, return: returnedAt, op: opOf(operation), result };
 }
 
-function opOf({ kind, key, argument, expected }: Operation): Op {
+function opOf({ kind, key, argument, expected, parts = [] }: Operation): Op {
   const value = argument ?? '';
   switch (kind) {
     case 'set':
@@ -71,6 +71,14 @@ function opOf({ kind, key, argument, expected }: Operation): Op {
       return { type: 'set-if', key, value, when: 'absent' };
     case 'increment':
       return { type: 'increment', key, by: Number(argument) };
+    case 'mget':
+      return { type: 'mget', keys: parts.map((part) => part.key) };
+    case 'mset':
+      return {
+        type: 'transaction',
+        guards: [],
+        steps: parts.map((part) => ({ type: 'write', key: part.key, value: part.value ?? '' })),
+      };
     case 'append':
     case 'getset':
       return { type: kind, key, value };
@@ -82,12 +90,15 @@ function opOf({ kind, key, argument, expected }: Operation): Op {
   }
 }
 
-function resultOf({ kind, result }: Operation): Result {
+function resultOf({ kind, result, results }: Operation): Result {
   switch (kind) {
     case 'set':
     case 'delete':
     case 'append':
+    case 'mset':
       return { type: 'ok' };
+    case 'mget':
+      return { type: 'ok', value: results ?? [] };
     case 'cas':
     case 'setnx':
       return { type: result === '1' ? 'ok' : 'fail' };

@@ -3,18 +3,20 @@ import type { Operation } from '../check/history.ts';
 
 const VALUE_LENGTH_MAX = 60;
 
-export function describeOperation({ kind, key, argument }: Operation): string {
+export function describeOperation({ kind, key, argument, parts }: Operation): string {
+  if (parts !== undefined) return `${kind} ${parts.map((part) => part.key).join(' ')}`;
   return argument === null ? `${kind} ${key}` : `${kind} ${key} ${shorten(argument)}`;
 }
 
 /** Null: it was not told, or only that it was done. */
 export function describeAnswer({ kind, result, returnedAt }: Operation): string | null {
-  if (returnedAt === null || kind === 'set' || kind === 'delete' || kind === 'append') return null;
+  if (returnedAt === null || kind === 'set' || kind === 'delete' || kind === 'append' || kind === 'mset')
+    return null;
   return result === null ? 'none' : shorten(result);
 }
 
 export function isWriting({ kind }: Operation): boolean {
-  return kind !== 'get' && kind !== 'exists';
+  return kind !== 'get' && kind !== 'exists' && kind !== 'mget';
 }
 
 function shorten(text: string): string {
