@@ -8,7 +8,7 @@ import { bucketOf, bucketRange, storeKey, userRange } from './key_space.ts';
 import type { KeyRange, KeyValueIterator, KeyValueStore } from './key_value_store.ts';
 import { LiveKeys, type MachineState } from './live_keys.ts';
 import { answerTooLong } from './point_reads.ts';
-import { ANSWER_BYTES_MAX, DEFAULT_BUCKET, type LongRead, type Result } from './request.ts';
+import { ANSWER_BYTES_MAX, DEFAULT_BUCKET, ITEM_BYTES, type LongRead, type Result } from './request.ts';
 import type { StoredValue } from './stored_value.ts';
 
 export interface SteppedRead {
@@ -149,7 +149,7 @@ class KeyNames implements Gatherer {
 
   take(key: Uint8Array): 'more' | 'end' {
     this.#items.push({ type: 'value', value: key.slice(this.#prefixBytes) });
-    this.#bytes += key.length;
+    this.#bytes += ITEM_BYTES + key.length;
     return this.#bytes > ANSWER_BYTES_MAX ? 'end' : 'more';
   }
 

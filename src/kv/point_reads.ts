@@ -3,7 +3,7 @@ import { unreachable } from '../base/assert.ts';
 import { fromUtf8 } from '../codec/bytes.ts';
 import { jsonGet } from './json_path.ts';
 import type { LiveKeys } from './live_keys.ts';
-import { ANSWER_BYTES_MAX, errorResult, type PointRead, type Result } from './request.ts';
+import { ANSWER_BYTES_MAX, errorResult, ITEM_BYTES, type PointRead, type Result } from './request.ts';
 import { NEVER } from './stored_value.ts';
 
 const NO_VALUE: Result = { type: 'value', value: null };
@@ -60,7 +60,7 @@ function getMany(keys: LiveKeys, bucket: string, names: readonly Uint8Array[]): 
   let bytes = 0;
   for (const key of names) {
     const found = keys.find(bucket, key);
-    bytes += found?.value.length ?? 0;
+    bytes += ITEM_BYTES + (found?.value.length ?? 0);
     if (bytes > ANSWER_BYTES_MAX) return answerTooLong();
     items.push(found === null ? NO_VALUE : { type: 'value', value: found.value.slice() });
   }

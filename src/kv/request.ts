@@ -11,8 +11,9 @@ export const DEFAULT_BUCKET = 'default';
 export const BUCKET_BYTES_MAX = 255;
 /** What a value may grow to; the same on every replica, whatever a node accepts on its connections. */
 export const VALUE_BYTES_MAX = 16 * 1024 * 1024;
-/** Value bytes in one answer. */
+/** Bytes of one answer: of its values, and so many more for each. */
 export const ANSWER_BYTES_MAX = 24 * 1024 * 1024;
+export const ITEM_BYTES = 16;
 /** Points in time are milliseconds since the Unix epoch, below this (in the year 5138). */
 export const TIME_MS_MAX = 1e14;
 

@@ -8,6 +8,7 @@ import {
   ANSWER_BYTES_MAX,
   errorResult,
   type Guard,
+  ITEM_BYTES,
   isPointWrite,
   type Result,
   type Transaction,
@@ -53,7 +54,8 @@ function holds(keys: LiveKeys, guard: Guard): boolean {
   }
 }
 
+/** As they count in an answer. */
 function valueBytes(result: Result): number {
-  if (result.type === 'value') return result.value?.length ?? 0;
-  return result.type === 'list' ? result.items.reduce((sum, item) => sum + valueBytes(item), 0) : 0;
+  if (result.type === 'list') return result.items.reduce((sum, item) => sum + valueBytes(item), ITEM_BYTES);
+  return ITEM_BYTES + (result.type === 'value' ? (result.value?.length ?? 0) : 0);
 }

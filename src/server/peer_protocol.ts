@@ -7,6 +7,7 @@
 import { Decoder, Encoder } from '@msgpack/msgpack';
 import { EnvelopeError } from '../base/errors.ts';
 import { writeFrame } from '../codec/frame.ts';
+import { ANSWER_BYTES_MAX } from '../kv/request.ts';
 import type { NodeId } from '../raft/message.ts';
 
 /** NUL, "EDB", then the version of the peer protocol. */
@@ -14,9 +15,9 @@ export const PREAMBLE = new Uint8Array([0x00, 0x45, 0x44, 0x42, 0x01]);
 
 export const FrameKind = { Hello: 0, Raft: 1, Request: 2, Response: 3, Ping: 4, Pong: 5 } as const;
 
-/** Frames larger than this are refused: the largest value, with room for what is around it. */
+/** Frames larger than this are refused: the largest value or answer, with room for what is around it. */
 export function frameBytesMax(valueBytesMax: number): number {
-  return 2 * valueBytesMax + 4 * 1024 * 1024;
+  return Math.max(2 * valueBytesMax, ANSWER_BYTES_MAX) + 4 * 1024 * 1024;
 }
 
 export type PeerFrame =

@@ -2,7 +2,7 @@
  * What a connection has gathered for a transaction: the keys that it watches, with the revisions that they had, and the
  * commands between MULTI and EXEC. Nothing of it is known to the group before EXEC sends it, as one write.
  */
-import type { Guard, Point, Transaction } from '../kv/request.ts';
+import { type Guard, ITEM_BYTES, type Point, type Transaction } from '../kv/request.ts';
 import type { ClientCommand, ProtocolLimits } from '../protocol/command.ts';
 import { errorReply, OK, QUEUED, type Reply } from '../protocol/reply.ts';
 import { pointOf, TRANSACTION_COMMANDS_MAX } from '../protocol/transaction_commands.ts';
@@ -108,7 +108,8 @@ function bytesOf(point: Point): number {
   let bytes = 0;
   for (const field of Object.values(point)) {
     if (field instanceof Uint8Array || typeof field === 'string') bytes += field.length;
-    else if (Array.isArray(field)) for (const item of field as Uint8Array[]) bytes += item.length;
+    else if (Array.isArray(field))
+      for (const item of field as Uint8Array[]) bytes += ITEM_BYTES + item.length;
   }
   return bytes;
 }
