@@ -4,7 +4,8 @@ import { SimRandom } from '../../sim/random.ts';
 import { ServerRig, type TestClient } from './rig.ts';
 
 const NODES = 3;
-const STEP_MS = 3;
+/** Short of what a write takes, so that crashes come in the middle of one. */
+const STEP_MS = 0.25;
 /** Without an answer for so long a client turns to another node. */
 const PATIENCE_MS = 1500;
 const WRITES = 60;
@@ -78,14 +79,14 @@ describe('numbered writes', () => {
       const clients = [1, 2, 3, 4].map((n) => new Incrementer(rig, random.fork(`client ${n}`)));
       let nowMs = 0;
       let down: number | null = null;
-      for (let steps = 0; steps < 20_000 && clients.some((client) => !client.isDone); steps++) {
+      for (let steps = 0; steps < 200_000 && clients.some((client) => !client.isDone); steps++) {
         for (const client of clients) client.step(nowMs);
-        if (down === null && random.below(30) === 0) {
+        if (down === null && random.below(100) === 0) {
           // The leader, more often than not: that is where writes are under way.
           const leader = rig.machines.find(({ node }) => node?.replica.isLeader === true)?.id;
           down = leader !== undefined && random.below(4) > 0 ? leader : 1 + random.below(NODES);
           rig.crash(down);
-        } else if (down !== null && random.below(100) === 0) {
+        } else if (down !== null && random.below(1500) === 0) {
           rig.boot(down);
           down = null;
         }
