@@ -39,7 +39,7 @@ export class Draft implements Cells {
 }
 
 /** One character a byte: different keys have different names. */
-function nameOf(key: Uint8Array): string {
+export function nameOf(key: Uint8Array): string {
   let name = '';
   for (const byte of key) name += String.fromCharCode(byte);
   return name;

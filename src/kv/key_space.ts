@@ -40,6 +40,10 @@ export const userRange: Required<KeyRange> = {
   lt: new Uint8Array([USER_SPACE + 1]),
 };
 
+export function isUserKey(key: Uint8Array): boolean {
+  return key[0] === USER_SPACE;
+}
+
 /** The bucket that a store key belongs to, and the first possible key behind that bucket. */
 export function bucketOf(key: Uint8Array): { bucket: string; end: Uint8Array } {
   const separator = key.indexOf(SEPARATOR, 1);

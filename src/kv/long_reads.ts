@@ -24,7 +24,11 @@ export interface SteppedRead {
 /** Bytes of keys and values after which a page ends, whatever its limit: at least one entry is in it. */
 const PAGE_BYTES = 1024 * 1024;
 
-export function startLongRead(store: KeyValueStore, state: MachineState, read: LongRead): SteppedRead {
+export function startLongRead(
+  store: KeyValueStore,
+  state: MachineState,
+  read: Exclude<LongRead, { type: 'feed' }>,
+): SteppedRead {
   const live = new LiveKeys(store, { ...state, drops: new Map(state.drops) });
   switch (read.type) {
     case 'count':

@@ -128,6 +128,14 @@ export type LongRead =
       readonly prefix: Uint8Array;
       readonly limit: number;
       readonly answer: 'keys' | 'entries';
+    }
+  /** What has changed behind the revision `since` (null: the last one) among the keys that begin with `prefix`. */
+  | {
+      readonly type: 'feed';
+      readonly bucket: string;
+      readonly since: number | null;
+      readonly prefix: Uint8Array;
+      readonly limit: number;
     };
 
 export type Point = PointWrite | PointRead;
@@ -229,6 +237,7 @@ const LONG_READS: ReadonlySet<Request['type']> = new Set<LongRead['type']>([
   'count',
   'keys',
   'range',
+  'feed',
 ]);
 
 const ONCE_WRITES: ReadonlySet<Request['type']> = new Set([...POINT_WRITES, 'transaction', 'drop-bucket']);

@@ -41,6 +41,10 @@ const bytesOrNull: Codec<Uint8Array | null> = {
   decode: (raw) => (raw === null ? null : decodeBytes(raw)),
 };
 const number: Codec<number> = { encode: same, decode: decodeNumber };
+const numberOrNull: Codec<number | null> = {
+  encode: same,
+  decode: (raw) => (raw === null ? null : decodeNumber(raw)),
+};
 /** As decimal text: MessagePack's integers of 64 bits would come back as floating point. */
 const bigInteger: Codec<bigint> = {
   encode: (value) => value.toString(),
@@ -132,6 +136,7 @@ const request = union<Request>(
       limit: number,
       answer: oneOf('keys', 'entries'),
     },
+    feed: { bucket: text, since: numberOrNull, prefix: bytes, limit: number },
     transaction: { guards: list(guard), success: list(point), failure: list(point) },
     'drop-bucket': { bucket: text },
     'session-open': { idleMs: number },

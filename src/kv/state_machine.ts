@@ -10,7 +10,10 @@
 import { assert } from '../base/assert.ts';
 import { CorruptionError, DiskError } from '../base/errors.ts';
 import type { Index } from '../log/entry.ts';
-import { storeKey, timeKey } from './key_space.ts';
+import { readFeed } from './feed.ts';
+import { ChangeKind, DEFAULT_JOURNAL_LIMITS, Journal, type JournalLimits } from './journal.ts';
+import { JournaledCells } from './journaled_cells.ts';
+import { bucketPrefix, storeKey, timeKey } from './key_space.ts';
 import type { KeyValueStore } from './key_value_store.ts';
 import { LiveKeys, type MachineState } from './live_keys.ts';
 import { type SteppedRead, startLongRead } from './long_reads.ts';
@@ -37,18 +40,24 @@ export class StateMachine {
   readonly #store: KeyValueStore;
   #state: MachineState;
   #keys: LiveKeys;
+  #journal: Journal;
+
+  readonly #journalLimits: JournalLimits;
 
   /** @throws CorruptionError, DiskError when the store's own keys cannot be read. */
-  constructor(store: KeyValueStore) {
+  constructor(store: KeyValueStore, journalLimits: JournalLimits = DEFAULT_JOURNAL_LIMITS) {
     this.#store = store;
+    this.#journalLimits = journalLimits;
     this.#state = loadState(store);
-    this.#keys = new LiveKeys(store, this.#state);
+    this.#journal = new Journal(store.appliedIndex, journalLimits);
+    this.#keys = new LiveKeys(new JournaledCells(store, this.#journal), this.#state);
   }
 
   /** The store holds something else now: all of it was replaced by a snapshot. */
   reload(): void {
     this.#state = loadState(this.#store);
-    this.#keys = new LiveKeys(this.#store, this.#state);
+    this.#journal = new Journal(this.#store.appliedIndex, this.#journalLimits);
+    this.#keys = new LiveKeys(new JournaledCells(this.#store, this.#journal), this.#state);
   }
 
   /** Milliseconds since the epoch; 0 as long as no entry needed it. */
@@ -77,13 +86,15 @@ export class StateMachine {
     keys.asOfMs = 0;
     this.#moveTime(timeMs, write);
     if (write.type === 'set') {
-      store.put(storeKey(write.bucket, write.key), encodeStored(write.value, index, NEVER));
+      const key = storeKey(write.bucket, write.key);
+      store.put(key, encodeStored(write.value, index, NEVER));
+      this.#journal.add(index, ChangeKind.Key, key);
       return result === 'wanted' ? OK : null;
     }
     if (write.type === 'delete') {
       // What is damaged cannot be counted, but it is deleted all the same: every replica must do the same.
       const counted = result === 'wanted' ? guarded(() => this.#countLive(write.bucket, write.keys)) : null;
-      for (const key of write.keys) store.delete(storeKey(write.bucket, key));
+      for (const key of write.keys) keys.delete(write.bucket, key);
       return counted;
     }
     const answer = this.#write(write);
@@ -113,6 +124,10 @@ export class StateMachine {
   readLong(request: LongRead, wallMs: number): SteppedRead | Result | 'due' {
     const { nowMs, nextDueMs } = this.#state;
     if (nowMs < Math.floor(wallMs) && nextDueMs <= wallMs) return 'due';
+    if (request.type === 'feed') {
+      this.#keys.asOfMs = 0;
+      return guarded(() => readFeed(this.#keys, this.#journal, this.#store.appliedIndex, request));
+    }
     let read: SteppedRead | null = null;
     const failure = guarded(() => {
       read = startLongRead(this.#store, this.#state, request);
@@ -146,6 +161,7 @@ export class StateMachine {
         return runTransaction(this.#keys, write);
       case 'drop-bucket':
         dropBucket(this.#keys, write.bucket);
+        this.#journal.add(this.#keys.revision, ChangeKind.Drop, bucketPrefix(write.bucket));
         return OK;
       default:
         return writePoint(this.#keys, write);

@@ -81,7 +81,7 @@ function sweepKey(store: KeyValueStore, keys: LiveKeys, key: Uint8Array): void {
     // Keys note every expiry that they are given; sessions only the first.
     if (session !== null) keys.remember(key, expiresAtMs);
   } else if (session !== null) forgetSession(store, session);
-  else store.delete(key);
+  else keys.cells.delete(key);
 }
 
 /** The marker of a drop holds the key at which its sweep goes on. */

@@ -22,6 +22,12 @@ export type ClientCommand =
   | { readonly verb: 'keys'; readonly read: Unbound<Extract<LongRead, { type: 'keys' }>> }
   /** `scan`: answered with Redis' cursor; `range`: with the key to go on at. */
   | { readonly verb: 'scan' | 'range'; readonly read: Unbound<Extract<LongRead, { type: 'range' }>> }
+  /** Up to `waitMs` are waited for a change. */
+  | {
+      readonly verb: 'feed';
+      readonly read: Unbound<Extract<LongRead, { type: 'feed' }>>;
+      readonly waitMs: number;
+    }
   /** Null: the bucket in use. */
   | { readonly verb: 'drop-bucket'; readonly bucket: string | null }
   | { readonly verb: 'multi' }

@@ -6,6 +6,7 @@ import { fromUtf8, utf8 } from '../codec/bytes.ts';
 import { BUCKET_BYTES_MAX, DEFAULT_BUCKET } from '../kv/request.ts';
 import { checkKeys, checkValue, invalid, isWord, printable, wrongCount } from './arguments.ts';
 import type { ClientCommand, ProtocolLimits } from './command.ts';
+import { feed } from './feed_command.ts';
 import * as points from './point_commands.ts';
 import { keys, range, scan } from './scan_commands.ts';
 import { session } from './session_commands.ts';
@@ -52,6 +53,7 @@ const VERBS = [
   { name: 'SCAN', min: 1, max: Number.POSITIVE_INFINITY },
   { name: 'KEYS', min: 1, max: 1 },
   { name: 'RANGE', min: 2, max: 4 },
+  { name: 'FEED', min: 1, max: 7 },
   { name: 'DROP', min: 2, max: 2 },
   { name: 'FLUSHDB', min: 0, max: 0 },
   { name: 'MULTI', min: 0, max: 0 },
@@ -179,6 +181,8 @@ export function makeCommand(
       return keys(args[0], limits);
     case 'RANGE':
       return range(args, limits);
+    case 'FEED':
+      return feed(args, limits);
     case 'DROP':
       return isWord(args[0], 'BUCKET') ? dropBucket(args[1]) : invalid('syntax error');
     case 'FLUSHDB':

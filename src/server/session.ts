@@ -12,7 +12,7 @@
 import { assert } from '../base/assert.ts';
 import { sometimes } from '../base/rare.ts';
 import { concatBytes, utf8 } from '../codec/bytes.ts';
-import type { Clock } from '../io/clock.ts';
+import type { Clock, Timer } from '../io/clock.ts';
 import type { Connection, ConnectionHandler } from '../io/network.ts';
 import {
   DEFAULT_BUCKET,
@@ -21,6 +21,7 @@ import {
   isOnceWrite,
   isPointWrite,
   isRequestType,
+  type LongRead,
   type Point,
   type Request,
   type Result,
@@ -54,10 +55,15 @@ const UNANSWERED_MAX = 128;
 /** Bytes of answers that a client may leave unread. */
 const UNREAD_BYTES_MAX = 16 * 1024 * 1024;
 
+/** Between two looks for changes that a client waits for. */
+const FEED_PAUSE_MS = 20;
+
 /** A command's place in the order of answers. */
 interface Slot {
   reply: Uint8Array | null;
 }
+
+type FeedRead = Extract<LongRead, { type: 'feed' }>;
 
 /** What may be under way together; `any` is answered at once and only keeps its place among the answers. */
 type Kind = 'read' | 'write' | 'alone' | 'any';
@@ -76,6 +82,8 @@ export class Session implements ConnectionHandler {
   #target: number | null = null;
   #bucket = DEFAULT_BUCKET;
   readonly #transaction: TransactionQueue;
+  /** A feed without changes is read again then. */
+  #feedTimer: Timer | null = null;
   #answers: Uint8Array[] = [];
   #flushIsPlanned = false;
   #paused = false;
@@ -109,6 +117,7 @@ export class Session implements ConnectionHandler {
 
   onClose(): void {
     this.#ending = 'closed';
+    this.#feedTimer?.cancel();
     this.#options.onClose(this.#connection);
   }
 
@@ -174,7 +183,26 @@ export class Session implements ConnectionHandler {
       return;
     }
     this.#underWay++;
+    if (command.verb === 'feed' && request.type === 'feed') {
+      this.#readFeed(command, request, slot, this.#options.clock.monotonicMs() + command.waitMs);
+      return;
+    }
     this.#options.router.route(request, this.#lane, (result) => {
+      this.#underWay--;
+      this.#finish(slot, this.#answer(command, result));
+    });
+  }
+
+  /** Asks again and again, each time from where it has come to, until there is a change or it is time to answer. */
+  #readFeed(command: ClientCommand, request: FeedRead, slot: Slot, deadlineMs: number): void {
+    const { router, clock } = this.#options;
+    router.route(request, this.#lane, (result) => {
+      const through = emptyFeedThrough(result);
+      if (through !== null && clock.monotonicMs() < deadlineMs && this.#ending !== 'closed') {
+        const next = { ...request, since: through };
+        this.#feedTimer = clock.after(FEED_PAUSE_MS, () => this.#readFeed(command, next, slot, deadlineMs));
+        return;
+      }
       this.#underWay--;
       this.#finish(slot, this.#answer(command, result));
     });
@@ -231,6 +259,7 @@ export class Session implements ConnectionHandler {
       case 'keys':
       case 'scan':
       case 'range':
+      case 'feed':
         return { ...command.read, bucket };
       case 'drop-bucket':
         return { type: 'drop-bucket', bucket: command.bucket ?? bucket };
@@ -350,6 +379,7 @@ function kindOf(command: ClientCommand): Kind {
     case 'keys':
     case 'scan':
     case 'range':
+    case 'feed':
     case 'drop-bucket':
     case 'session-open':
     case 'session-close':
@@ -365,6 +395,14 @@ function kindOf(command: ClientCommand): Kind {
 
 function isExec(command: ClientCommand): boolean {
   return command.verb === 'exec' || (command.verb === 'once' && command.command.verb === 'exec');
+}
+
+/** Up to where a feed has come that tells no change; null when it tells one, or is an error. */
+function emptyFeedThrough(result: Result): number | null {
+  if (result.type !== 'list') return null;
+  const [through, changes] = result.items;
+  if (through?.type !== 'count' || changes?.type !== 'list') return null;
+  return changes.items.length === 0 ? through.count : null;
 }
 
 /** Requests and replies have no type in common. */

@@ -304,4 +304,48 @@ describe('commands', () => {
       ],
     ]);
   });
+
+  it('feed changes from where the last answer ended, and wait for them', () => {
+    const rig = cluster(3);
+    const client = rig.connect(1);
+    const writer = rig.connect(2);
+    const start = /^\*2\r\n:(\d+)\r\n\*0\r\n$/.exec(client.ask('FEED $\n'))?.[1] ?? '';
+    writer.ask('SET user:1 a\nSET other x\nSET user:2 b\nINCR n\nDEL user:2\nSET user:1 c\n');
+    const [, through, , ...changes] = client.ask(`FEED ${start} PREFIX user:\n`).split('\r\n');
+    expect(changes.join(' ')).toMatch(
+      /^\*4 :\d+ \$6 delete \$6 user:2 \$-1 \*4 :\d+ \$3 set \$6 user:1 \$1 c $/,
+    );
+    expect(client.ask(`FEED ${through?.slice(1)} PREFIX user: WAIT 300\n`, 200)).toBe('');
+    writer.ask('SET user:3 d\n', 50);
+    expect(client.ask('', 50)).toMatch(/\$3\r\nset\r\n\$6\r\nuser:3\r\n\$1\r\nd\r\n$/);
+    expect(client.ask('FEED $ WAIT 300\n', 250)).toBe('');
+    expect(client.ask('', 150)).toMatch(/^\*2\r\n:\d+\r\n\*0\r\n$/);
+    expect(client.ask('FEED 999999\n')).toMatch(
+      /^-ERR revision 999999 is in the future: the last is \d+\r\n$/,
+    );
+  });
+
+  it('feed a key that expires as deleted, without anybody touching it', () => {
+    const rig = cluster(3);
+    const client = rig.connect(1);
+    client.ask('SETX k PX 400 VALUE v\n', 50);
+    expect(client.ask('FEED $ WAIT 5000\n', 200)).toBe('');
+    expect(client.ask('', 1000)).toMatch(/\$6\r\ndelete\r\n\$1\r\nk\r\n\$-1\r\n$/);
+  });
+
+  it('leave nothing behind when a client goes away while its feed waits', () => {
+    const rig = cluster(1);
+    const client = rig.connect(1);
+    client.send('FEED $ WAIT 60000\n');
+    rig.run(100);
+    client.end();
+    rig.run(61_000);
+    rig.connect(1).ask('SET k v\n');
+    let stopped = false;
+    rig.machine(1).node?.stop(() => {
+      stopped = true;
+    });
+    rig.run(1000);
+    expect(stopped).toBe(true);
+  });
 });
