@@ -70,6 +70,11 @@ export class StateMachine {
     return this.#state.drops.size > 0 || this.#state.nextDueMs <= wallMs;
   }
 
+  /** Whether a tick would have something to sweep without moving the time on. */
+  get hasBacklog(): boolean {
+    return this.#state.drops.size > 0 || this.#state.nextDueMs <= this.#state.nowMs;
+  }
+
   /**
    * @param result `not-wanted` spares the lookups that only the answer needs.
    * @returns null when it is not wanted.

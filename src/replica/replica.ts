@@ -70,6 +70,8 @@ const APPLY_BYTES_MAX = 1024 * 1024;
 const APPLY_READ_MAX = 32;
 /** Keys that a read of many looks at in one turn. */
 const READ_KEYS_PER_TURN = 2048;
+/** Between ticks that nobody waits for. */
+const SWEEP_PAUSE_MS = 50;
 
 const SUPERSEDED = errorResult('unknown', 'leadership changed: the write may or may not take effect');
 const NOT_LEADER = errorResult('unavailable', 'this node does not lead');
@@ -98,6 +100,8 @@ export class Replica {
 
   /** The latest wall time handed out: what this node writes into entries never goes back. */
   #latestWallMs = 0;
+  /** Not before this, on the monotonic clock, is a tick proposed for what has expired since the last. */
+  #nextSweepMs = Number.NEGATIVE_INFINITY;
   /** Who waits for the tick under way; null: there is none. */
   #tickWaiters: Done[] | null = null;
 
@@ -268,7 +272,7 @@ export class Replica {
     this.#apply();
     this.#takeReads(output);
     this.#runReads();
-    this.#sweep();
+    this.#sweep(nowMs);
     this.#noticeLeader();
     this.#setTimer();
   }
@@ -392,22 +396,23 @@ export class Replica {
         this.#confirmedReads.push(batch);
         continue;
       }
-      for (const { request, done } of batch.reads) this.#runRead(request, done);
+      const wallMs = this.#wallMs();
+      for (const { request, done } of batch.reads) this.#runRead(request, wallMs, done);
     }
   }
 
-  #runRead(request: Read, done: Done): void {
+  /** @param wallMs What has expired by then is not seen. */
+  #runRead(request: Read, wallMs: number, done: Done): void {
     const { stateMachine, clock } = this.#options;
-    const wallMs = this.#wallMs();
     if (!isLongRead(request)) {
       const result = stateMachine.read(request, wallMs);
-      if (result === 'due') this.#readBehindTick(request, done);
+      if (result === 'due') this.#readBehindTick(request, wallMs, done);
       else done(result);
       return;
     }
     const read = stateMachine.readLong(request, wallMs);
     if (read === 'due') {
-      this.#readBehindTick(request, done);
+      this.#readBehindTick(request, wallMs, done);
       return;
     }
     if (!('step' in read)) {
@@ -427,10 +432,13 @@ export class Replica {
     step();
   }
 
-  /** What the read met should have expired by now: the group must know that before a client does. */
-  #readBehindTick(request: Read, done: Done): void {
+  /**
+   * What the read met should have expired by now: the group must know that before a client does. The tick under way may
+   * have been proposed too early for it; the next one was not.
+   */
+  #readBehindTick(request: Read, wallMs: number, done: Done): void {
     this.#tick((result) => {
-      if (result.type === 'ok' && !this.#stopped) this.#runRead(request, done);
+      if (result.type === 'ok' && !this.#stopped) this.#runRead(request, wallMs, done);
       else done(NOT_LEADER);
     });
   }
@@ -449,10 +457,15 @@ export class Replica {
     });
   }
 
-  /** The leader has what is gone removed, a bit at a time. */
-  #sweep(): void {
+  /** The leader has what is gone removed, a bit at a time: what expires one by one is gathered for a while. */
+  #sweep(nowMs: number): void {
     if (this.#tickWaiters !== null || this.#raft.role !== 'leader') return;
-    if (this.#options.stateMachine.isTickDue(this.#wallMs())) this.#tick(() => {});
+    const { stateMachine } = this.#options;
+    if (!stateMachine.hasBacklog) {
+      if (nowMs < this.#nextSweepMs || !stateMachine.isTickDue(this.#wallMs())) return;
+      this.#nextSweepMs = nowMs + SWEEP_PAUSE_MS;
+    }
+    this.#tick(() => {});
   }
 
   #wallMs(): number {
