@@ -137,10 +137,10 @@ describe('transfers', () => {
       }
       const sums = bankers.flatMap((banker) => banker.sums);
       expect(sums.filter((sum) => sum !== START * ACCOUNTS.length)).toEqual([]);
-      expect(sums.length).toBeGreaterThan(100);
-      expect(bankers.reduce((sum, { transfers }) => sum + transfers, 0)).toBeGreaterThan(100);
+      expect(sums.length).toBeGreaterThan(30);
+      expect(bankers.reduce((sum, { transfers }) => sum + transfers, 0)).toBeGreaterThan(30);
       // Watches have been in each other's way.
-      expect(bankers.reduce((sum, { lost }) => sum + lost, 0)).toBeGreaterThan(10);
+      expect(bankers.reduce((sum, { lost }) => sum + lost, 0)).toBeGreaterThan(3);
     });
   }
 });
