@@ -1,4 +1,5 @@
 /** Commands beyond the plainest: what their arguments mean, and what is said of wrong ones. */
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { utf8 } from '../../src/codec/bytes.ts';
 import { type ClientCommand, DEFAULT_LIMITS } from '../../src/protocol/command.ts';
@@ -188,5 +189,47 @@ describe('the cursor of a scan', () => {
       expect(fromWords(`SCAN ${cursor}`)).toMatchObject({ verb: 'scan', read: { from: key } });
     }
     expect(formatCursor(null)).toBe('0');
+  });
+});
+
+describe('any words behind any verb', () => {
+  const verbs =
+    'SET SETX SETNX SETEX PSETEX GETSET GETDEL GETEX GETREV APPEND STRLEN INCR DECRBY MGET MSET MSETNX EXPIRE PEXPIREAT TTL PERSIST JSET JDEL JINCR SCAN KEYS RANGE FEED DROP WATCH TXN SESSION';
+  const words =
+    'k v 0 1 -1 9999999999999999999 NX XX GET REV EX PX EXAT KEEPTTL IFEQ IFREV VALUE PERSIST GT MATCH COUNT a* * LIMIT PREFIX WAIT $ - + BUCKET IF AND THEN ELSE EXISTS ABSENT = != > 2 3 OPEN CLOSE DO PX 1000';
+  const word = fc.oneof(
+    { weight: 8, arbitrary: fc.constantFrom(...words.split(' ')).map(utf8) },
+    { weight: 1, arbitrary: fc.uint8Array({ maxLength: 6 }) },
+    { weight: 1, arbitrary: fc.constantFrom(...verbs.split(' ')).map(utf8) },
+  );
+
+  it('are a command or a line that says what is wrong', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...verbs.split(' ')), fc.array(word, { maxLength: 12 }), (verb, args) => {
+        const command = makeCommand(utf8(verb), args, DEFAULT_LIMITS);
+        if (command.verb === 'invalid') expect(command.message).toMatch(/^[\x20-\x7e]{10,200}$/);
+        else if (command.verb === 'point') expect(Object.values(command.point)).not.toContain(undefined);
+        else if (command.verb === 'transaction') {
+          for (const point of [...command.success, ...command.failure, ...command.guards]) {
+            expect(Object.values(point)).not.toContain(undefined);
+          }
+        }
+      }),
+      { numRuns: 5000 },
+    );
+  });
+
+  it('mean the same on a line as in an array, unless they end in a value', () => {
+    const plain = fc.constantFrom(...words.split(' '));
+    const verb = fc.constantFrom(
+      ...verbs.split(' ').filter((name) => !/^(SET.*|PSETEX|GETSET|APPEND|JSET|SESSION)$/.test(name)),
+    );
+    fc.assert(
+      fc.property(verb, fc.array(plain, { maxLength: 10 }), (name, args) => {
+        const line = [name, ...args].join(' ');
+        expect(fromLine(line)).toEqual(fromWords(line));
+      }),
+      { numRuns: 2000 },
+    );
   });
 });
