@@ -412,6 +412,20 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'a read that meets damage says that there is no such key',
     file: 'src/kv/state_machine.ts',
     find: "    if (error instanceof CorruptionError) return errorResult('corruption', error.message);\n",
-    replace: '    if (error instanceof CorruptionError) return NO_VALUE;\n',
+    replace: "    if (error instanceof CorruptionError) return { type: 'value', value: null };\n",
+  },
+  {
+    name: 'condition-ignored',
+    what: 'a conditional SET writes whatever the key holds',
+    file: 'src/kv/point_writes.ts',
+    find: '  const isMet = holds(write.condition, found);\n',
+    replace: "  const isMet = holds({ type: 'always' }, found);\n",
+  },
+  {
+    name: 'carried-out-where-answered',
+    what: 'a write that reads before it writes is carried out only on the replica that answers it',
+    file: 'src/kv/state_machine.ts',
+    find: '    const answer = this.#write(write);\n',
+    replace: "    const answer = result === 'wanted' ? this.#write(write) : null;\n",
   },
 ];
