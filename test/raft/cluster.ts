@@ -3,7 +3,7 @@
  * `inbox` until they are delivered, entries become durable when `sync` is called.
  */
 import type { Random } from '../../src/io/random.ts';
-import type { Entry, Index, Term } from '../../src/log/entry.ts';
+import { type Entry, EntryKind, type Index, type Term } from '../../src/log/entry.ts';
 import type { Message, NodeId } from '../../src/raft/message.ts';
 import type { HardState, ReadState } from '../../src/raft/output.ts';
 import { Raft } from '../../src/raft/raft.ts';
@@ -12,6 +12,7 @@ import type { RaftLog } from '../../src/raft/raft_log.ts';
 export class MemoryLog implements RaftLog {
   #entries: Entry[] = [];
   durableIndex: Index = 0;
+  readonly firstIndex: Index = 1;
 
   get lastIndex(): Index {
     return this.#entries.length;
@@ -89,6 +90,8 @@ export class Cluster {
   readonly members: Member[] = [];
   inbox: Mail[] = [];
   nowMs = 0;
+  /** Sees each message as it is sent. */
+  onSend: (mail: Mail) => void = () => {};
   readonly #random: Random;
 
   constructor(size: number, random: Random = noJitter) {
@@ -115,16 +118,24 @@ export class Cluster {
     const output = member.raft.takeOutput();
     member.reads.push(...output.reads);
     if (output.hardState !== null) member.durable = output.hardState;
-    for (const { to, message } of output.messages) this.inbox.push({ from: id, to, message });
+    for (const { to, message } of output.messages) {
+      const mail = { from: id, to, message };
+      this.inbox.push(mail);
+      this.onSend(mail);
+    }
     if (output.hardState === null) return;
     member.raft.onHardStateDurable(output.hardState.term, this.nowMs);
     this.collect(id);
   }
 
   sync(id: NodeId): void {
+    this.syncTo(id, this.member(id).log.lastIndex);
+  }
+
+  syncTo(id: NodeId, index: Index): void {
     const member = this.member(id);
-    if (member.log.durableIndex === member.log.lastIndex) return;
-    member.log.sync();
+    if (member.log.durableIndex >= index) return;
+    member.log.durableIndex = index;
     member.raft.onDurable(member.log.durableIndex, this.nowMs);
     this.collect(id);
   }
@@ -181,6 +192,15 @@ export class Cluster {
     this.inbox = this.inbox.filter((mail) => mail.to !== id);
   }
 
+  /** A node as if it had lived before: in `term`, without a vote, its durable log holding entries of `terms`. */
+  startOver(id: NodeId, term: Term, terms: readonly Term[]): void {
+    const member = this.member(id);
+    for (const [at, entryTerm] of terms.entries()) member.log.append(entryOf(at + 1, entryTerm));
+    member.log.sync();
+    member.durable = { term, vote: null };
+    member.raft = this.#makeRaft(id, member.log, member.durable, 0, this.members.length);
+  }
+
   #makeRaft(id: NodeId, log: MemoryLog, hardState: HardState, appliedIndex: Index, size: number): Raft {
     const voters = Array.from({ length: size }, (_none, index) => index + 1);
     return new Raft({
@@ -199,4 +219,9 @@ export class Cluster {
 /** Drops what goes to or comes from the given nodes. */
 export function cutOff(...ids: NodeId[]): (mail: Mail) => boolean {
   return ({ from, to }) => ids.includes(from) !== ids.includes(to);
+}
+
+/** A command that names its place. */
+export function entryOf(index: Index, term: Term): Entry {
+  return { index, term, kind: EntryKind.Command, payload: new TextEncoder().encode(`e${index}`) };
 }

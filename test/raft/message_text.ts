@@ -1,0 +1,32 @@
+/** Messages in words, for transcripts. Places in a log are written `index/term`. */
+import { type Entry, EntryKind } from '../../src/log/entry.ts';
+import type { Message } from '../../src/raft/message.ts';
+
+export function messageText(message: Message): string {
+  const head = `${message.type} term ${message.term}`;
+  switch (message.type) {
+    case 'pre-vote':
+    case 'vote':
+      return `${head} log to ${message.lastIndex}/${message.lastTerm}`;
+    case 'pre-vote-reply':
+    case 'vote-reply':
+      return `${head} ${message.granted ? 'granted' : 'refused'}`;
+    case 'append': {
+      const entries = message.entries.map(entryText).join(' ');
+      return `${head} after ${message.prevIndex}/${message.prevTerm} commit ${message.commitIndex}: ${entries || 'nothing'}`;
+    }
+    case 'append-accepted':
+      return `${head} match ${message.matchIndex}`;
+    case 'append-rejected':
+      return `${head} at ${message.rejectedIndex} hint ${message.hintIndex}/${message.hintTerm}`;
+    case 'heartbeat':
+      return `${head} commit ${message.commitIndex} round ${message.round}`;
+    case 'heartbeat-reply':
+      return `${head} round ${message.round}`;
+  }
+}
+
+export function entryText({ index, term, kind, payload }: Entry): string {
+  const what = kind === EntryKind.Noop ? 'noop' : new TextDecoder().decode(payload);
+  return `${index}/${term}:${what}`;
+}
