@@ -345,6 +345,13 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "    return this.#role.role === 'candidate' && false;\n",
   },
   {
+    name: 'transfer-never-given-up',
+    what: 'a leader whose successor is lost goes on refusing writes',
+    file: 'src/raft/leader.ts',
+    find: '      this.#transfer = null;\n',
+    replace: '',
+  },
+  {
     name: 'timer-left',
     what: 'a stopped replica leaves its timer running',
     file: 'src/replica/replica.ts',

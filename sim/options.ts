@@ -331,6 +331,8 @@ function drawMaybes(random: SimRandom): Record<string, number> {
   for (const name of MAYBES) if (random.chance(500)) maybes[name] = random.between(50, 950);
   // Everybody has to ask again then: more of it leaves little else to see.
   if (random.chance(300)) maybes['spurious-refusal'] = random.between(10, 200);
+  // Each one keeps writers waiting for an election.
+  if (random.chance(300)) maybes['unasked-transfer'] = random.between(2, 40);
   return maybes;
 }
 

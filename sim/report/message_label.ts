@@ -97,6 +97,8 @@ export function labelRaftMessage(message: Message): MessageLabel {
         name: type,
         text: `term ${term}, round ${message.round}`,
       };
+    case 'timeout-now':
+      return { kind: 'vote', isReply: false, term, name: type, text: `term ${term}, campaign at once` };
     default:
       return unreachable(type);
   }

@@ -8,6 +8,9 @@ import { majorityOf } from './quorum.ts';
 
 export type Ballot = 'won' | 'lost' | 'open';
 
+/** Why a node campaigns: it has not heard a leader for an election timeout, or its leader asked it to. */
+export type Occasion = 'silence' | 'transfer';
+
 export class Candidate {
   readonly role = 'candidate';
   readonly phase: 'pre-vote' | 'vote';
@@ -16,7 +19,7 @@ export class Candidate {
   readonly #ballots = new Map<NodeId, boolean>();
 
   /** In phase `vote` the core has already entered the new term. */
-  constructor(core: Core, phase: 'pre-vote' | 'vote') {
+  constructor(core: Core, phase: 'pre-vote' | 'vote', occasion: Occasion) {
     this.#core = core;
     this.phase = phase;
     this.electionDeadlineMs = core.drawElectionDeadline();
@@ -25,7 +28,14 @@ export class Candidate {
     else this.#ballots.set(core.id, true);
     const { lastIndex, lastTerm } = core.log;
     if (phase === 'pre-vote') core.broadcast({ type: 'pre-vote', term: core.term + 1, lastIndex, lastTerm });
-    else core.broadcast({ type: 'vote', term: core.term, lastIndex, lastTerm });
+    else
+      core.broadcast({
+        type: 'vote',
+        term: core.term,
+        lastIndex,
+        lastTerm,
+        transfer: occasion === 'transfer',
+      });
   }
 
   /** Without this, a group of one would lead in a term that a crash may make it forget, and lead in it again. */

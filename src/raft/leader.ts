@@ -22,6 +22,8 @@ export class Leader {
   readonly #quorumScratch: number[];
   /** Index of the no-op of this term. Until it is committed the commit index may be behind (section 8). */
   readonly #firstIndexOfTerm: Index;
+  /** Leadership is being handed over. `isAsked`: the successor was told to campaign. */
+  #transfer: { readonly to: NodeId; readonly deadlineMs: number; isAsked: boolean } | null = null;
   #nextHeartbeatMs: number;
   #nextQuorumCheckMs: number;
 
@@ -37,7 +39,12 @@ export class Leader {
   }
 
   get deadlineMs(): number {
-    return Math.min(this.#nextHeartbeatMs, this.#nextQuorumCheckMs);
+    const transferMs = this.#transfer?.deadlineMs ?? Number.POSITIVE_INFINITY;
+    return Math.min(this.#nextHeartbeatMs, this.#nextQuorumCheckMs, transferMs);
+  }
+
+  get isTransferring(): boolean {
+    return this.#transfer !== null;
   }
 
   /** A majority, this node included, was heard within an election timeout: rivals are not heard out. */
@@ -49,8 +56,19 @@ export class Leader {
     return this.#followers.get(peer);
   }
 
-  propose(payload: Uint8Array): Index {
-    return this.#append(EntryKind.Command, payload);
+  /** Null while leadership is being handed over: what is proposed now would keep the successor from catching up. */
+  propose(payload: Uint8Array): Index | null {
+    return this.#transfer === null ? this.#append(EntryKind.Command, payload) : null;
+  }
+
+  /** See `Raft.transferLeadership`. */
+  transfer(to: NodeId | null): NodeId | null {
+    const successor = to ?? this.#successor();
+    if (successor === null || !this.#followers.has(successor)) return null;
+    if (this.#transfer !== null) return this.#transfer.to === successor ? successor : null;
+    const deadlineMs = this.#core.nowMs + this.#core.timing.electionTimeoutMs;
+    this.#transfer = { to: successor, deadlineMs, isAsked: false };
+    return successor;
   }
 
   readIndex(id: number): void {
@@ -64,6 +82,10 @@ export class Leader {
       if (!this.isSticky) return false;
       this.#nextQuorumCheckMs = core.nowMs + core.timing.electionTimeoutMs;
     }
+    if (this.#transfer !== null && core.nowMs >= this.#transfer.deadlineMs) {
+      sometimes('handing over is given up');
+      this.#transfer = null;
+    }
     if (core.nowMs >= this.#nextHeartbeatMs) {
       this.#nextHeartbeatMs = core.nowMs + core.timing.heartbeatMs;
       for (const [peer, progress] of this.#followers) {
@@ -74,6 +96,8 @@ export class Leader {
         }
         this.#heartbeat(peer, progress);
       }
+      // The request to campaign may have been lost.
+      if (this.#transfer !== null) this.#transfer.isAsked = false;
     }
     return true;
   }
@@ -101,6 +125,7 @@ export class Leader {
         this.#sendAppend(peer, progress, shared);
       }
     }
+    if (this.#transfer !== null) this.#askSuccessor(this.#transfer);
   }
 
   onAccepted(from: NodeId, message: Message & { type: 'append-accepted' }): void {
@@ -149,6 +174,28 @@ export class Leader {
 
   abandon(): void {
     this.#reads.abandon(this.#core.output.reads);
+  }
+
+  /** Only a log that is complete and durable at the successor makes its election, and nothing else, a matter of course. */
+  #askSuccessor(transfer: { readonly to: NodeId; isAsked: boolean }): void {
+    const { log, term } = this.#core;
+    const isReady = this.#followers.get(transfer.to)?.matchIndex === log.lastIndex;
+    if (transfer.isAsked || !isReady) return;
+    transfer.isAsked = true;
+    this.#core.send(transfer.to, { type: 'timeout-now', term });
+  }
+
+  /** Of the followers heard within an election timeout the one that holds the most; null: none was heard. */
+  #successor(): NodeId | null {
+    const { nowMs, timing } = this.#core;
+    let best: NodeId | null = null;
+    let bestIndex: Index = -1;
+    for (const [peer, { heardAtMs, matchIndex }] of this.#followers) {
+      if (nowMs - heardAtMs >= timing.electionTimeoutMs || matchIndex <= bestIndex) continue;
+      best = peer;
+      bestIndex = matchIndex;
+    }
+    return best;
   }
 
   #append(kind: EntryKind, payload: Uint8Array): Index {

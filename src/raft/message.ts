@@ -11,7 +11,14 @@ export type Message =
   /** "Would you vote for me?" Changes nothing at the receiver (thesis, section 9.6). */
   | { readonly type: 'pre-vote'; readonly term: Term; readonly lastIndex: Index; readonly lastTerm: Term }
   | { readonly type: 'pre-vote-reply'; readonly term: Term; readonly granted: boolean }
-  | { readonly type: 'vote'; readonly term: Term; readonly lastIndex: Index; readonly lastTerm: Term }
+  /** `transfer`: the leader itself asked for this election, so it is heard out beside a live leader. */
+  | {
+      readonly type: 'vote';
+      readonly term: Term;
+      readonly lastIndex: Index;
+      readonly lastTerm: Term;
+      readonly transfer: boolean;
+    }
   | { readonly type: 'vote-reply'; readonly term: Term; readonly granted: boolean }
   | AppendMessage
   /** All entries up to `matchIndex` equal the leader's and are durable at the sender. */
@@ -29,7 +36,9 @@ export type Message =
     }
   /** `commitIndex` is capped at what the receiver is known to hold; `round` confirms leadership for reads. */
   | { readonly type: 'heartbeat'; readonly term: Term; readonly commitIndex: Index; readonly round: number }
-  | { readonly type: 'heartbeat-reply'; readonly term: Term; readonly round: number };
+  | { readonly type: 'heartbeat-reply'; readonly term: Term; readonly round: number }
+  /** The leader hands over: the receiver, whose log is complete, campaigns at once (thesis, section 3.10). */
+  | { readonly type: 'timeout-now'; readonly term: Term };
 
 export interface AppendMessage {
   readonly type: 'append';

@@ -16,7 +16,7 @@
 import { assert, unreachable } from '../base/assert.ts';
 import { sometimes } from '../base/rare.ts';
 import type { Index, Term } from '../log/entry.ts';
-import { Candidate } from './candidate.ts';
+import { Candidate, type Occasion } from './candidate.ts';
 import { Core, type CoreOptions } from './core.ts';
 import { Follower } from './follower.ts';
 import { Leader } from './leader.ts';
@@ -96,16 +96,32 @@ export class Raft {
         this.#becomeFollower(null);
       }
     } else if (nowMs >= role.electionDeadlineMs) {
-      this.#campaign('pre-vote');
+      this.#campaign('pre-vote', 'silence');
     }
   }
 
   /**
    * Orders a command.
-   * @returns the index where it may be committed (check the term there when it is), null when this node does not lead.
+   * @returns the index where it may be committed (check the term there when it is), null when this node does not lead
+   * or is handing over.
    */
   propose(payload: Uint8Array): Index | null {
     return this.#role.role === 'leader' ? this.#role.propose(payload) : null;
+  }
+
+  /** This node leads and has begun to hand over: it takes no proposals. */
+  get isTransferring(): boolean {
+    return this.#role.role === 'leader' && this.#role.isTransferring;
+  }
+
+  /**
+   * Hands leadership to `to`, or, null, to the follower that is best prepared. From here on proposals are not taken,
+   * until either another node leads or an election timeout has passed.
+   * @returns who is to lead; null when nothing was begun: this node does not lead, hands over to another already, or
+   * there is nobody to take over.
+   */
+  transferLeadership(to: NodeId | null): NodeId | null {
+    return this.#role.role === 'leader' ? this.#role.transfer(to) : null;
   }
 
   /** Asks for the right to read; the answer is a `ReadState` with this `id`, which the caller never uses twice. */
@@ -174,6 +190,9 @@ export class Raft {
       case 'heartbeat-reply':
         if (this.#role.role === 'leader') this.#role.onHeartbeatReply(from, message);
         return;
+      case 'timeout-now':
+        this.#onTimeoutNow(from);
+        return;
       default:
         unreachable(message);
     }
@@ -195,7 +214,7 @@ export class Raft {
       if (message.term === core.term + 1) this.#onBallot('pre-vote', from, true);
       return false;
     }
-    if (message.type === 'vote' && this.#isSticky()) {
+    if (message.type === 'vote' && !message.transfer && this.#isSticky()) {
       sometimes('a vote is not heard out beside a live leader');
       return false;
     }
@@ -235,14 +254,21 @@ export class Raft {
     core.send(from, { type: 'vote-reply', term: core.term, granted });
   }
 
+  /** No pre-vote: the others would refuse it, since they hear a leader. */
+  #onTimeoutNow(from: NodeId): void {
+    if (this.#role.role !== 'follower' || this.#role.leader !== from) return;
+    sometimes('a leader hands over');
+    this.#campaign('vote', 'transfer');
+  }
+
   #onBallot(phase: 'pre-vote' | 'vote', from: NodeId, granted: boolean): void {
     if (this.#role.role !== 'candidate' || this.#role.phase !== phase) return;
     this.#settle(this.#role, this.#role.onBallot(from, granted));
   }
 
-  #campaign(phase: 'pre-vote' | 'vote'): void {
+  #campaign(phase: 'pre-vote' | 'vote', occasion: Occasion): void {
     if (phase === 'vote') this.#core.enterTerm(this.#core.term + 1);
-    const candidate = new Candidate(this.#core, phase);
+    const candidate = new Candidate(this.#core, phase, occasion);
     this.#role = candidate;
     this.#settle(candidate, candidate.ballot());
   }
@@ -250,7 +276,7 @@ export class Raft {
   #settle(candidate: Candidate, ballot: 'won' | 'lost' | 'open'): void {
     if (ballot === 'lost') this.#becomeFollower(null);
     if (ballot !== 'won') return;
-    if (candidate.phase === 'pre-vote') this.#campaign('vote');
+    if (candidate.phase === 'pre-vote') this.#campaign('vote', 'silence');
     else this.#role = new Leader(this.#core);
   }
 

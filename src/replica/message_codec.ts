@@ -19,6 +19,7 @@ const Type = {
   AppendRejected: 7,
   Heartbeat: 8,
   HeartbeatReply: 9,
+  TimeoutNow: 10,
 } as const;
 
 export class MessageFormatError extends EnvelopeError {
@@ -39,7 +40,7 @@ export class MessageEncoder {
       case 'pre-vote-reply':
         return [Type.PreVoteReply, message.term, message.granted];
       case 'vote':
-        return [Type.Vote, message.term, message.lastIndex, message.lastTerm];
+        return [Type.Vote, message.term, message.lastIndex, message.lastTerm, message.transfer];
       case 'vote-reply':
         return [Type.VoteReply, message.term, message.granted];
       case 'append': {
@@ -60,6 +61,8 @@ export class MessageEncoder {
         return [Type.Heartbeat, message.term, message.commitIndex, message.round];
       case 'heartbeat-reply':
         return [Type.HeartbeatReply, message.term, message.round];
+      case 'timeout-now':
+        return [Type.TimeoutNow, message.term];
       default:
         return unreachable(message);
     }
@@ -85,7 +88,13 @@ export function decodeMessage(fields: readonly unknown[]): Message {
     case Type.PreVoteReply:
       return { type: 'pre-vote-reply', term, granted: flag(fields, 2) };
     case Type.Vote:
-      return { type: 'vote', term, lastIndex: integer(fields, 2), lastTerm: integer(fields, 3) };
+      return {
+        type: 'vote',
+        term,
+        lastIndex: integer(fields, 2),
+        lastTerm: integer(fields, 3),
+        transfer: flag(fields, 4),
+      };
     case Type.VoteReply:
       return { type: 'vote-reply', term, granted: flag(fields, 2) };
     case Type.Append: {
@@ -113,6 +122,8 @@ export function decodeMessage(fields: readonly unknown[]): Message {
       return { type: 'heartbeat', term, commitIndex: integer(fields, 2), round: integer(fields, 3) };
     case Type.HeartbeatReply:
       return { type: 'heartbeat-reply', term, round: integer(fields, 2) };
+    case Type.TimeoutNow:
+      return { type: 'timeout-now', term };
     default:
       throw new MessageFormatError(`unknown type ${String(fields[0])}`);
   }

@@ -75,6 +75,7 @@ const SWEEP_PAUSE_MS = 50;
 
 const SUPERSEDED = errorResult('unknown', 'leadership changed: the write may or may not take effect');
 const NOT_LEADER = errorResult('unavailable', 'this node does not lead');
+const HANDING_OVER = errorResult('unavailable', 'leadership is being handed over');
 
 export class Replica {
   readonly #options: ReplicaOptions;
@@ -154,6 +155,7 @@ export class Replica {
     | 'onPeerReset'
     | 'takeOutput'
     | 'step'
+    | 'transferLeadership'
   > {
     return this.#raft;
   }
@@ -171,6 +173,12 @@ export class Replica {
       done(NOT_LEADER);
       return;
     }
+    if (maybe('unasked-transfer')) this.transferLeadership(null);
+    if (this.#raft.isTransferring) {
+      sometimes('a write is refused while leadership is handed over');
+      done(HANDING_OVER);
+      return;
+    }
     const payload = encodeWrite(write, this.#wallMs());
     if (this.#proposalBytes > 0 && this.#proposalBytes + payload.length > this.#options.proposalBytesMax) {
       done(
@@ -182,7 +190,7 @@ export class Replica {
       return;
     }
     const index = this.#raft.propose(payload);
-    assert(index !== null, 'a leader takes proposals');
+    assert(index !== null, 'a leader that does not hand over takes proposals');
     // A proposal of an earlier leadership at this index is gone from our log, but another node may still hold it and,
     // should it lead before this entry is committed, commit it.
     if (this.#proposals.has(index)) rarely('a proposal is superseded by a later leadership');
@@ -204,6 +212,24 @@ export class Replica {
     }
     this.#arrivingReads.push({ request, done });
     this.#planTurn();
+  }
+
+  /** See `Raft.transferLeadership`. Writes are answered `unavailable` until it is settled who leads. */
+  transferLeadership(to: NodeId | null): NodeId | null {
+    if (this.#stopped) return null;
+    const successor = this.#raft.transferLeadership(to);
+    this.#planTurn();
+    return successor;
+  }
+
+  /** Nothing that was asked of this node waits for an answer. */
+  get isIdle(): boolean {
+    return (
+      this.#proposals.size === 0 &&
+      this.#arrivingReads.length === 0 &&
+      this.#unconfirmedReads.size === 0 &&
+      this.#confirmedReads.length === 0
+    );
   }
 
   /** Takes in a message of a peer. */

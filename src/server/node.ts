@@ -24,6 +24,7 @@ import type { NodeId } from '../raft/message.ts';
 import { HardStateFile } from '../replica/hard_state_file.ts';
 import { decodeMessage, MessageEncoder } from '../replica/message_codec.ts';
 import { Replica } from '../replica/replica.ts';
+import { Departure } from './departure.ts';
 import { PeerAcceptor } from './peer_acceptor.ts';
 import { PeerLink } from './peer_link.ts';
 import { frameBytesMax, type PeerFrame, PREAMBLE } from './peer_protocol.ts';
@@ -60,6 +61,8 @@ type Tuning<Options> = Omit<Options, 'disk' | 'directory' | 'clock' | 'logger'>;
 const GROUP = 1;
 const CONNECTIONS_MAX = 10_000;
 const WAITING_MAX = 10_000;
+/** How long requests under way may delay a stop. */
+const DRAIN_MS = 1000;
 const PROPOSAL_BYTES_MAX = 64 * 1024 * 1024;
 
 export const DEFAULT_TIMEOUTS: RouterTimeouts = { noLeaderMs: 3000, answerMs: 10_000 };
@@ -84,6 +87,7 @@ export class Node {
   readonly #limits: ProtocolLimits;
   readonly #cluster: number;
   #listener: Listener | null = null;
+  #departure: Departure | null = null;
   #stopped = false;
 
   /** Recovers and starts a node. `done` comes once it listens. */
@@ -166,8 +170,9 @@ export class Node {
     return this.#listener?.port ?? 0;
   }
 
+  /** Has stopped, or is about to. */
   get isStopped(): boolean {
-    return this.#stopped;
+    return this.#stopped || this.#departure !== null;
   }
 
   /** What INFO shows: lined-up `name:value` pairs, flat. */
@@ -191,13 +196,28 @@ export class Node {
   }
 
   /**
-   * Stops in order: takes no more requests, answers those under way, makes what is in the log durable, closes the files.
+   * Stops in order: hands leadership over, answers what was asked (both within a bounded time), makes what is in the log
+   * durable, closes the files. A node that is stopping already is left to it: then `done` comes at once.
    */
   stop(done: (error: Error | null) => void): void {
-    if (this.#stopped) {
+    if (this.#stopped || this.#departure !== null) {
       done(null);
       return;
     }
+    const { clock, logger, timing = DEFAULT_TIMING } = this.#options;
+    this.#departure = new Departure({
+      replica: this.replica,
+      router: this.#router,
+      clock,
+      logger,
+      handOverMs: 2 * timing.electionTimeoutMs,
+      drainMs: DRAIN_MS,
+      done: () => this.#close(done),
+    });
+    this.#departure.start();
+  }
+
+  #close(done: (error: Error | null) => void): void {
     this.#shutDown('in-order');
     this.#parts.log.close((error) => {
       this.store.close();
@@ -333,6 +353,7 @@ export class Node {
 
   #shutDown(how: 'in-order' | 'at-once'): void {
     this.#stopped = true;
+    this.#departure?.cancel();
     this.#listener?.close();
     this.#router.stop();
     this.replica.stop();

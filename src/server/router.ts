@@ -60,6 +60,7 @@ interface Job {
 }
 
 const SWEEP_MS = 50;
+const STOPPING = errorResult('unavailable', 'the node is stopping');
 const NO_LEADER = errorResult('unavailable', 'no leader');
 const LOST = errorResult(
   'unknown',
@@ -82,6 +83,9 @@ export class Router {
    */
   #nextId: number;
   #sweep: Timer | null = null;
+  /** Requests that are not answered. */
+  #unanswered = 0;
+  #draining = false;
   #stopped = false;
 
   constructor(options: RouterOptions) {
@@ -96,10 +100,11 @@ export class Router {
 
   /** `done` is called once, maybe before this returns. */
   route(request: Request, lane: Lane, done: Done): void {
-    if (this.#stopped) {
-      done(errorResult('unavailable', 'the node is stopping'));
+    if (this.#stopped || this.#draining) {
+      done(STOPPING);
       return;
     }
+    this.#unanswered++;
     const { clock, timeouts } = this.#options;
     const nowMs = clock.monotonicMs();
     const job: Job = {
@@ -138,7 +143,7 @@ export class Router {
     const answer = (result: Result): void => {
       this.#options.send(from, { kind: 'response', id, result: encodeResult(result) });
     };
-    if (this.#stopped) answer(errorResult('unavailable', 'the node is stopping'));
+    if (this.#stopped || this.#draining) answer(STOPPING);
     else this.#execute(request, answer);
   }
 
@@ -150,14 +155,22 @@ export class Router {
     this.#onResult(job, decodeResult(fields));
   }
 
+  /** From now on new requests are refused; those under way are answered as they would be. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  get isIdle(): boolean {
+    return this.#unanswered === 0;
+  }
+
   stop(): void {
     this.#stopped = true;
     this.#sweep?.cancel();
     const waiting = this.#waiting;
     this.#waiting = [];
-    const stopping = errorResult('unavailable', 'the node is stopping');
-    for (const job of waiting) this.#finish(job, stopping);
-    for (const job of this.#forwarded.values()) this.#finish(job, isWrite(job.request) ? LOST : stopping);
+    for (const job of waiting) this.#finish(job, STOPPING);
+    for (const job of this.#forwarded.values()) this.#finish(job, isWrite(job.request) ? LOST : STOPPING);
     this.#forwarded.clear();
   }
 
@@ -210,8 +223,10 @@ export class Router {
     for (const gone of [...overtaken, job]) jobs.splice(jobs.indexOf(gone), 1);
     for (const earlier of overtaken) {
       sometimes('a request that came back was overtaken');
+      this.#unanswered--;
       earlier.done(NO_LEADER);
     }
+    this.#unanswered--;
     job.done(result);
     if (jobs.length > 0) this.#waitTogether(job.lane);
   }

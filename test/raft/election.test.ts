@@ -43,7 +43,11 @@ describe('election', () => {
     cluster.beat(2);
     // A candidate that skipped the pre-vote, as an old one of a later term might look.
     const { lastIndex, lastTerm } = cluster.member(3).log;
-    cluster.deliver({ from: 3, to: 2, message: { type: 'vote', term: 9, lastIndex, lastTerm } });
+    cluster.deliver({
+      from: 3,
+      to: 2,
+      message: { type: 'vote', term: 9, lastIndex, lastTerm, transfer: false },
+    });
     expect(cluster.raft(2).term).toBe(1);
     expect(cluster.inbox).toEqual([]);
   });
@@ -59,7 +63,7 @@ describe('election', () => {
   it('votes once a term, and keeps to it after a restart', () => {
     const cluster = new Cluster(3);
     cluster.nowMs = 10_000;
-    const vote = { type: 'vote', term: 5, lastIndex: 0, lastTerm: 0 } as const;
+    const vote = { type: 'vote', term: 5, lastIndex: 0, lastTerm: 0, transfer: false } as const;
     cluster.deliver({ from: 1, to: 2, message: vote });
     expect(cluster.inbox.pop()?.message).toEqual({ type: 'vote-reply', term: 5, granted: true });
     cluster.deliver({ from: 3, to: 2, message: vote });

@@ -5,8 +5,9 @@ import type { Message } from '../../src/raft/message.ts';
 export function messageText(message: Message): string {
   const head = `${message.type} term ${message.term}`;
   switch (message.type) {
-    case 'pre-vote':
     case 'vote':
+      return `${head} log to ${message.lastIndex}/${message.lastTerm}${message.transfer ? ' for a transfer' : ''}`;
+    case 'pre-vote':
       return `${head} log to ${message.lastIndex}/${message.lastTerm}`;
     case 'pre-vote-reply':
     case 'vote-reply':
@@ -23,6 +24,8 @@ export function messageText(message: Message): string {
       return `${head} commit ${message.commitIndex} round ${message.round}`;
     case 'heartbeat-reply':
       return `${head} round ${message.round}`;
+    case 'timeout-now':
+      return head;
   }
 }
 

@@ -8,7 +8,10 @@ import { Cluster, type Mail, TIMING } from './cluster.ts';
  */
 type Step =
   | { readonly do: 'deliver' | 'lose' | 'repeat'; readonly at: number }
-  | { readonly do: 'tick' | 'sync' | 'crash' | 'propose' | 'read' | 'reset'; readonly node: number }
+  | {
+      readonly do: 'tick' | 'sync' | 'crash' | 'propose' | 'read' | 'reset' | 'transfer';
+      readonly node: number;
+    }
   | { readonly do: 'wait'; readonly ms: number };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -28,7 +31,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 2,
     arbitrary: fc.record({
-      do: fc.constantFrom('crash' as const, 'propose' as const, 'read' as const, 'reset' as const),
+      do: fc.constantFrom(
+        'crash' as const,
+        'propose' as const,
+        'read' as const,
+        'reset' as const,
+        'transfer' as const,
+      ),
       node: fc.integer({ min: 1, max: 3 }),
     }),
   },
@@ -79,6 +88,10 @@ class Run {
         break;
       case 'reset':
         for (const peer of [1, 2, 3]) cluster.raft(step.node).onPeerReset(peer);
+        cluster.collect(step.node);
+        break;
+      case 'transfer':
+        cluster.raft(step.node).transferLeadership(null);
         cluster.collect(step.node);
         break;
       case 'wait':

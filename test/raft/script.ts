@@ -14,6 +14,7 @@
  * | `elect ID`                 | `campaign ID` and `settle`                                                            |
  * | `barge A B TERM`           | node B gets a vote request of node A that skipped the pre-vote                        |
  * | `append A B TERM I/T C: T T` | node B gets an append of node A: after I/T, commit index C, entries of these terms |
+ * | `transfer ID [TO]`         | node ID is asked to hand leadership over                                              |
  * | `wait MS`, `tick ID`       | time passes; node ID looks at its clock                                               |
  * | `beat [N]`                 | N heartbeat intervals pass: leaders tick, everything settles                          |
  * | `propose ID TEXT`          | node ID is asked to order a command                                                   |
@@ -93,6 +94,9 @@ class Player {
       case 'append':
         this.#append(args);
         return;
+      case 'transfer':
+        this.#transfer(number(args[0]), args[1] === undefined ? null : number(args[1]));
+        return;
       case 'wait':
         cluster.nowMs += number(args[0]);
         return;
@@ -164,10 +168,20 @@ class Player {
     if (this.#cluster.propose(id, text) === null) this.#said.push('not taken');
   }
 
+  #transfer(id: number, to: number | null): void {
+    const successor = this.#cluster.raft(id).transferLeadership(to);
+    this.#said.push(successor === null ? 'not begun' : `node ${successor} is to lead`);
+    this.#cluster.collect(id);
+  }
+
   /** A vote request out of nowhere, as of a node that skips the pre-vote. */
   #barge(from: number, to: number, term: number): void {
     const { lastIndex, lastTerm } = this.#cluster.member(from).log;
-    this.#cluster.deliver({ from, to, message: { type: 'vote', term, lastIndex, lastTerm } });
+    this.#cluster.deliver({
+      from,
+      to,
+      message: { type: 'vote', term, lastIndex, lastTerm, transfer: false },
+    });
   }
 
   #append([from, to, term, prev, commit, ...terms]: readonly string[]): void {

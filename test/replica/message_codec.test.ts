@@ -13,11 +13,19 @@ const entry = fc.record({
 });
 const message: fc.Arbitrary<Message> = fc.oneof(
   fc.record({
-    type: fc.constantFrom('pre-vote' as const, 'vote' as const),
+    type: fc.constant('pre-vote' as const),
     term: n,
     lastIndex: n,
     lastTerm: n,
   }),
+  fc.record({
+    type: fc.constant('vote' as const),
+    term: n,
+    lastIndex: n,
+    lastTerm: n,
+    transfer: fc.boolean(),
+  }),
+  fc.record({ type: fc.constant('timeout-now' as const), term: n }),
   fc.record({
     type: fc.constantFrom('pre-vote-reply' as const, 'vote-reply' as const),
     term: n,

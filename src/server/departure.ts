@@ -1,0 +1,84 @@
+/**
+ * How a node leaves in order, so that its clients notice as little as possible: a leader hands leadership over first
+ * (writes wait meanwhile, and go on to the successor), then what was asked is answered and nothing new is taken. Both
+ * steps are bounded in time: a node that can't hand over, or whose group is stuck, stops all the same.
+ */
+import { sometimes } from '../base/rare.ts';
+import type { Clock, Timer } from '../io/clock.ts';
+import type { Logger } from '../io/logger.ts';
+import type { Replica } from '../replica/replica.ts';
+import type { Router } from './router.ts';
+
+export interface DepartureOptions {
+  readonly replica: Replica;
+  readonly router: Router;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** How long handing over may take, the election included. */
+  readonly handOverMs: number;
+  /** How long requests under way may take to be answered. */
+  readonly drainMs: number;
+  /** It is time to stop. Not called after `cancel`. */
+  readonly done: () => void;
+}
+
+/** How often it is looked whether a step is over. */
+const LOOK_MS = 5;
+/** Long enough for a busy client to ask once more and to be told that the node stops. */
+const DRAIN_MIN_MS = 50;
+
+export class Departure {
+  readonly #options: DepartureOptions;
+  #step: 'handing-over' | 'draining' | 'answered' = 'handing-over';
+  #deadlineMs: number;
+  /** When draining began. */
+  #drainingSinceMs = 0;
+  #timer: Timer | null = null;
+
+  constructor(options: DepartureOptions) {
+    this.#options = options;
+    this.#deadlineMs = options.clock.monotonicMs() + options.handOverMs;
+  }
+
+  start(): void {
+    const { replica, logger } = this.#options;
+    const successor = replica.transferLeadership(null);
+    if (successor !== null) logger.log('info', 'leadership-handed-over', { to: successor });
+    else this.#drain();
+    this.#look();
+  }
+
+  cancel(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  readonly #look = (): void => {
+    this.#timer = null;
+    const { replica, router, clock, done } = this.#options;
+    const nowMs = clock.monotonicMs();
+    const isLate = nowMs >= this.#deadlineMs;
+    // Until the successor is known here, what waits could not be sent to it.
+    const hasLeft = !replica.isLeader && replica.leader !== null;
+    if (this.#step === 'answered') {
+      done();
+      return;
+    }
+    if (this.#step === 'handing-over' && (hasLeft || isLate)) {
+      if (hasLeft) sometimes('a leader that stops has handed over');
+      this.#drain();
+    } else if (this.#step === 'draining') {
+      const isQuiet = nowMs - this.#drainingSinceMs >= DRAIN_MIN_MS && router.isIdle && replica.isIdle;
+      // One more look: the last answers are on their way out of this process.
+      if (isLate || isQuiet) this.#step = 'answered';
+    }
+    this.#timer = clock.after(LOOK_MS, this.#look);
+  };
+
+  #drain(): void {
+    this.#step = 'draining';
+    this.#drainingSinceMs = this.#options.clock.monotonicMs();
+    this.#deadlineMs = this.#drainingSinceMs + this.#options.drainMs;
+    this.#options.router.drain();
+  }
+}
