@@ -352,6 +352,20 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '',
   },
   {
+    name: 'committed-bytes-still-count',
+    what: 'what is committed counts as uncommitted for ever',
+    file: 'src/raft/uncommitted.ts',
+    find: 'this.bytes -= this.#sizes[this.#gone++];',
+    replace: 'this.#gone++;',
+  },
+  {
+    name: 'probe-never-repeated',
+    what: 'a probe that is lost is not sent again',
+    file: 'src/raft/progress.ts',
+    find: '    this.paused = false;\n    this.#probeWaitMs = Math.min(',
+    replace: '    this.#probeWaitMs = Math.min(',
+  },
+  {
     name: 'timer-left',
     what: 'a stopped replica leaves its timer running',
     file: 'src/replica/replica.ts',

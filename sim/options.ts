@@ -3,6 +3,7 @@
  * ISSTA 2012): each run switches whole classes of faults on or off, because a bug may need one fault to be absent.
  */
 import type { RaftTiming } from '../src/raft/core.ts';
+import { DEFAULT_FLOW, type FlowLimits } from '../src/raft/flow.ts';
 import type { AtlasMode } from './atlas.ts';
 import type { SimRandom } from './random.ts';
 import type { Workload } from './workload.ts';
@@ -35,6 +36,7 @@ export interface Tuning {
   /** As `RouterTimeouts`. */
   readonly noLeaderMs: number;
   readonly answerMs: number;
+  readonly flow: FlowLimits;
 }
 
 /** How the machines and the network between them are, faults aside. */
@@ -145,6 +147,7 @@ export const PLAIN_TUNING: Tuning = {
   stepBytes: 1 << 14,
   noLeaderMs: 3000,
   answerMs: 10_000,
+  flow: DEFAULT_FLOW,
 };
 
 export const PLAIN_SURROUNDINGS: Surroundings = {
@@ -221,6 +224,7 @@ export function drawOptions(random: SimRandom): WorldOptions {
       stepBytes: 1 << tuning.between(8, 14),
       noLeaderMs: tuning.pick([100, 1000, 3000]),
       answerMs: tuning.pick([500, 3000, 10_000]),
+      flow: drawFlow(random.fork('flow')),
     },
     surroundings: drawSurroundings(random.fork('surroundings')),
     faults: drawFaults(random.fork('faults')),
@@ -261,6 +265,17 @@ function drawChanges(
     appendPermille: sometimes(random, 250, 5, 40),
     manyPermille: sometimes(random, 200, 10, 60),
     incrementPermille: sometimes(random, 300, 10, 80),
+  };
+}
+
+/** Now and then everything is under way one by one, and the next writer already too much. */
+function drawFlow(random: SimRandom): FlowLimits {
+  if (random.chance(500)) return DEFAULT_FLOW;
+  return {
+    appendBytesMax: random.pick([1, 100, 4000]),
+    inFlightMax: random.pick([1, 2, 64]),
+    inFlightBytesMax: random.pick([1, 1000, 100_000]),
+    uncommittedBytesMax: random.pick([1, 1000, 100_000]),
   };
 }
 

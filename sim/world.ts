@@ -606,6 +606,7 @@ export class World {
       members: this.#members,
       directory: DATA,
       timing,
+      flow: tuning.flow,
       timeouts: { noLeaderMs: tuning.noLeaderMs, answerMs: tuning.answerMs },
       log: { segmentBytes: tuning.segmentBytes, cacheBytes: tuning.cacheBytes },
       store: {

@@ -6,8 +6,10 @@
  * Time stands still while a node works and moves only by `timer` and `lapse`, to the moments at which the core would do
  * something else than before.
  */
+
 import { unreachable } from '../../src/base/assert.ts';
 import type { Random } from '../../src/io/random.ts';
+import { DEFAULT_FLOW } from '../../src/raft/flow.ts';
 import type { Message, NodeId } from '../../src/raft/message.ts';
 import type { Envelope, HardState, ReadState } from '../../src/raft/output.ts';
 import type { Raft } from '../../src/raft/raft.ts';
@@ -195,6 +197,7 @@ export class ModelNode {
       log: this.#log,
       random,
       timing: MODEL_TIMING,
+      flow: DEFAULT_FLOW,
       hardState: this.#durable,
       appliedIndex: 0,
       nowMs: this.#nowMs,

@@ -12,7 +12,15 @@
  */
 
 /** Constants of a node, and the seams that the model brings itself. */
-const LEFT_OUT: ReadonlySet<string> = new Set(['log', 'timing', 'random', 'voters', 'peers']);
+const LEFT_OUT: ReadonlySet<string> = new Set([
+  'log',
+  'timing',
+  'flow',
+  'options',
+  'random',
+  'voters',
+  'peers',
+]);
 
 export interface Moment {
   readonly nowMs: number;
@@ -66,7 +74,7 @@ function drawObject(value: object, moment: Moment, seen: Map<object, number>): s
     if (LEFT_OUT.has(name) || name.endsWith('Scratch') || name === 'nowMs') continue;
     text += `${name}:`;
     text +=
-      name.endsWith('Ms') && typeof content === 'number'
+      isMoment(name) && typeof content === 'number'
         ? String(Math.max(content - moment.nowMs, -moment.timeMemoryMs))
         : draw(content, moment, seen);
     text += ';';
@@ -76,4 +84,9 @@ function drawObject(value: object, moment: Moment, seen: Map<object, number>): s
 
 function ascending(a: unknown, b: unknown): number {
   return Number(a) - Number(b);
+}
+
+/** Told from a length of time by its name. */
+function isMoment(name: string): boolean {
+  return name.endsWith('Ms') && !name.endsWith('WaitMs');
 }

@@ -6,6 +6,7 @@ import { assert } from '../base/assert.ts';
 import { maybe } from '../base/rare.ts';
 import type { Random } from '../io/random.ts';
 import type { Index, Term } from '../log/entry.ts';
+import type { FlowLimits } from './flow.ts';
 import type { Message, NodeId } from './message.ts';
 import type { Output } from './output.ts';
 import type { RaftLog } from './raft_log.ts';
@@ -29,6 +30,7 @@ export interface CoreOptions {
   readonly log: RaftLog;
   readonly random: Random;
   readonly timing: RaftTiming;
+  readonly flow: FlowLimits;
 }
 
 export class Core {
@@ -37,6 +39,7 @@ export class Core {
   readonly peers: readonly NodeId[];
   readonly log: RaftLog;
   readonly timing: RaftTiming;
+  readonly flow: FlowLimits;
   readonly #random: Random;
 
   /** Never falls. Durable before a message of this term leaves. */
@@ -58,6 +61,7 @@ export class Core {
     this.log = options.log;
     this.#random = options.random;
     this.timing = options.timing;
+    this.flow = options.flow;
     this.term = term;
     this.vote = vote;
     this.commitIndex = commitIndex;

@@ -10,9 +10,10 @@ import type { Message, NodeId } from './message.ts';
 import { Progress } from './progress.ts';
 import { majorityOf, quorumValue } from './quorum.ts';
 import { ReadRounds } from './read_rounds.ts';
+import { Uncommitted } from './uncommitted.ts';
 
-/** Payload bytes in one append; a single larger entry still travels. */
-const APPEND_BYTES_MAX = 1024 * 1024;
+/** Why a proposal is not taken. */
+export type Refusal = 'not-leader' | 'handing-over' | 'overloaded';
 
 export class Leader {
   readonly role = 'leader';
@@ -20,6 +21,7 @@ export class Leader {
   readonly #followers = new Map<NodeId, Progress>();
   readonly #reads = new ReadRounds();
   readonly #quorumScratch: number[];
+  readonly #uncommitted: Uncommitted;
   /** Index of the no-op of this term. Until it is committed the commit index may be behind (section 8). */
   readonly #firstIndexOfTerm: Index;
   /** Leadership is being handed over. `isAsked`: the successor was told to campaign. */
@@ -30,7 +32,12 @@ export class Leader {
   constructor(core: Core) {
     this.#core = core;
     const { log } = core;
-    for (const peer of core.peers) this.#followers.set(peer, new Progress(log.lastIndex + 1, core.nowMs));
+    const { heartbeatMs, electionTimeoutMs } = core.timing;
+    const options = { flow: core.flow, probeMinMs: heartbeatMs, probeMaxMs: electionTimeoutMs };
+    for (const peer of core.peers) {
+      this.#followers.set(peer, new Progress(options, log.lastIndex + 1, core.nowMs));
+    }
+    this.#uncommitted = new Uncommitted(log.lastIndex);
     this.#quorumScratch = new Array<number>(core.voters.length);
     this.#firstIndexOfTerm = log.lastIndex + 1;
     this.#nextHeartbeatMs = core.nowMs;
@@ -56,9 +63,15 @@ export class Leader {
     return this.#followers.get(peer);
   }
 
-  /** Null while leadership is being handed over: what is proposed now would keep the successor from catching up. */
-  propose(payload: Uint8Array): Index | null {
-    return this.#transfer === null ? this.#append(EntryKind.Command, payload) : null;
+  propose(payload: Uint8Array): Index | Refusal {
+    // What is proposed now would keep the successor from catching up.
+    if (this.#transfer !== null) return 'handing-over';
+    const { bytes } = this.#uncommitted;
+    if (bytes > 0 && bytes + payload.length > this.#core.flow.uncommittedBytesMax) {
+      sometimes('a proposal is refused because too much is not committed');
+      return 'overloaded';
+    }
+    return this.#append(EntryKind.Command, payload);
   }
 
   /** See `Raft.transferLeadership`. */
@@ -120,7 +133,7 @@ export class Leader {
           sharedFrom = progress.nextIndex;
           const { lastIndex } = core.log;
           const end = maybe('short-append') ? Math.min(sharedFrom, lastIndex) + 1 : lastIndex + 1;
-          shared = sharedFrom > lastIndex ? [] : core.log.entries(sharedFrom, end, APPEND_BYTES_MAX);
+          shared = sharedFrom > lastIndex ? [] : core.log.entries(sharedFrom, end, core.flow.appendBytesMax);
         }
         this.#sendAppend(peer, progress, shared);
       }
@@ -151,8 +164,7 @@ export class Leader {
   onHeartbeatReply(from: NodeId, message: Message & { type: 'heartbeat-reply' }): void {
     const progress = this.#hear(from);
     if (progress === null) return;
-    // A probe whose answer was lost is repeated, at the pace of heartbeats.
-    if (progress.state === 'probe') progress.paused = false;
+    progress.onHeartbeatReply(this.#core.nowMs);
     if (message.round <= progress.round) return;
     progress.round = message.round;
     if (!this.#reads.isConfirming) return;
@@ -202,6 +214,7 @@ export class Leader {
     const { log, term } = this.#core;
     const index = log.lastIndex + 1;
     log.append({ index, term, kind, payload });
+    this.#uncommitted.add(index, payload.length);
     return index;
   }
 
@@ -216,7 +229,10 @@ export class Leader {
     // Entries of earlier terms are never committed by counting copies, only by what follows them (section 5.4.2).
     if (index > commitIndex && log.termAt(index) !== term)
       sometimes('copies of an earlier term do not count');
-    if (index > commitIndex && log.termAt(index) === term) this.#core.advanceCommit(index);
+    if (index > commitIndex && log.termAt(index) === term) {
+      this.#core.advanceCommit(index);
+      this.#uncommitted.onCommit(index);
+    }
   }
 
   #sendAppend(peer: NodeId, progress: Progress, entries: readonly Entry[]): void {

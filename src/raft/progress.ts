@@ -2,16 +2,22 @@
  * What a leader knows of one follower.
  *
  * `probe`: the point where the logs agree is unknown; one append is out at a time. `replicate`: it is known; appends
- * are pipelined optimistically, `nextIndex` running ahead of `matchIndex`, at most `IN_FLIGHT_MAX` unanswered. A lost
- * connection or a rejection leads back to `probe`.
+ * are pipelined optimistically, `nextIndex` running ahead of `matchIndex`, a bounded number and size of them unanswered.
+ * A lost connection, a rejection or a long silence leads back to `probe`.
+ *
+ * A probe that is not answered is repeated when a heartbeat is: the follower is there, the probe may have been lost. Or
+ * the follower is slow: so each repetition waits twice as long as the one before.
  */
 import { assert } from '../base/assert.ts';
 import type { Index } from '../log/entry.ts';
+import type { FlowLimits } from './flow.ts';
 
-/** Appends to one follower that may be unanswered; bounds what a dead follower makes us buffer. */
-export const IN_FLIGHT_MAX = 64;
-/** Payload bytes in them; one append may exceed it. */
-export const IN_FLIGHT_BYTES_MAX = 8 * 1024 * 1024;
+export interface ProgressOptions {
+  readonly flow: FlowLimits;
+  /** The shortest and the longest wait before an unanswered probe is repeated. */
+  readonly probeMinMs: number;
+  readonly probeMaxMs: number;
+}
 
 export class Progress {
   state: 'probe' | 'replicate' = 'probe';
@@ -31,8 +37,15 @@ export class Progress {
   #bytes = 0;
   /** When the oldest unanswered append left, or the last answer came: the guard against a silently lost message. */
   progressAtMs: number;
+  readonly #options: ProgressOptions;
+  /** When the last probe left, and how long it is waited for. */
+  #probedAtMs: number;
+  #probeWaitMs: number;
 
-  constructor(nextIndex: Index, nowMs: number) {
+  constructor(options: ProgressOptions, nextIndex: Index, nowMs: number) {
+    this.#options = options;
+    this.#probedAtMs = nowMs;
+    this.#probeWaitMs = options.probeMinMs;
     this.nextIndex = nextIndex;
     this.heardAtMs = nowMs;
     this.progressAtMs = nowMs;
@@ -40,7 +53,13 @@ export class Progress {
 
   get canSend(): boolean {
     if (this.state === 'probe') return !this.paused;
-    return this.#inFlight.length < IN_FLIGHT_MAX && this.#bytes < IN_FLIGHT_BYTES_MAX;
+    const { inFlightMax, inFlightBytesMax } = this.#options.flow;
+    return this.#inFlight.length < inFlightMax && this.#bytes < inFlightBytesMax;
+  }
+
+  /** Payload bytes sent and not answered, in `replicate`. */
+  get inFlightBytes(): number {
+    return this.#bytes;
   }
 
   get awaitsAnswer(): boolean {
@@ -50,6 +69,7 @@ export class Progress {
   onSent(lastIndex: Index, bytes: number, nowMs: number): void {
     if (this.state === 'probe') {
       this.paused = true;
+      this.#probedAtMs = nowMs;
       return;
     }
     assert(lastIndex + 1 >= this.nextIndex, 'appends are sent in order', { lastIndex, next: this.nextIndex });
@@ -69,6 +89,7 @@ export class Progress {
     if (this.state === 'probe') {
       this.state = 'replicate';
       this.paused = false;
+      this.#probeWaitMs = this.#options.probeMinMs;
       this.nextIndex = this.matchIndex + 1;
     }
     let answered = 0;
@@ -98,7 +119,15 @@ export class Progress {
     assert(retryIndex < rejectedIndex, 'a rejection moves the probe back', { rejectedIndex, retryIndex });
     this.nextIndex = Math.max(retryIndex, this.matchIndex) + 1;
     this.paused = false;
+    this.#probeWaitMs = this.#options.probeMinMs;
     return true;
+  }
+
+  /** The follower is there: a probe that is out for long may be repeated. */
+  onHeartbeatReply(nowMs: number): void {
+    if (!this.paused || nowMs - this.#probedAtMs < this.#probeWaitMs) return;
+    this.paused = false;
+    this.#probeWaitMs = Math.min(2 * this.#probeWaitMs, this.#options.probeMaxMs);
   }
 
   /** What was sent and not answered may be lost: start again from what is known. */

@@ -19,7 +19,7 @@ import type { Index, Term } from '../log/entry.ts';
 import { Candidate, type Occasion } from './candidate.ts';
 import { Core, type CoreOptions } from './core.ts';
 import { Follower } from './follower.ts';
-import { Leader } from './leader.ts';
+import { Leader, type Refusal } from './leader.ts';
 import type { Message, NodeId } from './message.ts';
 import type { HardState, Output } from './output.ts';
 
@@ -102,11 +102,10 @@ export class Raft {
 
   /**
    * Orders a command.
-   * @returns the index where it may be committed (check the term there when it is), null when this node does not lead
-   * or is handing over.
+   * @returns the index where it may be committed (check the term there when it is), or why it was not taken.
    */
-  propose(payload: Uint8Array): Index | null {
-    return this.#role.role === 'leader' ? this.#role.propose(payload) : null;
+  propose(payload: Uint8Array): Index | Refusal {
+    return this.#role.role === 'leader' ? this.#role.propose(payload) : 'not-leader';
   }
 
   /** This node leads and has begun to hand over: it takes no proposals. */

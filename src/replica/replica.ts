@@ -8,7 +8,7 @@
  * than the log does).
  */
 
-import { assert } from '../base/assert.ts';
+import { assert, unreachable } from '../base/assert.ts';
 import { CorruptionError } from '../base/errors.ts';
 import { maybe, rarely, sometimes } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
@@ -21,6 +21,8 @@ import { type Entry, EntryKind, type Index, type Term } from '../log/entry.ts';
 import type { GroupLog } from '../log/group_log.ts';
 import type { Store } from '../lsm/store.ts';
 import type { RaftTiming } from '../raft/core.ts';
+import type { FlowLimits } from '../raft/flow.ts';
+import type { Refusal } from '../raft/leader.ts';
 import type { Message, NodeId } from '../raft/message.ts';
 import type { Envelope, Output } from '../raft/output.ts';
 import { Raft } from '../raft/raft.ts';
@@ -30,6 +32,7 @@ export interface ReplicaOptions {
   readonly id: NodeId;
   readonly voters: readonly NodeId[];
   readonly timing: RaftTiming;
+  readonly flow: FlowLimits;
   readonly log: GroupLog;
   readonly hardState: HardStateFile;
   readonly store: Store;
@@ -127,6 +130,7 @@ export class Replica {
       log,
       random: options.random,
       timing: options.timing,
+      flow: options.flow,
       hardState: hardState.initial,
       appliedIndex: store.flushedIndex,
       nowMs: clock.monotonicMs(),
@@ -174,23 +178,17 @@ export class Replica {
       return;
     }
     if (maybe('unasked-transfer')) this.transferLeadership(null);
-    if (this.#raft.isTransferring) {
-      sometimes('a write is refused while leadership is handed over');
-      done(HANDING_OVER);
-      return;
-    }
     const payload = encodeWrite(write, this.#wallMs());
     if (this.#proposalBytes > 0 && this.#proposalBytes + payload.length > this.#options.proposalBytesMax) {
-      done(
-        errorResult(
-          'overloaded',
-          `overloaded: more than ${this.#options.proposalBytesMax} bytes of writes wait`,
-        ),
-      );
+      done(this.#refusal('overloaded'));
       return;
     }
     const index = this.#raft.propose(payload);
-    assert(index !== null, 'a leader that does not hand over takes proposals');
+    if (typeof index !== 'number') {
+      if (index === 'handing-over') sometimes('a write is refused while leadership is handed over');
+      done(this.#refusal(index));
+      return;
+    }
     // A proposal of an earlier leadership at this index is gone from our log, but another node may still hold it and,
     // should it lead before this entry is committed, commit it.
     if (this.#proposals.has(index)) rarely('a proposal is superseded by a later leadership');
@@ -199,6 +197,22 @@ export class Replica {
     this.#proposals.set(index, { term: this.#raft.term, bytes: payload.length, deadlineMs, done });
     this.#proposalBytes += payload.length;
     this.#planTurn();
+  }
+
+  #refusal(why: Refusal): Result {
+    switch (why) {
+      case 'not-leader':
+        return NOT_LEADER;
+      case 'handing-over':
+        return HANDING_OVER;
+      case 'overloaded': {
+        const { proposalBytesMax, flow } = this.#options;
+        const bytesMax = Math.min(proposalBytesMax, flow.uncommittedBytesMax);
+        return errorResult('overloaded', `overloaded: more than ${bytesMax} bytes of writes wait`);
+      }
+      default:
+        return unreachable(why);
+    }
   }
 
   /**

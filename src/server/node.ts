@@ -20,6 +20,7 @@ import { Log, type LogOptions } from '../log/log.ts';
 import { Store, type StoreOptions } from '../lsm/store.ts';
 import { DEFAULT_LIMITS, type ProtocolLimits } from '../protocol/command.ts';
 import { DEFAULT_TIMING, type RaftTiming } from '../raft/core.ts';
+import { DEFAULT_FLOW, type FlowLimits } from '../raft/flow.ts';
 import type { NodeId } from '../raft/message.ts';
 import { HardStateFile } from '../replica/hard_state_file.ts';
 import { decodeMessage, MessageEncoder } from '../replica/message_codec.ts';
@@ -45,6 +46,7 @@ export interface NodeOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly timing?: RaftTiming;
+  readonly flow?: FlowLimits;
   readonly limits?: ProtocolLimits;
   readonly timeouts?: RouterTimeouts;
   readonly log?: Tuning<LogOptions>;
@@ -138,6 +140,7 @@ export class Node {
       id,
       voters,
       timing: options.timing ?? DEFAULT_TIMING,
+      flow: options.flow ?? DEFAULT_FLOW,
       log: this.groupLog,
       hardState,
       store,

@@ -4,6 +4,8 @@
  */
 import type { Random } from '../../src/io/random.ts';
 import { type Entry, EntryKind, type Index, type Term } from '../../src/log/entry.ts';
+import { DEFAULT_FLOW, type FlowLimits } from '../../src/raft/flow.ts';
+import type { Refusal } from '../../src/raft/leader.ts';
 import type { Message, NodeId } from '../../src/raft/message.ts';
 import type { HardState, ReadState } from '../../src/raft/output.ts';
 import { Raft } from '../../src/raft/raft.ts';
@@ -93,8 +95,10 @@ export class Cluster {
   /** Sees each message as it is sent. */
   onSend: (mail: Mail) => void = () => {};
   readonly #random: Random;
+  readonly #flow: FlowLimits;
 
-  constructor(size: number, random: Random = noJitter) {
+  constructor(size: number, random: Random = noJitter, flow: FlowLimits = DEFAULT_FLOW) {
+    this.#flow = flow;
     this.#random = random;
     for (let id = 1; id <= size; id++) {
       const log = new MemoryLog();
@@ -178,7 +182,7 @@ export class Cluster {
     }
   }
 
-  propose(id: NodeId, text: string): Index | null {
+  propose(id: NodeId, text: string): Index | Refusal {
     const index = this.raft(id).propose(new TextEncoder().encode(text));
     this.collect(id);
     return index;
@@ -209,6 +213,7 @@ export class Cluster {
       log,
       random: this.#random,
       timing: TIMING,
+      flow: this.#flow,
       hardState,
       appliedIndex,
       nowMs: this.nowMs,

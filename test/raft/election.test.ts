@@ -123,7 +123,7 @@ describe('a group of one', () => {
     const { hardState } = raft.takeOutput();
     expect(hardState).toEqual({ term: 1, vote: 1 });
     expect(raft.role).toBe('candidate');
-    expect(raft.propose(new Uint8Array(1))).toBeNull();
+    expect(raft.propose(new Uint8Array(1))).toBe('not-leader');
     raft.onHardStateDurable(1, 0);
     expect(raft.role).toBe('leader');
   });

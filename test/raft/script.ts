@@ -165,7 +165,8 @@ class Player {
   }
 
   #propose(id: number, text: string): void {
-    if (this.#cluster.propose(id, text) === null) this.#said.push('not taken');
+    const index = this.#cluster.propose(id, text);
+    if (typeof index !== 'number') this.#said.push(`not taken: ${index}`);
   }
 
   #transfer(id: number, to: number | null): void {

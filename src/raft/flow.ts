@@ -1,0 +1,21 @@
+/**
+ * What a leader keeps under way at most. Every queue of the core has its bound here, so that neither a follower that
+ * is slow or gone nor clients that are faster than the disks make it grow.
+ */
+export interface FlowLimits {
+  /** Payload bytes in one append; a single larger entry still travels. */
+  readonly appendBytesMax: number;
+  /** Unanswered appends to one follower. */
+  readonly inFlightMax: number;
+  /** Payload bytes in them; one append may exceed it. */
+  readonly inFlightBytesMax: number;
+  /** Payload bytes proposed in this leadership and not committed; one proposal may exceed it. More are refused. */
+  readonly uncommittedBytesMax: number;
+}
+
+export const DEFAULT_FLOW: FlowLimits = {
+  appendBytesMax: 1024 * 1024,
+  inFlightMax: 64,
+  inFlightBytesMax: 8 * 1024 * 1024,
+  uncommittedBytesMax: 64 * 1024 * 1024,
+};
