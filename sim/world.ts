@@ -88,8 +88,9 @@ const OF_SYNCS: ReadonlySet<InjuryKind> = new Set(['failed-sync']);
 const POWER_CUT_MARKS: ReadonlySet<string> = new Set(['a conflicting suffix is replaced']);
 /** How often it is considered, in the first moments of a node's life, what a power cut would leave. */
 const YOUNG_CUTS = 2;
-/** A closing connection may linger for a second. */
 const SHUT_DOWN_MS = 4000;
+/** A closing connection may linger for a second. */
+const LINGER_MS = 1500;
 
 /** One simulated machine: its disk outlives its processes. */
 export interface Machine {
@@ -478,9 +479,13 @@ export class World {
         }),
       );
     }
-    this.#advance(SHUT_DOWN_MS);
+    // Handing over takes two election timeouts at most, and a slow disk its own time.
+    const boundMs = SHUT_DOWN_MS + 2 * this.options.timing.electionTimeoutMs;
+    for (let waitedMs = 0; running > 0 && waitedMs < boundMs && !this.failed; waitedMs += 100)
+      this.#advance(100);
+    this.#advance(LINGER_MS);
     if (this.failed) return;
-    if (running > 0) this.fail('stop', `${running} nodes have not stopped after ${SHUT_DOWN_MS} ms`);
+    if (running > 0) this.fail('stop', `${running} nodes have not stopped after ${boundMs} ms`);
     for (const { id, process } of this.machines) {
       const { timers, files, connections } = process.holdings;
       if (timers + files + connections === 0) continue;
