@@ -64,8 +64,11 @@ export class Invariants {
   readonly #committed: number[] = [0];
   /** The term in which each was first seen to be committed: not before its own. */
   readonly #committedIn: number[] = [0];
+  /** Virtual time, in microseconds, at which each was first seen to be committed. */
+  readonly #committedAtUs: number[] = [0];
   readonly #writes = new WriteLedger();
   elections = 0;
+  nowUs: () => number = () => 0;
   /** A node has become leader. */
   onElection: (id: number) => void = () => {};
   /** A node's disk may hold what it should not. */
@@ -79,6 +82,16 @@ export class Invariants {
 
   get commitIndex(): number {
     return this.#committed.length - 1;
+  }
+
+  /**
+   * When a set was committed, in microseconds of virtual time; null: it has not been. For good, once no node can be
+   * holding it back any more.
+   */
+  committedAtUs(bucket: string, key: string, value: string): number | null {
+    const place = this.#writes.placeOf(bucket, key, value);
+    if (place === null || this.#committed[place.index] !== place.term) return null;
+    return this.#committedAtUs[place.index] ?? null;
   }
 
   /** @param id From 1. */
@@ -189,6 +202,7 @@ export class Invariants {
       if (index >= this.#committed.length) {
         this.#committed.push(term);
         this.#committedIn.push(subject.replica.raft.term);
+        this.#committedAtUs.push(this.nowUs());
       } else if (this.#committed[index] !== term) {
         fail('state machine safety', { id, index, term, committedTerm: this.#committed[index] });
       }

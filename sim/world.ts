@@ -17,7 +17,7 @@ import type { LogFields, Logger, LogLevel } from '../src/io/logger.ts';
 import type { Address, Network } from '../src/io/network.ts';
 import { Node } from '../src/server/node.ts';
 import { Atlas } from './atlas.ts';
-import { History } from './check/history.ts';
+import { History, type Operation } from './check/history.ts';
 import { checkLinearizability, formatOperations } from './check/linearizability.ts';
 import { SimClient } from './client.ts';
 import { SimClock } from './clock.ts';
@@ -35,7 +35,7 @@ import { SCENARIO_FORMAT, type Scenario } from './scenario.ts';
 import { Scheduler } from './scheduler.ts';
 import { applyStroke, describeStroke, hostOf, isFault, type Stroke, type StrokeAction } from './strokes.ts';
 import { Trace } from './trace.ts';
-import type { Batch } from './workload.ts';
+import { type Batch, bucketName } from './workload.ts';
 
 /** What a run amounts to. `failure` is null when every check held. */
 export interface RunResult {
@@ -174,6 +174,7 @@ export class World {
       random: this.random.fork('atlas'),
       filesOf: (machine) => this.machine(machine).disk.files(),
     });
+    this.invariants.nowUs = () => this.scheduler.nowUs;
     this.invariants.mayBeDamaged = (node) => this.atlas.isInjured(node);
     this.invariants.onVote = (node) => {
       this.#considerPowerCut(this.machine(node));
@@ -527,7 +528,19 @@ export class World {
     return first !== -1 && rest.every((index) => index === first);
   }
 
+  /**
+   * What became of each set that was never answered: the cluster has settled since, all machines having started anew, so
+   * that an entry that is not committed never will be.
+   */
+  readonly #fateOf = (operation: Operation): number | 'never' | null => {
+    const { kind, key, argument } = operation;
+    if (kind !== 'set' || argument === null) return null;
+    const [bucket, name] = key.split('/');
+    return this.invariants.committedAtUs(bucketName(Number(bucket)), name, argument) ?? 'never';
+  };
+
   #reckon(): void {
+    if (this.#mustServe) this.history.narrow(this.#fateOf);
     const verdict = checkLinearizability(this.history.operations());
     if (verdict.ok === false) {
       this.#probe?.onOffending(verdict.operations);

@@ -6,13 +6,18 @@
  */
 import { decodeWrite } from '../src/kv/write_codec.ts';
 
-interface Place {
+export interface Place {
   readonly index: number;
   readonly term: number;
 }
 
 export class WriteLedger {
   readonly #places = new Map<string, Place>();
+
+  /** The entry that has held this set last; null: none ever has. */
+  placeOf(bucket: string, key: string, value: string): Place | null {
+    return this.#places.get(nameOfSet(bucket, key, value)) ?? null;
+  }
 
   /**
    * Takes down an entry that has appeared in some node's log for the first time.
@@ -44,12 +49,16 @@ export class WriteLedger {
 function nameOf(payload: Uint8Array): string | null {
   const { write } = decodeWrite(payload);
   if (write.type !== 'set') return null;
-  return `${write.bucket}/${latin1(write.key)} ${latin1(write.value.subarray(0, VALUE_BYTES_MAX))}`;
+  return nameOfSet(write.bucket, latin1(write.key), latin1(write.value));
+}
+
+function nameOfSet(bucket: string, key: string, value: string): string {
+  return `${bucket}/${key} ${value.slice(0, VALUE_CHARACTERS_MAX)}`;
 }
 
 /** The unique word stands within them. */
-const VALUE_BYTES_MAX = 40;
+const VALUE_CHARACTERS_MAX = 40;
 
 function latin1(bytes: Uint8Array): string {
-  return String.fromCharCode(...bytes);
+  return String.fromCharCode(...bytes.subarray(0, VALUE_CHARACTERS_MAX));
 }

@@ -31,6 +31,8 @@ export interface Operation {
   returnedAt: number | null;
   /** What a get or a getset answered (null: no such key), an exists, a cas or a setnx ('1' or '0'), an increment. */
   result: string | null;
+  /** It was never answered, but is known to have taken effect by `returnedAt`: maybe after what its client asked later. */
+  isNarrowed?: true;
   /** What an mget answered. */
   results?: readonly (string | null)[];
 }
@@ -87,6 +89,22 @@ export class History {
   unknown(operation: Operation): void {
     operation.returnedAt = null;
     this.onGivenUp(operation, 'unknown');
+  }
+
+  /**
+   * Tells what became of operations of unknown outcome. `find` gives the time by which one had taken effect, `never`, or
+   * null: nobody knows.
+   */
+  narrow(find: (operation: Operation) => number | 'never' | null): void {
+    for (const [id, operation] of this.#operations.entries()) {
+      if (operation === null || operation.returnedAt !== null) continue;
+      const found = find(operation);
+      if (found === 'never') this.#operations[id] = null;
+      else if (found !== null) {
+        operation.returnedAt = Math.max(found, operation.invokedAt);
+        operation.isNarrowed = true;
+      }
+    }
   }
 
   operations(): readonly Operation[] {

@@ -57,7 +57,9 @@ export function checkLinearizability(
 export function toCall(operation: Operation): Call {
   const { id, client, invokedAt, returnedAt } = operation;
   const result: Result = returnedAt === null ? { type: 'unknown' } : resultOf(operation);
-  return { id, process: client, call: invokedAt, return: returnedAt, op: opOf(operation), result };
+  // Of what was asked over a connection that broke the client's order is not kept.
+  const process = operation.isNarrowed === true ? -1 - id : client;
+  return { id, process, call: invokedAt, return: returnedAt, op: opOf(operation), result };
 }
 
 function opOf({ kind, key, argument, expected, parts = [] }: Operation): Op {
