@@ -85,7 +85,7 @@ export class Invariants {
   }
 
   /**
-   * When a set was committed, in microseconds of virtual time; null: it has not been. For good, once no node can be
+   * When the write of a value was committed, in microseconds of virtual time; null: it has not been. For good, once no node can be
    * holding it back any more.
    */
   committedAtUs(bucket: string, key: string, value: string): number | null {

@@ -529,14 +529,16 @@ export class World {
   }
 
   /**
-   * What became of each set that was never answered: the cluster has settled since, all machines having started anew, so
+   * What became of each write of a value that was never answered: the cluster has settled since, all machines having started anew, so
    * that an entry that is not committed never will be.
    */
   readonly #fateOf = (operation: Operation): number | 'never' | null => {
-    const { kind, key, argument } = operation;
-    if (kind !== 'set' || argument === null) return null;
+    const { kind, key, argument, parts } = operation;
+    const value = kind === 'mset' ? (parts?.[0]?.value ?? null) : argument;
+    // Counters are counted on by the same numbers over and over.
+    if (value === null || kind === 'increment') return null;
     const [bucket, name] = key.split('/');
-    return this.invariants.committedAtUs(bucketName(Number(bucket)), name, argument) ?? 'never';
+    return this.invariants.committedAtUs(bucketName(Number(bucket)), name, value) ?? 'never';
   };
 
   #reckon(): void {

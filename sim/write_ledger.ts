@@ -14,9 +14,9 @@ export interface Place {
 export class WriteLedger {
   readonly #places = new Map<string, Place>();
 
-  /** The entry that has held this set last; null: none ever has. */
+  /** The entry that has held last the write of this value, of several the first; null: none ever has. */
   placeOf(bucket: string, key: string, value: string): Place | null {
-    return this.#places.get(nameOfSet(bucket, key, value)) ?? null;
+    return this.#places.get(nameOfWrite(bucket, key, value)) ?? null;
   }
 
   /**
@@ -45,14 +45,22 @@ export class WriteLedger {
   }
 }
 
-/** Of a write that is unique: of one that sets a value. */
+/** Of a write that is unique: of one that brings a value. */
 function nameOf(payload: Uint8Array): string | null {
   const { write } = decodeWrite(payload);
-  if (write.type !== 'set') return null;
-  return nameOfSet(write.bucket, latin1(write.key), latin1(write.value));
+  switch (write.type) {
+    case 'set':
+    case 'set-if':
+    case 'append':
+      return nameOfWrite(write.bucket, latin1(write.key), latin1(write.value));
+    case 'set-many':
+      return nameOfWrite(write.bucket, latin1(write.keys[0]), latin1(write.values[0]));
+    default:
+      return null;
+  }
 }
 
-function nameOfSet(bucket: string, key: string, value: string): string {
+function nameOfWrite(bucket: string, key: string, value: string): string {
   return `${bucket}/${key} ${value.slice(0, VALUE_CHARACTERS_MAX)}`;
 }
 

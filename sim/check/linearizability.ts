@@ -56,7 +56,8 @@ export function checkLinearizability(
 /** The operation in the words of the model. */
 export function toCall(operation: Operation): Call {
   const { id, client, invokedAt, returnedAt } = operation;
-  const result: Result = returnedAt === null ? { type: 'unknown' } : resultOf(operation);
+  const isTold = returnedAt !== null && operation.isNarrowed !== true;
+  const result: Result = isTold ? resultOf(operation) : { type: 'unknown' };
   // Of what was asked over a connection that broke the client's order is not kept.
   const process = operation.isNarrowed === true ? -1 - id : client;
   return { id, process, call: invokedAt, return: returnedAt, op: opOf(operation), result };

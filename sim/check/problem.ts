@@ -28,6 +28,8 @@ export interface Step {
 
 /** Operations of unknown outcome that do the same. */
 export interface UnknownClass {
+  /** The same for what does the same. */
+  readonly name: string;
   readonly action: number;
   readonly ids: readonly number[];
   /** When they were called, ascending, in the order of `ids`. */
@@ -71,7 +73,8 @@ export function pose(calls: readonly Call[], machine: Machine, order: Order): Pr
       reached: needs.reachedBy(call.op, call.result),
     });
   }
-  const classes = unknown.map(({ op, calls: members, action }) => ({
+  const classes = unknown.map(({ name, op, calls: members, action }) => ({
+    name,
     action,
     ids: members.map(({ id }) => id),
     calls: members.map(({ call }) => call),
@@ -91,6 +94,7 @@ export function nothing(machine: Machine): KeyValues {
 }
 
 interface UnknownGroup {
+  readonly name: string;
   readonly op: Op;
   readonly action: number;
   readonly calls: Call[];
@@ -108,7 +112,7 @@ function groupUnknown(calls: readonly Call[], machine: Machine): UnknownGroup[] 
     if (group !== undefined) group.calls.push(call);
     else {
       const action = machine.action(op, call.result);
-      groups.set(name, { op, action, calls: [call], keys: keysTouched(op, machine) });
+      groups.set(name, { name, op, action, calls: [call], keys: keysTouched(op, machine) });
     }
   }
   return [...groups.values()];

@@ -1,0 +1,109 @@
+/** A history checked piece by piece gives the verdict that it gives as a whole. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { CHECK_DEFAULTS, checkCalls } from '../../../sim/check/check_calls.ts';
+import { type Call, keysOf } from '../../../sim/check/model.ts';
+import { HistoryStream, type StreamVerdict } from '../../../sim/check/stream.ts';
+import { DOUBTFUL, smallHistories } from './random_calls.ts';
+
+/** Feeds the calls as they end, advancing after each; `peak`: what was held at most. */
+function inPieces(
+  calls: readonly Call[],
+  order: 'real-time' | 'program',
+  pieceMin: number,
+): { verdict: StreamVerdict; peak: number } {
+  const stream = new HistoryStream({ ...CHECK_DEFAULTS, order, pieceMin });
+  const endOf = (call: Call): number => call.return ?? call.call;
+  const ending = [...calls].sort((a, b) => endOf(a) - endOf(b) || a.id - b.id);
+  let peak = 0;
+  for (const [at, call] of ending.entries()) {
+    stream.add(call);
+    const next = ending[at + 1];
+    if (next !== undefined && endOf(next) === endOf(call)) continue;
+    const now = endOf(call) + 0.5;
+    const pending = calls.filter((other) => other.call < now && endOf(other) > now);
+    const verdict = stream.advance(now, new Set(pending.flatMap(({ op }) => keysOf(op))));
+    if (verdict.type !== 'linearizable') return { verdict, peak };
+    peak = Math.max(peak, stream.size);
+  }
+  return { verdict: stream.finish(), peak };
+}
+
+const withoutScans = (history: readonly Call[]): Call[] => history.filter(({ op }) => op.type !== 'scan');
+
+describe('a history in pieces', () => {
+  for (const order of ['real-time', 'program'] as const) {
+    it(`gives the verdict of the whole, in ${order} order`, () => {
+      fc.assert(
+        fc.property(
+          fc.oneof(smallHistories(12), smallHistories(10, DOUBTFUL)).map(withoutScans),
+          fc.integer({ min: 1, max: 4 }),
+          (history, pieceMin) => {
+            const whole = checkCalls(history, { ...CHECK_DEFAULTS, order });
+            expect(inPieces(history, order, pieceMin).verdict.type).toBe(whole.type);
+          },
+        ),
+        { numRuns: 2000 },
+      );
+    });
+  }
+
+  it('is not kept: twenty times the history holds no more than before', () => {
+    const rounds = (count: number): Call[] => {
+      const calls: Call[] = [];
+      for (let round = 0; round < count; round++) {
+        const at = 10 * round;
+        const value = String(round);
+        const write = { type: 'write', key: 'k', value } as const;
+        calls.push(
+          { id: 2 * round, process: 0, call: at, return: at + 5, op: write, result: { type: 'ok' } },
+          {
+            id: 2 * round + 1,
+            process: 1,
+            call: at + 3,
+            return: at + 8,
+            op: { type: 'read', key: 'k' },
+            result: { type: 'ok', value },
+          },
+        );
+      }
+      return calls;
+    };
+    const short = inPieces(rounds(100), 'real-time', 8);
+    const long = inPieces(rounds(2000), 'real-time', 8);
+    expect([short.verdict.type, long.verdict.type]).toEqual(['linearizable', 'linearizable']);
+    expect(long.peak).toBe(short.peak);
+    expect(long.peak).toBeLessThanOrEqual(8);
+  });
+
+  it('takes an operation of unknown outcome into account when it is known to have taken effect', () => {
+    const settled = (then: string): StreamVerdict => {
+      const stream = new HistoryStream({ ...CHECK_DEFAULTS, order: 'real-time', pieceMin: 1 });
+      const lost: Call = {
+        id: 1,
+        process: 0,
+        call: 1,
+        return: null,
+        op: { type: 'write', key: 'k', value: 'late' },
+        result: { type: 'unknown' },
+      };
+      const read = (id: number, call: number, value: string | null): Call => ({
+        id,
+        process: 1,
+        call,
+        return: call + 1,
+        op: { type: 'read', key: 'k' },
+        result: { type: 'ok', value },
+      });
+      stream.add(lost);
+      stream.add(read(2, 5, null));
+      expect(stream.advance(10, new Set()).type).toBe('linearizable');
+      stream.settle(lost, 12);
+      stream.add(read(3, 20, then === 'nothing' ? null : then));
+      return stream.finish();
+    };
+    expect(settled('late').type).toBe('linearizable');
+    // Without the settlement nothing would contradict this.
+    expect(settled('nothing').type).toBe('not linearizable');
+  });
+});
