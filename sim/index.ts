@@ -16,6 +16,8 @@ export { formatHistory, HistoryFileError, parseHistory } from './check/history_f
 export { checkLinearizability, formatOperations, type Verdict } from './check/linearizability.ts';
 export type { Call, Op, Result } from './check/model.ts';
 export type { Order } from './check/problem.ts';
+export { HistoryStream, type StreamVerdict } from './check/stream.ts';
+export type { PartOptions as StreamOptions } from './check/stream_part.ts';
 export { SimClock } from './clock.ts';
 export { SimDisk, type SimDiskOptions } from './disk.ts';
 export {
