@@ -8,15 +8,18 @@ import { formatCursor } from './scan_commands.ts';
 
 export type Dialect = 'text' | 'resp';
 
-export function answer(dialect: Dialect, command: ClientCommand, result: Result): Reply {
+/** Remembers a key at which a scan goes on, under a number of 64 bits. */
+type Remember = (key: Uint8Array) => bigint;
+
+export function answer(dialect: Dialect, command: ClientCommand, result: Result, remember: Remember): Reply {
   switch (command.verb) {
     case 'delete':
       // A person who deletes a key wants to hear that it is gone; a Redis client wants the number.
       return result.type === 'count' && dialect === 'text' ? OK : plain(dialect, result);
     case 'once':
-      return answer(dialect, command.command, result);
+      return answer(dialect, command.command, result, remember);
     case 'scan':
-      return result.type === 'list' ? page(dialect, result.items) : plain(dialect, result);
+      return result.type === 'list' ? page(dialect, result.items, remember) : plain(dialect, result);
     case 'exec':
       if (result.type !== 'transaction') return plain(dialect, result);
       // The guards are the keys watched: one of them has changed.
@@ -64,8 +67,9 @@ function list(dialect: Dialect, items: readonly Result[]): Reply {
 }
 
 /** What SCAN answers: the cursor, and the keys. */
-function page(dialect: Dialect, [next, ...rest]: readonly Result[]): Reply {
-  const cursor = next?.type === 'value' ? formatCursor(next.value) : '0';
+function page(dialect: Dialect, [next, ...rest]: readonly Result[], remember: Remember): Reply {
+  const narrow = dialect === 'resp' ? remember : null;
+  const cursor = next?.type === 'value' ? formatCursor(next.value, narrow) : '0';
   return { type: 'array', items: [bulkReply(utf8(cursor)), ...rest.map((item) => plain(dialect, item))] };
 }
 

@@ -20,8 +20,14 @@ export type ClientCommand =
   /** Any other read or write of named keys. */
   | { readonly verb: 'point'; readonly point: Unbound<Point> }
   | { readonly verb: 'keys'; readonly read: Unbound<Extract<LongRead, { type: 'keys' }>> }
-  /** `scan`: answered with Redis' cursor; `range`: with the key to go on at. */
-  | { readonly verb: 'scan' | 'range'; readonly read: Unbound<Extract<LongRead, { type: 'range' }>> }
+  /** Answered with the key to go on at. */
+  | { readonly verb: 'range'; readonly read: Unbound<Extract<LongRead, { type: 'range' }>> }
+  /** Answered with Redis' cursor. `remembered`: not from `read.from` on, but from what the node knows under this number. */
+  | {
+      readonly verb: 'scan';
+      readonly remembered: bigint | null;
+      readonly read: Unbound<Extract<LongRead, { type: 'range' }>>;
+    }
   /** Up to `waitMs` are waited for a change. */
   | {
       readonly verb: 'feed';

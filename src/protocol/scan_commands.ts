@@ -3,7 +3,8 @@
  *
  * SCAN's cursor is the key to go on at, as a decimal number, because clients of Redis take a cursor for a number: the
  * key's bytes behind a byte 01, read as one big number. So a scan holds nothing on the server and goes on at any node,
- * also after a restart.
+ * also after a restart. Clients of Redis also take it for granted that the number has 64 bits. To those, in RESP, a node
+ * gives a number under which it remembers the key, where the key is too long.
  */
 import { equalBytes } from '../codec/bytes.ts';
 import {
@@ -24,6 +25,10 @@ const PAGE_KEYS_MAX = 10_000;
 const STAR = 0x2a;
 const BACKSLASH = 0x5c;
 const CURSOR_MARK = '01';
+/** Keys up to this length make cursors of less than 64 bits. */
+const SHORT_KEY_BYTES = 7;
+/** Numbers from here on, to twice as much, stand for keys that a node remembers: no key makes such a cursor. */
+export const REMEMBERED_CURSORS = 2n ** 62n;
 /** Decimal digits that a byte takes, rounded up. */
 const DIGITS_PER_BYTE = 2.5;
 const EMPTY: Uint8Array = new Uint8Array(0);
@@ -32,8 +37,8 @@ const LAST = new Uint8Array([0x2b]);
 
 /** `SCAN cursor [MATCH prefix*] [COUNT n]` */
 export function scan(args: readonly Uint8Array[], limits: ProtocolLimits): ClientCommand {
-  const from = parseCursor(args[0], limits);
-  if (from === null) return invalid(`invalid cursor '${printable(args[0])}'`);
+  const cursor = parseCursor(args[0], limits);
+  if (cursor === null) return invalid(`invalid cursor '${printable(args[0])}'`);
   let prefix: Uint8Array = EMPTY;
   let limit = SCAN_COUNT;
   for (let at = 1; at < args.length; at += 2) {
@@ -49,7 +54,9 @@ export function scan(args: readonly Uint8Array[], limits: ProtocolLimits): Clien
       limit = Math.min(count, PAGE_KEYS_MAX);
     } else return syntaxError('SCAN', args[at]);
   }
-  return { verb: 'scan', read: { type: 'range', from, to: null, prefix, limit, answer: 'keys' } };
+  const from = typeof cursor === 'bigint' ? EMPTY : cursor;
+  const remembered = typeof cursor === 'bigint' ? cursor : null;
+  return { verb: 'scan', remembered, read: { type: 'range', from, to: null, prefix, limit, answer: 'keys' } };
 }
 
 /** `KEYS prefix*` */
@@ -94,15 +101,23 @@ function parsePrefix(pattern: Uint8Array, limits: ProtocolLimits): Uint8Array | 
   return invalid(`pattern '${printable(pattern)}' is not a prefix followed by '*'`);
 }
 
-/** `0` stands for the beginning and the end. */
-export function formatCursor(next: Uint8Array | null): string {
+/**
+ * `0` stands for the beginning and the end.
+ * @param remember Gives a number to a key that is too long; null: any length will do.
+ */
+export function formatCursor(
+  next: Uint8Array | null,
+  remember: ((key: Uint8Array) => bigint) | null,
+): string {
   if (next === null) return '0';
+  if (remember !== null && next.length > SHORT_KEY_BYTES) return remember(next).toString();
   let hex = CURSOR_MARK;
   for (const byte of next) hex += byte.toString(16).padStart(2, '0');
   return BigInt(`0x${hex}`).toString();
 }
 
-function parseCursor(text: Uint8Array, limits: ProtocolLimits): Uint8Array | null {
+/** The key, or the number under which a node remembers it. */
+function parseCursor(text: Uint8Array, limits: ProtocolLimits): Uint8Array | bigint | null {
   const digitsMax = (limits.keyBytes + 1) * DIGITS_PER_BYTE;
   if (text.length === 0 || text.length > digitsMax) return null;
   let digits = '';
@@ -111,7 +126,9 @@ function parseCursor(text: Uint8Array, limits: ProtocolLimits): Uint8Array | nul
     digits += String.fromCharCode(byte);
   }
   if (digits === '0') return EMPTY;
-  const hex = BigInt(digits).toString(16);
+  const number = BigInt(digits);
+  if (number >= REMEMBERED_CURSORS && number < 2n * REMEMBERED_CURSORS) return number;
+  const hex = number.toString(16);
   if (hex.length % 2 === 0 || hex[0] !== '1') return null;
   return Uint8Array.from({ length: (hex.length - 1) / 2 }, (_none, at) =>
     Number.parseInt(hex.slice(1 + 2 * at, 3 + 2 * at), 16),

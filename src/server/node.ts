@@ -25,6 +25,7 @@ import type { NodeId } from '../raft/message.ts';
 import { HardStateFile } from '../replica/hard_state_file.ts';
 import { decodeMessage, MessageEncoder } from '../replica/message_codec.ts';
 import { Replica } from '../replica/replica.ts';
+import { CursorTable } from './cursor_table.ts';
 import { Departure } from './departure.ts';
 import { PeerAcceptor } from './peer_acceptor.ts';
 import { PeerLink } from './peer_link.ts';
@@ -86,6 +87,7 @@ export class Node {
   readonly #links = new Map<NodeId, PeerLink>();
   readonly #connections = new Set<Connection>();
   readonly #encoder = new MessageEncoder();
+  readonly #cursors: CursorTable;
   readonly #limits: ProtocolLimits;
   readonly #cluster: number;
   #listener: Listener | null = null;
@@ -127,6 +129,7 @@ export class Node {
     const { id, members, clock, random, logger } = options;
     const { log, store, hardState } = parts;
     this.#options = options;
+    this.#cursors = new CursorTable(random);
     this.#parts = parts;
     this.#limits = options.limits ?? DEFAULT_LIMITS;
     this.#cluster = clusterChecksum(members);
@@ -288,6 +291,7 @@ export class Node {
       clock: this.#options.clock,
       router: this.#router,
       store: this.store,
+      cursors: this.#cursors,
       status: () => this.status(),
       onClose,
       onFailure,

@@ -35,6 +35,7 @@ import { writeReply } from '../protocol/reply_writer.ts';
 import { RespParser } from '../protocol/resp_parser.ts';
 import { TextParser } from '../protocol/text_parser.ts';
 import { pointOf } from '../protocol/transaction_commands.ts';
+import type { CursorTable } from './cursor_table.ts';
 import { Lane, type Router } from './router.ts';
 import { TransactionQueue } from './transaction_queue.ts';
 
@@ -44,6 +45,8 @@ export interface SessionOptions {
   readonly clock: Clock;
   readonly router: Router;
   readonly store: Store;
+  /** Shared by the connections of the node. */
+  readonly cursors: CursorTable;
   readonly status: () => Record<string, string | number>;
   readonly onClose: (connection: Connection) => void;
   /** A defect: not something that the client did. */
@@ -213,8 +216,14 @@ export class Session implements ConnectionHandler {
       const revisions = result.items.map((item) => (item.type === 'count' ? item.count : 0));
       return this.#transaction.watch(this.#bucket, command.keys, revisions);
     }
-    return answer(this.#options.dialect, command, result);
+    return this.#reply(command, result);
   }
+
+  #reply(command: ClientCommand, result: Result): Reply {
+    return answer(this.#options.dialect, command, result, this.#remember);
+  }
+
+  readonly #remember = (key: Uint8Array): bigint => this.#options.cursors.remember(key);
 
   /**
    * What a command asks of the state machine; a reply when it can be told at once; null for those that the session
@@ -257,10 +266,11 @@ export class Session implements ConnectionHandler {
       case 'count':
         return { type: 'count', bucket };
       case 'keys':
-      case 'scan':
       case 'range':
       case 'feed':
         return { ...command.read, bucket };
+      case 'scan':
+        return this.#scan(command);
       case 'drop-bucket':
         return { type: 'drop-bucket', bucket: command.bucket ?? bucket };
       case 'watch':
@@ -283,6 +293,14 @@ export class Session implements ConnectionHandler {
       default:
         return null;
     }
+  }
+
+  #scan({ remembered, read }: Extract<ClientCommand, { verb: 'scan' }>): Request | Reply {
+    const bucket = this.#bucket;
+    if (remembered === null) return { ...read, bucket };
+    const from = this.#options.cursors.find(remembered);
+    if (from !== null) return { ...read, from, bucket };
+    return errorReply(`cursor ${remembered} is not known here: begin the scan again`);
   }
 
   #once({ session, number, command }: Extract<ClientCommand, { verb: 'once' }>): Request | Reply {
@@ -311,7 +329,7 @@ export class Session implements ConnectionHandler {
     const done = (error: Error | null): void => {
       this.#underWay--;
       const result: Result = error === null ? { type: 'ok' } : errorResult('internal', error.message);
-      this.#finish(slot, answer(this.#options.dialect, command, result));
+      this.#finish(slot, this.#reply(command, result));
     };
     if (command.verb === 'merge') this.#options.store.merge(done);
     else this.#options.store.flush(done);

@@ -91,6 +91,7 @@ const table: readonly (readonly [string, unknown])[] = [
     'SCAN 0 MATCH user:* COUNT 3',
     {
       verb: 'scan',
+      remembered: null,
       read: { type: 'range', from: '', to: null, prefix: 'user:', limit: 3, answer: 'keys' },
     },
   ],
@@ -184,11 +185,11 @@ describe('commands as lines', () => {
 describe('the cursor of a scan', () => {
   it('is a number that names the key to go on at, whatever its bytes', () => {
     for (const key of ['', '\0', '\0\0a', 'user:1', 'x'.repeat(300)]) {
-      const cursor = formatCursor(utf8(key));
+      const cursor = formatCursor(utf8(key), null);
       expect(cursor).toMatch(/^[1-9]\d*$/);
       expect(fromWords(`SCAN ${cursor}`)).toMatchObject({ verb: 'scan', read: { from: key } });
     }
-    expect(formatCursor(null)).toBe('0');
+    expect(formatCursor(null, null)).toBe('0');
   });
 });
 

@@ -165,6 +165,28 @@ describe('commands', () => {
     ]);
   });
 
+  it('give a scan in RESP cursors of 64 bits, whatever the keys, which this node knows', () => {
+    const rig = cluster(3);
+    const client = rig.connect(1);
+    for (let n = 10; n < 35; n++) client.send(words('SET', `a-rather-long-key:${n}`, 'v'));
+    rig.run(500);
+    client.take();
+    let cursor = '0';
+    let last = '0';
+    const seen: string[] = [];
+    do {
+      const page = client.ask(words('SCAN', cursor)).split('\r\n');
+      seen.push(...page.filter((line) => line.startsWith('a-rather')));
+      last = cursor;
+      cursor = page[2] ?? '0';
+      expect(BigInt(cursor) < 2n ** 63n).toBe(true);
+    } while (cursor !== '0');
+    expect(seen).toEqual(Array.from({ length: 25 }, (_none, at) => `a-rather-long-key:${at + 10}`));
+    expect(rig.connect(2).ask(words('SCAN', last))).toBe(
+      `-ERR cursor ${last} is not known here: begin the scan again\r\n`,
+    );
+  });
+
   it('drop a bucket at once, whatever it holds, and leave the others alone', () => {
     const rig = cluster(3);
     const client = rig.connect(1);

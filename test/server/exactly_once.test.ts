@@ -71,7 +71,7 @@ class Incrementer {
 }
 
 describe('numbered writes', () => {
-  for (const seed of ['a', 'b']) {
+  for (const seed of ['a']) {
     it(`count once each, although nodes crash while they are under way (${seed})`, () => {
       const random = new SimRandom(`exactly once ${seed}`);
       const rig = new ServerRig(NODES);
