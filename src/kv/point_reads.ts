@@ -48,6 +48,8 @@ export function readPoint(keys: LiveKeys, read: PointRead): Result {
     }
     case 'length':
       return { type: 'count', count: keys.find(bucket, read.key)?.value.length ?? 0 };
+    case 'kind':
+      return { type: 'word', word: keys.find(bucket, read.key) === null ? 'none' : 'string' };
     case 'expiry':
       return { type: 'count', count: expiryOf(keys, read) };
     default:

@@ -106,6 +106,8 @@ export type PointRead =
   /** The revisions of keys, 0 for a missing one. */
   | ({ readonly type: 'revisions' } & OfKeys)
   | ({ readonly type: 'length' } & OfKey)
+  /** What Redis calls the type of a value: there is one, `string`, or `none`. */
+  | ({ readonly type: 'kind' } & OfKey)
   /** When a key expires; -1: never, -2: there is no such key. */
   | ({ readonly type: 'expiry'; readonly from: 'now' | 'epoch'; readonly unit: 's' | 'ms' } & OfKey);
 
@@ -176,6 +178,7 @@ export type Result =
   | { readonly type: 'value'; readonly value: Uint8Array | null }
   | { readonly type: 'count'; readonly count: number }
   | { readonly type: 'integer'; readonly value: bigint }
+  | { readonly type: 'word'; readonly word: string }
   | { readonly type: 'names'; readonly names: readonly string[] }
   | { readonly type: 'list'; readonly items: readonly Result[] }
   /** In place of a list. */
@@ -229,6 +232,7 @@ const POINT_READS: ReadonlySet<Request['type']> = new Set<PointRead['type']>([
   'get-revision',
   'revisions',
   'length',
+  'kind',
   'expiry',
 ]);
 

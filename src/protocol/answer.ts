@@ -43,6 +43,8 @@ function plain(dialect: Dialect, result: Result): Reply {
       return { type: 'integer', value: result.count };
     case 'integer':
       return { type: 'integer', value: result.value };
+    case 'word':
+      return { type: 'simple', text: result.word };
     case 'names':
       return dialect === 'text'
         ? { type: 'simple', text: result.names.join(' ') }

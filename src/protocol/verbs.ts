@@ -31,6 +31,7 @@ const VERBS = [
   { name: 'GETREV', min: 1, max: 1 },
   { name: 'APPEND', min: 2, max: 2 },
   { name: 'STRLEN', min: 1, max: 1 },
+  { name: 'TYPE', min: 1, max: 1 },
   { name: 'INCR', min: 1, max: 1 },
   { name: 'DECR', min: 1, max: 1 },
   { name: 'INCRBY', min: 2, max: 2 },
@@ -141,6 +142,8 @@ export function makeCommand(
       return points.ofKey({ type: 'get-revision', key: args[0] }, limits);
     case 'APPEND':
       return points.append(args, limits);
+    case 'TYPE':
+      return points.ofKey({ type: 'kind', key: args[0] }, limits);
     case 'STRLEN':
       return points.ofKey({ type: 'length', key: args[0] }, limits);
     case 'INCR':

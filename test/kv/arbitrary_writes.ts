@@ -99,7 +99,7 @@ export const pointWrite: fc.Arbitrary<PointWrite> = fc.oneof(
 
 export const pointRead: fc.Arbitrary<PointRead> = fc.oneof(
   fc.record({
-    type: fc.constantFrom('get' as const, 'get-revision' as const, 'length' as const),
+    type: fc.constantFrom('get' as const, 'get-revision' as const, 'length' as const, 'kind' as const),
     bucket,
     key,
   }),

@@ -23,6 +23,8 @@ function plain(result: Result | 'due' | null): Answer {
       return result.value;
     case 'names':
       return result.names;
+    case 'word':
+      return result.word;
     case 'list':
       return result.items.map(plain);
     case 'nothing':

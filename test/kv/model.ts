@@ -113,6 +113,8 @@ export class Model {
         const found = this.#get(read);
         return found === undefined ? null : [found.revision, found.text];
       }
+      case 'kind':
+        return this.#get(read) === undefined ? 'none' : 'string';
       case 'exists':
         return read.keys.filter((key) => this.#values.has(name(read.bucket, key))).length;
       case 'revisions':
@@ -271,9 +273,18 @@ export class Model {
 }
 
 function isRead(point: PointRead | PointWrite): point is PointRead {
-  return ['get', 'get-many', 'get-revision', 'exists', 'revisions', 'length', 'expiry', 'json-get'].includes(
-    point.type,
-  );
+  return [
+    'get',
+    'get-many',
+    'get-revision',
+    'exists',
+    'revisions',
+    'length',
+    'expiry',
+    'kind',
+    'kind',
+    'json-get',
+  ].includes(point.type);
 }
 
 function integer(text: string): bigint | null {

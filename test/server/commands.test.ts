@@ -56,6 +56,8 @@ const transcripts: Readonly<Record<string, Transcript>> = {
     ['GET t', '$4 ab c'],
     ['STRLEN t', ':4'],
     ['STRLEN nobody', ':0'],
+    ['TYPE t', '+string'],
+    ['TYPE nobody', '+none'],
     ['MSET a 1 b 2', '+OK'],
     ['MGET a nobody b', '*3 $1 1 $-1 $1 2'],
     ['MSETNX b 3 d 4', ':0'],
