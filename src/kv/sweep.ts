@@ -87,7 +87,7 @@ function sweepKey(store: KeyValueStore, keys: LiveKeys, key: Uint8Array): void {
 /** The marker of a drop holds the key at which its sweep goes on. */
 function sweepDropped(store: KeyValueStore, keys: LiveKeys, keysMax: number): void {
   const { drops } = keys.state;
-  // In the order of the store, whatever the order in which this replica has heard of them.
+  // The same on every replica, whatever the order in which it has heard of them.
   const bucket = [...drops.keys()].sort()[0];
   const dropped = bucket === undefined ? undefined : drops.get(bucket);
   if (bucket === undefined || dropped === undefined) return;

@@ -28,12 +28,15 @@ export class ServerRig {
   readonly #random: SimRandom;
   readonly #options: Partial<NodeOptions>;
   readonly #client: Network;
+  readonly #clockOffsetsMs: readonly number[];
   #boots = 0;
 
-  constructor(nodes: number, options: Partial<NodeOptions> = {}) {
+  /** @param clockOffsetsMs By how much each node's clock is ahead; 0 where left out. */
+  constructor(nodes: number, options: Partial<NodeOptions> = {}, clockOffsetsMs: readonly number[] = []) {
     const { scheduler } = this;
     const trace = new Trace();
     this.#options = options;
+    this.#clockOffsetsMs = clockOffsetsMs;
     this.#random = new SimRandom('server');
     this.network = new SimNetwork({ scheduler, random: this.#random.fork('network'), trace, faults: {} });
     this.#client = this.network.attach(new SimProcess('client', scheduler), 'client');
@@ -67,7 +70,10 @@ export class ServerRig {
         members: this.machines.map((_machine, at) => ({ host: `node${at + 1}`, port: PORT })),
         directory: '/data',
         disk: disk.attach(process),
-        clock: new SimClock(this.scheduler, process, { offsetMs: 0, driftPpm: 0 }),
+        clock: new SimClock(this.scheduler, process, {
+          offsetMs: this.#clockOffsetsMs[id - 1] ?? 0,
+          driftPpm: 0,
+        }),
         network: this.network.attach(process, `node${id}`),
         random: this.#random.fork(`boot${++this.#boots}`),
         logger: silentLogger,
