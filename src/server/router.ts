@@ -44,6 +44,12 @@ export class Lane {
   readonly jobs: Job[] = [];
 }
 
+/** Between two requests of somebody who asks again and again. */
+export interface Pause {
+  readonly task: () => void;
+  readonly timer: Timer;
+}
+
 /** A request on its way. */
 interface Job {
   readonly request: Request;
@@ -86,6 +92,7 @@ export class Router {
   /** Requests that are not answered. */
   #unanswered = 0;
   #draining = false;
+  readonly #pauses = new Set<Pause>();
   #stopped = false;
 
   constructor(options: RouterOptions) {
@@ -172,6 +179,30 @@ export class Router {
     for (const job of waiting) this.#finish(job, STOPPING);
     for (const job of this.#forwarded.values()) this.#finish(job, isWrite(job.request) ? LOST : STOPPING);
     this.#forwarded.clear();
+    for (const pause of this.#pauses) {
+      pause.timer.cancel();
+      pause.task();
+    }
+    this.#pauses.clear();
+  }
+
+  /** Calls `task` after a pause, or when the node stops: somebody will ask again then. */
+  pause(ms: number, task: () => void): Pause {
+    const pause: Pause = {
+      task,
+      timer: this.#options.clock.after(ms, () => {
+        this.#pauses.delete(pause);
+        task();
+      }),
+    };
+    this.#pauses.add(pause);
+    return pause;
+  }
+
+  /** Idempotent; `task` is not called any more. */
+  cancelPause(pause: Pause): void {
+    this.#pauses.delete(pause);
+    pause.timer.cancel();
   }
 
   #dispatch(job: Job): void {

@@ -12,7 +12,7 @@
 import { assert } from '../base/assert.ts';
 import { sometimes } from '../base/rare.ts';
 import { concatBytes, utf8 } from '../codec/bytes.ts';
-import type { Clock, Timer } from '../io/clock.ts';
+import type { Clock } from '../io/clock.ts';
 import type { Connection, ConnectionHandler } from '../io/network.ts';
 import {
   DEFAULT_BUCKET,
@@ -36,7 +36,7 @@ import { RespParser } from '../protocol/resp_parser.ts';
 import { TextParser } from '../protocol/text_parser.ts';
 import { pointOf } from '../protocol/transaction_commands.ts';
 import type { CursorTable } from './cursor_table.ts';
-import { Lane, type Router } from './router.ts';
+import { Lane, type Pause, type Router } from './router.ts';
 import { TransactionQueue } from './transaction_queue.ts';
 
 export interface SessionOptions {
@@ -86,7 +86,7 @@ export class Session implements ConnectionHandler {
   #bucket = DEFAULT_BUCKET;
   readonly #transaction: TransactionQueue;
   /** A feed without changes is read again then. */
-  #feedTimer: Timer | null = null;
+  #feedPause: Pause | null = null;
   #answers: Uint8Array[] = [];
   #flushIsPlanned = false;
   #paused = false;
@@ -120,7 +120,7 @@ export class Session implements ConnectionHandler {
 
   onClose(): void {
     this.#ending = 'closed';
-    this.#feedTimer?.cancel();
+    if (this.#feedPause !== null) this.#options.router.cancelPause(this.#feedPause);
     this.#options.onClose(this.#connection);
   }
 
@@ -203,7 +203,7 @@ export class Session implements ConnectionHandler {
       const through = emptyFeedThrough(result);
       if (through !== null && clock.monotonicMs() < deadlineMs && this.#ending !== 'closed') {
         const next = { ...request, since: through };
-        this.#feedTimer = clock.after(FEED_PAUSE_MS, () => this.#readFeed(command, next, slot, deadlineMs));
+        this.#feedPause = router.pause(FEED_PAUSE_MS, () => this.#readFeed(command, next, slot, deadlineMs));
         return;
       }
       this.#underWay--;

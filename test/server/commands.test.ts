@@ -357,19 +357,25 @@ describe('commands', () => {
     expect(client.ask('', 1000)).toMatch(/\$6\r\ndelete\r\n\$1\r\nk\r\n\$-1\r\n$/);
   });
 
-  it('leave nothing behind when a client goes away while its feed waits', () => {
+  it('leave nothing behind of a feed that waits, when its client goes away or the node stops', () => {
     const rig = cluster(1);
-    const client = rig.connect(1);
-    client.send('FEED $ WAIT 60000\n');
+    const gone = rig.connect(1);
+    gone.send('FEED $ WAIT 60000\n');
     rig.run(100);
-    client.end();
-    rig.run(61_000);
-    rig.connect(1).ask('SET k v\n');
-    let stopped = false;
-    rig.machine(1).node?.stop(() => {
-      stopped = true;
-    });
+    gone.end();
+    const waiting = rig.connect(1);
+    waiting.send('FEED $ WAIT 60000\n');
     rig.run(1000);
-    expect(stopped).toBe(true);
+    const { node, process } = rig.machine(1);
+    let timers = -1;
+    process.run(() => {
+      node?.stop(() => {
+        timers = process.holdings.timers;
+      });
+    });
+    rig.run(5000);
+    expect(timers).toBe(0);
+    expect(waiting.take()).toBe('-ERR the node is stopping\r\n');
+    expect(waiting.isClosed).toBe(true);
   });
 });
