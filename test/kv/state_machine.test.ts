@@ -66,6 +66,13 @@ describe('forwarded requests and results', () => {
     { type: 'exists', bucket: 'b', keys: [] },
     { type: 'list-buckets' },
     { type: 'count', bucket: 'b' },
+    { type: 'keys', bucket: 'b', prefix: k },
+    { type: 'range', bucket: 'b', from: k, to: null, prefix: k, limit: 3, answer: 'keys' },
+    { type: 'range', bucket: 'b', from: k, to: k, prefix: k, limit: 3, answer: 'entries' },
+    { type: 'feed', bucket: 'b', since: null, prefix: k, limit: 3 },
+    { type: 'feed', bucket: 'b', since: 2 ** 40, prefix: k, limit: 3 },
+    { type: 'expiry', bucket: 'b', key: k, from: 'now', unit: 's' },
+    { type: 'revisions', bucket: 'b', keys: [k] },
   ];
   const results: Result[] = [
     { type: 'ok' },
@@ -73,6 +80,18 @@ describe('forwarded requests and results', () => {
     { type: 'value', value: k },
     { type: 'count', count: 3 },
     { type: 'names', names: ['a', 'b'] },
+    { type: 'word', word: 'string' },
+    { type: 'integer', value: -(2n ** 63n) },
+    { type: 'nothing' },
+    {
+      type: 'list',
+      items: [
+        { type: 'value', value: null },
+        { type: 'list', items: [] },
+      ],
+    },
+    { type: 'transaction', branch: 'failure', results: [{ type: 'ok' }] },
+    { type: 'error', code: 'aborted', message: 'why' },
     { type: 'error', code: 'unknown', message: 'why' },
   ];
   it('come out as they went in', () => {
