@@ -80,7 +80,7 @@ function answer(keys: LiveKeys, bucket: string, changes: readonly Found[], whole
       break;
     }
     const found = kind === ChangeKind.Drop ? null : keys.find(bucket, key);
-    bytes += 4 * ITEM_BYTES + key.length + (found?.value.length ?? 0);
+    bytes += 4 * ITEM_BYTES + key.length + (found?.length ?? 0);
     if (bytes > ANSWER_BYTES_MAX) {
       return errorResult(
         'invalid',
@@ -94,7 +94,7 @@ function answer(keys: LiveKeys, bucket: string, changes: readonly Found[], whole
         { type: 'count', count: found?.revision ?? revision },
         word,
         kind === ChangeKind.Drop ? NO_VALUE : { type: 'value', value: key },
-        found === null ? NO_VALUE : { type: 'value', value: found.value.slice() },
+        found === null ? NO_VALUE : { type: 'value', value: found.copy() },
       ],
     });
   }

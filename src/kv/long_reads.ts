@@ -189,8 +189,8 @@ class Page implements Gatherer {
     this.#bytes += name.length;
     this.#items.push({ type: 'value', value: name });
     if (this.#read.answer === 'entries') {
-      this.#bytes += found.value.length;
-      this.#items.push({ type: 'value', value: found.value.slice() });
+      this.#bytes += found.length;
+      this.#items.push({ type: 'value', value: found.copy() });
     }
     return 'more';
   }

@@ -16,11 +16,11 @@ export function readPoint(keys: LiveKeys, read: PointRead): Result {
   switch (read.type) {
     case 'get': {
       const found = keys.find(bucket, read.key);
-      return found === null ? NO_VALUE : { type: 'value', value: found.value.slice() };
+      return found === null ? NO_VALUE : { type: 'value', value: found.copy() };
     }
     case 'json-get': {
       const found = keys.find(bucket, read.key);
-      return found === null ? NO_VALUE : jsonGet(fromUtf8(found.value.slice()), read.path);
+      return found === null ? NO_VALUE : jsonGet(fromUtf8(found.copy()), read.path);
     }
     case 'exists': {
       let count = 0;
@@ -36,7 +36,7 @@ export function readPoint(keys: LiveKeys, read: PointRead): Result {
         type: 'list',
         items: [
           { type: 'count', count: found.revision },
-          { type: 'value', value: found.value.slice() },
+          { type: 'value', value: found.copy() },
         ],
       };
     }
@@ -47,7 +47,7 @@ export function readPoint(keys: LiveKeys, read: PointRead): Result {
       return { type: 'list', items };
     }
     case 'length':
-      return { type: 'count', count: keys.find(bucket, read.key)?.value.length ?? 0 };
+      return { type: 'count', count: keys.find(bucket, read.key)?.length ?? 0 };
     case 'kind':
       return { type: 'word', word: keys.find(bucket, read.key) === null ? 'none' : 'string' };
     case 'expiry':
@@ -62,9 +62,9 @@ function getMany(keys: LiveKeys, bucket: string, names: readonly Uint8Array[]): 
   let bytes = 0;
   for (const key of names) {
     const found = keys.find(bucket, key);
-    bytes += ITEM_BYTES + (found?.value.length ?? 0);
+    bytes += ITEM_BYTES + (found?.length ?? 0);
     if (bytes > ANSWER_BYTES_MAX) return answerTooLong();
-    items.push(found === null ? NO_VALUE : { type: 'value', value: found.value.slice() });
+    items.push(found === null ? NO_VALUE : { type: 'value', value: found.copy() });
   }
   return { type: 'list', items };
 }

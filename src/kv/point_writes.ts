@@ -39,7 +39,7 @@ export function writePoint(keys: LiveKeys, write: PointWrite): Result {
     case 'get-delete': {
       const found = keys.find(write.bucket, write.key);
       if (found === null) return NO_VALUE;
-      const value = found.value.slice();
+      const value = found.copy();
       keys.delete(write.bucket, write.key);
       return { type: 'value', value };
     }
@@ -125,7 +125,7 @@ function holds(condition: Condition, found: StoredValue | null): boolean {
 function setIf(keys: LiveKeys, write: Of<'set-if'>): Result {
   const found = keys.find(write.bucket, write.key);
   const isMet = holds(write.condition, found);
-  const old = write.answer === 'old' ? (found?.value.slice() ?? null) : null;
+  const old = write.answer === 'old' ? (found?.copy() ?? null) : null;
   if (isMet) {
     keys.put(write.bucket, write.key, write.value, resolve(write.expiry, keys.state.nowMs, found));
   }
@@ -157,7 +157,7 @@ function remove(keys: LiveKeys, write: Of<'delete'>): Result {
 function getExpire(keys: LiveKeys, write: Of<'get-expire'>): Result {
   const found = keys.find(write.bucket, write.key);
   if (found === null) return NO_VALUE;
-  const value = found.value.slice();
+  const value = found.copy();
   const expiresAtMs = resolve(write.expiry, keys.state.nowMs, found);
   if (expiresAtMs !== found.expiresAtMs) keys.put(write.bucket, write.key, value, expiresAtMs);
   return { type: 'value', value };
@@ -188,14 +188,14 @@ function expire(keys: LiveKeys, write: Of<'expire'>): Result {
     (write.when === 'later' && expiresAtMs > before) ||
     (write.when === 'sooner' && expiresAtMs < before);
   if (!mayChange) return ZERO;
-  keys.put(write.bucket, write.key, found.value.slice(), expiresAtMs);
+  keys.put(write.bucket, write.key, found.copy(), expiresAtMs);
   return ONE;
 }
 
 function documentOf(keys: LiveKeys, write: Of<'json-set' | 'json-delete' | 'json-add'>): Edit {
   const found = keys.find(write.bucket, write.key);
   if (found === null) return { type: 'absent' };
-  const text = fromUtf8(found.value.slice());
+  const text = fromUtf8(found.copy());
   // Malformed UTF-8 would come back changed.
   if (!equalBytes(utf8(text), found.value)) return { type: 'error', message: 'invalid JSON: not UTF-8' };
   return { type: 'document', text };

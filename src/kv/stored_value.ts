@@ -8,7 +8,7 @@
  * | rest   | the value                                                    |
  */
 import { CorruptionError } from '../base/errors.ts';
-import { VARINT_BYTES_MAX, VarintReader, writeVarint } from '../codec/varint.ts';
+import { VARINT_BYTES_MAX, writeVarint } from '../codec/varint.ts';
 import type { Index } from '../log/entry.ts';
 
 const Form = { Lasting: 1, Expiring: 2 } as const;
@@ -20,12 +20,32 @@ const scratch = new Uint8Array(SCRATCH_BYTES);
 
 export const NEVER = 0;
 
-export interface StoredValue {
-  /** A view of what the store handed out. */
-  readonly value: Uint8Array;
+export class StoredValue {
   readonly revision: Index;
   /** `NEVER` or a point in time. */
   readonly expiresAtMs: number;
+  readonly #bytes: Uint8Array;
+  readonly #start: number;
+
+  constructor(bytes: Uint8Array, start: number, revision: Index, expiresAtMs: number) {
+    this.#bytes = bytes;
+    this.#start = start;
+    this.revision = revision;
+    this.expiresAtMs = expiresAtMs;
+  }
+
+  get length(): number {
+    return this.#bytes.length - this.#start;
+  }
+
+  /** A view of what the store handed out. */
+  get value(): Uint8Array {
+    return this.#bytes.subarray(this.#start);
+  }
+
+  copy(): Uint8Array {
+    return this.#bytes.slice(this.#start);
+  }
 }
 
 /** The bytes are valid until the next call. */
@@ -39,14 +59,35 @@ export function encodeStored(value: Uint8Array, revision: Index, expiresAtMs: nu
   return bytes.subarray(0, at + value.length);
 }
 
-/** @throws CorruptionError when a header is not one: the record's checksum held, so it was never written by us. */
+/**
+ * Reads the varints of the header by hand: every read of a key comes by here.
+ * @throws CorruptionError when a header is not one: the record's checksum held, so it was never written by us.
+ */
 export function decodeStored(bytes: Uint8Array): StoredValue {
   const form = bytes[0];
-  const reader = new VarintReader(bytes, 1);
-  const revision = reader.read();
-  const expiresAtMs = form === Form.Expiring ? reader.read() : NEVER;
-  if ((form !== Form.Lasting && form !== Form.Expiring) || revision < 0 || expiresAtMs < 0) {
+  let at = 1;
+  let revision = 0;
+  let scale = 1;
+  let byte = 0x80;
+  while (byte >= 0x80 && at < HEADER_BYTES_MAX && at < bytes.length) {
+    byte = bytes[at++];
+    revision += (byte & 0x7f) * scale;
+    scale *= 128;
+  }
+  let isWhole = byte < 0x80;
+  let expiresAtMs = NEVER;
+  if (form === Form.Expiring) {
+    scale = 1;
+    byte = 0x80;
+    while (byte >= 0x80 && at < HEADER_BYTES_MAX && at < bytes.length) {
+      byte = bytes[at++];
+      expiresAtMs += (byte & 0x7f) * scale;
+      scale *= 128;
+    }
+    isWhole &&= byte < 0x80;
+  } else if (form !== Form.Lasting) isWhole = false;
+  if (!isWhole || !Number.isSafeInteger(revision) || !Number.isSafeInteger(expiresAtMs)) {
     throw new CorruptionError('a stored value', 0, 'it has no valid header');
   }
-  return { value: bytes.subarray(reader.offset), revision, expiresAtMs };
+  return new StoredValue(bytes, at, revision, expiresAtMs);
 }

@@ -92,7 +92,7 @@ function sweepDropped(store: KeyValueStore, keys: LiveKeys, keysMax: number): vo
   const dropped = bucket === undefined ? undefined : drops.get(bucket);
   if (bucket === undefined || dropped === undefined) return;
   const marker = store.get(dropKey(bucket));
-  const cursor = marker === null ? null : decodeStored(marker).value.slice();
+  const cursor = marker === null ? null : decodeStored(marker).copy();
   const range = bucketRange(bucket);
   const gone: Uint8Array[] = [];
   let last: Uint8Array | null = null;
