@@ -17,12 +17,10 @@ import type { Connection, ConnectionHandler } from '../io/network.ts';
 import {
   DEFAULT_BUCKET,
   errorResult,
-  type Guard,
   isOnceWrite,
   isPointWrite,
   isRequestType,
   type LongRead,
-  type Point,
   type Request,
   type Result,
 } from '../kv/request.ts';
@@ -34,7 +32,7 @@ import { bulkReply, errorReply, type Reply } from '../protocol/reply.ts';
 import { writeReply } from '../protocol/reply_writer.ts';
 import { RespParser } from '../protocol/resp_parser.ts';
 import { TextParser } from '../protocol/text_parser.ts';
-import { pointOf } from '../protocol/transaction_commands.ts';
+import { bindCommand } from './bind_command.ts';
 import type { CursorTable } from './cursor_table.ts';
 import { Lane, type Pause, type Router } from './router.ts';
 import { TransactionQueue } from './transaction_queue.ts';
@@ -168,7 +166,8 @@ export class Session implements ConnectionHandler {
 
   /** Behind MULTI a command is only noted. */
   #kindOf(command: ClientCommand): Kind {
-    return this.#transaction.isOpen && !isExec(command) ? 'any' : kindOf(command);
+    const isNoted = this.#transaction.isOpen && !isExec(command) && command.verb !== 'discard';
+    return isNoted ? 'any' : kindOf(command);
   }
 
   #start(command: ClientCommand): void {
@@ -192,7 +191,10 @@ export class Session implements ConnectionHandler {
     }
     this.#options.router.route(request, this.#lane, (result) => {
       this.#underWay--;
-      this.#finish(slot, this.#answer(command, result));
+      // The bucket in use may be another one by now.
+      if (command.verb === 'watch' && request.type === 'revisions') {
+        this.#finish(slot, this.#onWatched(request, result));
+      } else this.#finish(slot, this.#reply(command, result));
     });
   }
 
@@ -207,16 +209,19 @@ export class Session implements ConnectionHandler {
         return;
       }
       this.#underWay--;
-      this.#finish(slot, this.#answer(command, result));
+      this.#finish(slot, this.#reply(command, result));
     });
   }
 
-  #answer(command: ClientCommand, result: Result): Reply {
-    if (command.verb === 'watch' && result.type === 'list') {
+  /** @param request What was asked: revisions of keys. */
+  #onWatched(request: Extract<Request, { type: 'revisions' }>, result: Result): Reply {
+    if (result.type === 'list') {
       const revisions = result.items.map((item) => (item.type === 'count' ? item.count : 0));
-      return this.#transaction.watch(this.#bucket, command.keys, revisions);
+      return this.#transaction.watch(request.bucket, request.keys, revisions);
     }
-    return this.#reply(command, result);
+    // A client that did not wait for this answer must not have its transaction carried out unwatched.
+    this.#transaction.refuse();
+    return answer(this.#options.dialect, { verb: 'watch', keys: request.keys }, result, this.#remember);
   }
 
   #reply(command: ClientCommand, result: Result): Reply {
@@ -239,6 +244,8 @@ export class Session implements ConnectionHandler {
         return transaction.take();
       case 'discard':
         return transaction.discard();
+      case 'unwatch':
+        return transaction.isOpen ? transaction.add(bucket, command) : transaction.unwatch();
       case 'quit':
         return null;
       case 'once':
@@ -249,58 +256,16 @@ export class Session implements ConnectionHandler {
       default:
         if (transaction.isOpen) return transaction.add(bucket, command);
     }
-    switch (command.verb) {
-      case 'set':
-        return { type: 'set', bucket, key: command.key, value: command.value };
-      case 'get':
-        return { type: 'get', bucket, key: command.key };
-      case 'delete':
-      case 'exists':
-      case 'json-get':
-      case 'point': {
-        const point = pointOf(command);
-        return point === null ? null : ({ ...point, bucket } as Point);
-      }
-      case 'list-buckets':
-        return { type: 'list-buckets' };
-      case 'count':
-        return { type: 'count', bucket };
-      case 'keys':
-      case 'range':
-      case 'feed':
-        return { ...command.read, bucket };
-      case 'scan':
-        return this.#scan(command);
-      case 'drop-bucket':
-        return { type: 'drop-bucket', bucket: command.bucket ?? bucket };
-      case 'watch':
-        return { type: 'revisions', bucket, keys: command.keys };
-      case 'unwatch':
-        return transaction.unwatch();
-      case 'transaction': {
-        const bind = (point: object): Point => ({ ...point, bucket }) as Point;
-        return {
-          type: 'transaction',
-          guards: command.guards.map((guard) => ({ ...guard, bucket }) as Guard),
-          success: command.success.map(bind),
-          failure: command.failure.map(bind),
-        };
-      }
-      case 'session-open':
-        return { type: 'session-open', idleMs: command.idleMs };
-      case 'session-close':
-        return { type: 'session-close', session: command.session };
-      default:
-        return null;
+    if (command.verb === 'scan' && command.remembered !== null) {
+      return this.#goOn(command.remembered, command);
     }
+    return bindCommand(command, bucket);
   }
 
-  #scan({ remembered, read }: Extract<ClientCommand, { verb: 'scan' }>): Request | Reply {
-    const bucket = this.#bucket;
-    if (remembered === null) return { ...read, bucket };
-    const from = this.#options.cursors.find(remembered);
-    if (from !== null) return { ...read, from, bucket };
-    return errorReply(`cursor ${remembered} is not known here: begin the scan again`);
+  #goOn(cursor: bigint, { read }: Extract<ClientCommand, { verb: 'scan' }>): Request | Reply {
+    const from = this.#options.cursors.find(cursor);
+    if (from !== null) return { ...read, from, bucket: this.#bucket };
+    return errorReply(`cursor ${cursor} is not known here: begin the scan again`);
   }
 
   #once({ session, number, command }: Extract<ClientCommand, { verb: 'once' }>): Request | Reply {
@@ -402,7 +367,9 @@ function kindOf(command: ClientCommand): Kind {
     case 'session-open':
     case 'session-close':
     case 'watch':
+    case 'unwatch':
     case 'exec':
+    case 'discard':
     case 'merge':
     case 'flush':
       return 'alone';

@@ -6,6 +6,7 @@ import { type Guard, ITEM_BYTES, type Point, type Transaction } from '../kv/requ
 import type { ClientCommand, ProtocolLimits } from '../protocol/command.ts';
 import { errorReply, OK, QUEUED, type Reply } from '../protocol/reply.ts';
 import { pointOf, TRANSACTION_COMMANDS_MAX } from '../protocol/transaction_commands.ts';
+import { bindPoint } from './bind_command.ts';
 
 export class TransactionQueue {
   readonly #limits: ProtocolLimits;
@@ -39,6 +40,7 @@ export class TransactionQueue {
 
   unwatch(): Reply {
     this.#watched = [];
+    this.#isBroken = false;
     return OK;
   }
 
@@ -64,7 +66,7 @@ export class TransactionQueue {
         `the transaction has more than ${TRANSACTION_COMMANDS_MAX} commands (max transaction commands)`,
       );
     }
-    const bound = detached({ ...point, bucket } as Point);
+    const bound = detached(bindPoint(point, bucket));
     this.#bytes += bytesOf(bound);
     const bytesMax = this.#limits.valueBytes + this.#limits.keyBytes;
     if (this.#bytes > bytesMax) {
@@ -74,6 +76,11 @@ export class TransactionQueue {
     }
     points.push(bound);
     return QUEUED;
+  }
+
+  /** The transaction under way, or the next, will not be carried out. */
+  refuse(): void {
+    this.#isBroken = true;
   }
 
   /** What EXEC sends; a reply when it sends nothing. Either way the transaction is over. */

@@ -266,6 +266,43 @@ describe('commands', () => {
     ]);
   });
 
+  it('watch the keys of the bucket that was in use, whatever a pipeline does behind', () => {
+    const rig = cluster(3);
+    const client = rig.connect(2);
+    client.ask('SET a 1\nUSE other\nSET a 1\nUSE default\n');
+    // The write between WATCH and MULTI is one to the watched key of the other bucket.
+    expect(client.ask('WATCH a\nUSE other\nSET a 2\nMULTI\nSET b x\nEXEC\n')).toBe(
+      '+OK\r\n+OK\r\n+OK\r\n+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n',
+    );
+    expect(client.ask('WATCH a\nUSE default\nUSE other\nSET a 3\nMULTI\nSET b y\nEXEC\n')).toMatch(
+      /\*-1\r\n$/,
+    );
+    expect(client.ask('WATCH a\nUNWATCH\nSET a 4\nMULTI\nSET b z\nEXEC\nGET b\n')).toMatch(
+      /\*1\r\n\+OK\r\n\$1\r\nz\r\n$/,
+    );
+  });
+
+  it('do not carry a transaction out whose watch has failed', () => {
+    const rig = new ServerRig(3, { timeouts: { noLeaderMs: 300, answerMs: 1000 } });
+    const leader = rig.leader();
+    rig.run(200);
+    const followers = [1, 2, 3].filter((id) => id !== leader);
+    const client = rig.connect(leader);
+    client.ask('SET a 1\n');
+    for (const id of followers) rig.crash(id);
+    rig.run(5000);
+    client.send('WATCH a\n');
+    rig.run(5000);
+    expect(client.take()).toBe('-ERR no leader\r\n');
+    for (const id of followers) rig.boot(id);
+    rig.leader();
+    rig.run(2000);
+    expect(client.ask('MULTI\nSET a 2\nEXEC\nGET a\n')).toBe(
+      '+OK\r\n+QUEUED\r\n-EXECABORT Transaction discarded because of previous errors.\r\n$1\r\n1\r\n',
+    );
+    expect(client.ask('MULTI\nSET a 2\nEXEC\n')).toMatch(/\*1\r\n\+OK\r\n$/);
+  });
+
   it('take a transaction in the middle of a pipeline, in RESP', () => {
     const rig = cluster(3);
     const client = rig.connect(2);
