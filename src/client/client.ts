@@ -73,6 +73,30 @@ export class Client {
     return reply.value;
   }
 
+  /** The value with the revision that wrote it; null when there is no such key. */
+  async getRevision(key: string | Uint8Array): Promise<{ revision: number; value: Uint8Array } | null> {
+    const reply = await this.#ask('GETREV', key);
+    if (reply.type === 'array' && reply.items === null) return null;
+    const [revision, value] = reply.type === 'array' ? (reply.items ?? []) : [];
+    if (revision?.type !== 'integer' || value?.type !== 'bulk' || value.value === null) {
+      throw new ClientError('REPLY', `GETREV was answered with a ${reply.type} reply`);
+    }
+    return { revision: revision.value, value: value.value };
+  }
+
+  /**
+   * Writes only if the key still has this revision; 0: only if there is no such key.
+   * @returns the revision written; null when another was there, and nothing was written.
+   */
+  async setIfRevision(
+    key: string | Uint8Array,
+    value: string | Uint8Array,
+    revision: number,
+  ): Promise<number | null> {
+    const reply = await this.#ask('SET', key, value, 'IFREV', String(revision), 'REV');
+    return reply.type === 'integer' ? reply.value : null;
+  }
+
   /** Whether the key was there. */
   async delete(key: string | Uint8Array): Promise<boolean> {
     const reply = await this.#ask('DEL', key);

@@ -64,6 +64,21 @@ describe('over sockets', () => {
     ]);
   });
 
+  it("updates that lose nobody else's", async () => {
+    const counted = async (client: Client): Promise<void> => {
+      for (let n = 0; n < 20; ) {
+        const found = await client.getRevision('shared');
+        const next = String(Number(found === null ? 0 : new TextDecoder().decode(found.value)) + 1);
+        const written = await client.setIfRevision('shared', next, found?.revision ?? 0);
+        if (written === null) continue;
+        expect(written).toBeGreaterThan(found?.revision ?? 0);
+        n++;
+      }
+    };
+    await Promise.all(clients.map(counted));
+    await play([['GET shared', '60']]);
+  });
+
   it('expiries', async () => {
     await play([
       ['SET e v PX 150', 'OK'],
