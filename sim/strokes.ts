@@ -125,6 +125,11 @@ export function hostOf(node: number): string {
   return `node${node}`;
 }
 
+/** The inverse of `hostOf`. */
+export function nodeOf(host: string): number {
+  return Number(host.slice('node'.length));
+}
+
 export function describeStroke(stroke: StrokeAction): string {
   if (isDiskStroke(stroke)) return describeDiskStroke(stroke);
   switch (stroke.kind) {

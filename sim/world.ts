@@ -29,11 +29,20 @@ import { SimNetwork } from './network.ts';
 import { drawOptions, type WorldOptions } from './options.ts';
 import { lossAtPowerCut, type Settings } from './power_cut.ts';
 import { SimCrash, SimProcess } from './process.ts';
+import { prematurePromise, WatchedNetwork } from './promises.ts';
 import { SimRandom } from './random.ts';
 import type { Probe } from './report/probe.ts';
 import { SCENARIO_FORMAT, type Scenario } from './scenario.ts';
 import { Scheduler } from './scheduler.ts';
-import { applyStroke, describeStroke, hostOf, isFault, type Stroke, type StrokeAction } from './strokes.ts';
+import {
+  applyStroke,
+  describeStroke,
+  hostOf,
+  isFault,
+  nodeOf,
+  type Stroke,
+  type StrokeAction,
+} from './strokes.ts';
 import { Trace } from './trace.ts';
 import { type Batch, bucketName } from './workload.ts';
 
@@ -590,7 +599,7 @@ export class World {
         ...this.#settings(id),
         disk: machine.disk.attach(process),
         clock: machine.clock,
-        network: this.network.attach(process, machine.host),
+        network: this.#watched(machine, this.network.attach(process, machine.host)),
         random: this.random.fork(`node${id}.${++this.#incarnations}`),
         logger: this.#logger(id),
         onFailure: (error) => this.#onNodeError(machine, 'node failure', 'stopped', error),
@@ -617,6 +626,20 @@ export class World {
       const delayUs = this.#powerCutRandom.below(withinUs);
       this.scheduler.after(delayUs, () => this.#considerPowerCut(machine));
     }
+  }
+
+  /** In runs that look for power cuts, what a node says is held against what is on its disk. */
+  #watched(machine: Machine, network: Network): Network {
+    if (this.options.powerCutPermille === 0) return network;
+    return new WatchedNetwork(network, (to, bytes) => {
+      const { node, id } = machine;
+      if (node === null) return;
+      const { raft } = node.replica;
+      const { durable } = node.hardState;
+      if (raft.term === durable.term && raft.vote === durable.vote) return;
+      const problem = prematurePromise(bytes, nodeOf(to.host), durable);
+      if (problem !== null) this.fail('premature promise', `node ${id} says ${problem}`);
+    });
   }
 
   #settings(id: number): Settings {
