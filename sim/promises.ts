@@ -88,8 +88,14 @@ class WatchedConnection implements Connection {
  *
  * @param bytes Whole frames, as peers write them; the first begin with the preamble.
  * @param durable Term and vote as they are on the disk.
+ * @param logTerm Of the last entry that is durable: a node that starts is in no earlier term than its log.
  */
-export function prematurePromise(bytes: Uint8Array, to: number, durable: HardState): string | null {
+export function prematurePromise(
+  bytes: Uint8Array,
+  to: number,
+  durable: HardState,
+  logTerm: number,
+): string | null {
   const reader = new FrameReader(FRAME_BYTES_MAX);
   reader.push(bytes[0] === 0 && bytes[1] === PREAMBLE[1] ? bytes.slice(PREAMBLE.length) : bytes.slice());
   for (let body = reader.next(); body !== null; body = reader.next()) {
@@ -98,13 +104,11 @@ export function prematurePromise(bytes: Uint8Array, to: number, durable: HardSta
     const message = decodeMessage(frame.message);
     // Pre-votes promise nothing.
     if (message.type === 'pre-vote' || message.type === 'pre-vote-reply') continue;
-    const isLater = message.term > durable.term;
-    const isOtherVote =
-      message.type === 'vote-reply' &&
-      message.granted &&
-      message.term === durable.term &&
-      durable.vote !== to;
-    if (isLater || isOtherVote) {
+    const isVote = message.type === 'vote-reply' && message.granted;
+    const isKept = isVote
+      ? message.term === durable.term && durable.vote === to
+      : message.term <= Math.max(durable.term, logTerm);
+    if (!isKept) {
       const what = `${message.type} of term ${message.term} to node ${to}`;
       return `${what}, while term ${durable.term} and vote ${durable.vote} are durable`;
     }

@@ -637,7 +637,8 @@ export class World {
       const { raft } = node.replica;
       const { durable } = node.hardState;
       if (raft.term === durable.term && raft.vote === durable.vote) return;
-      const problem = prematurePromise(bytes, nodeOf(to.host), durable);
+      const { durableIndex } = node.groupLog;
+      const problem = prematurePromise(bytes, nodeOf(to.host), durable, node.groupLog.termAt(durableIndex));
       if (problem !== null) this.fail('premature promise', `node ${id} says ${problem}`);
     });
   }
