@@ -109,8 +109,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'a leader answers reads without confirming that it still leads',
     file: 'src/raft/leader.ts',
     find: '      this.#reads.start(core.commitIndex);\n',
-    replace:
-      '      this.#reads.start(core.commitIndex);\n      this.#reads.onQuorum(this.#reads.round, core.output.reads);\n',
+    replace: '      this.#reads.start(core.commitIndex);\n      this.#confirmReads(this.#reads.round);\n',
   },
   {
     name: 'read-before-own-commit',
@@ -130,8 +129,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'read-before-applied',
     what: 'a read is answered before the entries that it must see are applied',
     file: 'src/replica/replica.ts',
-    find: '      if (batch.index > this.appliedIndex) {\n',
-    replace: '      if (batch.index > this.#raft.commitIndex) {\n',
+    find: '      if (index > this.appliedIndex) {\n',
+    replace: '      if (index > this.#raft.commitIndex) {\n',
   },
   {
     name: 'apply-before-durable',
@@ -341,8 +340,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'not-sticky',
     what: 'a node that hears a leader helps candidates all the same',
     file: 'src/raft/raft.ts',
-    find: "    return this.#role.role !== 'candidate' && this.#role.isSticky;\n",
-    replace: "    return this.#role.role === 'candidate' && false;\n",
+    find: "    return this.#role.role === 'leader' ? this.#role.isSticky : this.#core.isSticky;\n",
+    replace: "    return this.#role.role === 'leader' && false;\n",
   },
   {
     name: 'transfer-never-given-up',
@@ -364,6 +363,56 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/raft/progress.ts',
     find: '    this.paused = false;\n    this.#probeWaitMs = Math.min(',
     replace: '    this.#probeWaitMs = Math.min(',
+  },
+  {
+    name: 'lease-too-long',
+    what: 'a lease lasts three times as long as was promised',
+    file: 'src/raft/core.ts',
+    find: '  return Math.floor((timing',
+    replace: '  return 3 * Math.floor((timing',
+  },
+  {
+    name: 'lease-from-the-answer',
+    what: 'a lease counts from the time at which the heartbeat was answered',
+    file: 'src/raft/leader.ts',
+    find: 'progress.heartbeatAnsweredMs = message.sentAtMs;',
+    replace: 'progress.heartbeatAnsweredMs = this.#elapsedMs();',
+  },
+  {
+    name: 'lease-survives-transfer',
+    what: 'a leader goes by its lease after it has asked another to campaign',
+    file: 'src/raft/leader.ts',
+    find: '    this.#successorWasAsked = true;\n',
+    replace: '',
+  },
+  {
+    name: 'restart-forgets-promise',
+    what: 'a node that starts votes at once, although it may have promised not to',
+    file: 'src/raft/raft.ts',
+    find: '    if (this.#core.leaseMs !== null) this.#core.heardLeaderAtMs = options.nowMs;\n',
+    replace: '',
+  },
+  {
+    name: 'reads-of-a-follower-unasked',
+    what: 'a follower answers reads with what it takes for committed',
+    file: 'src/raft/follower.ts',
+    find: '    else this.#reads.add(id, basis);\n',
+    replace:
+      '    else this.#core.output.reads.push({ id, index: this.#core.commitIndex });\n    if (id < 0) this.#reads.add(id, basis);\n',
+  },
+  {
+    name: 'read-requests-restart',
+    what: 'a follower numbers its requests to read anew in each life',
+    file: 'src/raft/forwarded_reads.ts',
+    find: '    this.#nextId = random.below(2 ** 20) * 2 ** 32 + random.below(2 ** 32);\n',
+    replace: '    this.#nextId = 1 + 0 * random.below(2);\n',
+  },
+  {
+    name: 'lease-reads-overtake',
+    what: 'a read by lease overtakes those that wait for a round',
+    file: 'src/raft/leader.ts',
+    find: 'this.#reads.isEmpty && commitIndex',
+    replace: 'commitIndex',
   },
   {
     name: 'timer-left',

@@ -37,6 +37,8 @@ export interface Tuning {
   readonly noLeaderMs: number;
   readonly answerMs: number;
   readonly flow: FlowLimits;
+  /** What the nodes take for true of their clocks; null: nothing, and no leases. */
+  readonly clockDriftPpmMax: number | null;
 }
 
 /** How the machines and the network between them are, faults aside. */
@@ -148,6 +150,7 @@ export const PLAIN_TUNING: Tuning = {
   noLeaderMs: 3000,
   answerMs: 10_000,
   flow: DEFAULT_FLOW,
+  clockDriftPpmMax: null,
 };
 
 export const PLAIN_SURROUNDINGS: Surroundings = {
@@ -200,7 +203,7 @@ export function completeOptions(options: WorldOptions): WorldOptions {
 }
 
 /** Rare paths that a run may widen; the names stand in the code, see `src/base/rare.ts`. */
-const MAYBES = ['short-append', 'equal-election-timeout', 'low-probe'] as const;
+const MAYBES = ['short-append', 'equal-election-timeout', 'low-probe', 'read-by-lease'] as const;
 
 const UNRECOVERABLE_PERMILLE = 60;
 
@@ -209,6 +212,8 @@ export function drawOptions(random: SimRandom): WorldOptions {
   const tuning = random.fork('tuning');
   const workload = random.fork('workload');
   const timing = random.fork('timing');
+  const surroundings = drawSurroundings(random.fork('surroundings'));
+  const faults = drawFaults(random.fork('faults'));
   const heartbeatMs = timing.pick([50, 50, 100, 150]);
   return {
     nodes: topology.pick([3, 3, 3, 3, 3, 3, 5, 5, 1, 2, 4, 7]),
@@ -225,9 +230,10 @@ export function drawOptions(random: SimRandom): WorldOptions {
       noLeaderMs: tuning.pick([100, 1000, 3000]),
       answerMs: tuning.pick([500, 3000, 10_000]),
       flow: drawFlow(random.fork('flow')),
+      clockDriftPpmMax: drawDriftBound(random.fork('leases'), surroundings, faults),
     },
-    surroundings: drawSurroundings(random.fork('surroundings')),
-    faults: drawFaults(random.fork('faults')),
+    surroundings,
+    faults,
     workload: {
       buckets: workload.between(1, 3),
       keysPerBucket: workload.pick([1, 3, 10, 40]),
@@ -266,6 +272,12 @@ function drawChanges(
     manyPermille: sometimes(random, 200, 10, 60),
     incrementPermille: sometimes(random, 300, 10, 80),
   };
+}
+
+/** A bound is declared only where it holds. */
+function drawDriftBound(random: SimRandom, { clockDriftPpm }: Surroundings, faults: FaultMix): number | null {
+  if (faults.driftEveryMs + faults.freezeEveryMs + faults.frozenLeaderEveryMs > 0) return null;
+  return random.chance(750) ? clockDriftPpm : null;
 }
 
 /** Now and then everything is under way one by one, and the next writer already too much. */

@@ -106,7 +106,7 @@ export class ModelNode {
         raft.propose(Uint8Array.of(input.ordinal));
         break;
       case 'read':
-        raft.readIndex(input.id);
+        raft.readIndex(input.id, 'round', this.#nowMs);
         break;
       case 'deliver':
         raft.step(input.from, input.message, this.#nowMs);
@@ -198,6 +198,7 @@ export class ModelNode {
       random,
       timing: MODEL_TIMING,
       flow: DEFAULT_FLOW,
+      clockDriftPpmMax: null,
       hardState: this.#durable,
       appliedIndex: 0,
       nowMs: this.#nowMs,

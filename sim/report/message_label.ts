@@ -99,6 +99,14 @@ export function labelRaftMessage(message: Message): MessageLabel {
       };
     case 'timeout-now':
       return { kind: 'vote', isReply: false, term, name: type, text: `term ${term}, campaign at once` };
+    case 'read-index': {
+      const text = `term ${term}, read ${message.id} by ${message.basis}`;
+      return { kind: 'heartbeat', isReply: false, term, name: type, text };
+    }
+    case 'read-index-reply': {
+      const text = `term ${term}, read ${message.id} at ${message.index}`;
+      return { kind: 'heartbeat', isReply: true, term, name: type, text };
+    }
     default:
       return unreachable(type);
   }

@@ -168,7 +168,16 @@ export type Write =
   /** Moves the time of the state machine on and sweeps some of what has expired or was dropped. Leaders ask for it. */
   | { readonly type: 'tick' };
 
-export type Read = PointRead | LongRead;
+/**
+ * What a read may rest on:
+ * - `linearizable`, the default: a round of messages confirms that the leader still leads;
+ * - `lease`: the same promise, without the round while the leader holds a lease; as good as the declared bound on how
+ *   much clocks drift;
+ * - `stale`: what this node has applied, without asking anybody. It may miss the latest writes.
+ */
+export type Consistency = 'linearizable' | 'lease' | 'stale';
+
+export type Read = (PointRead | LongRead) & { readonly consistency?: Consistency };
 
 export type Request = Write | Read;
 

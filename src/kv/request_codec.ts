@@ -31,7 +31,8 @@ type Table<Union extends { readonly type: string }> = {
   readonly [Type in Union['type']]: FieldCodecs<Extract<Union, { readonly type: Type }>>;
 };
 type FieldCodecs<Variant> = {
-  readonly [Name in Exclude<keyof Variant, 'type'>]-?: Codec<Variant[Name]>;
+  // What a read is content with stays on the node that was asked: the leader may always promise more.
+  readonly [Name in Exclude<keyof Variant, 'type' | 'consistency'>]-?: Codec<Variant[Name]>;
 };
 
 const text: Codec<string> = { encode: same, decode: decodeText };

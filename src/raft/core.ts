@@ -23,6 +23,12 @@ export interface RaftTiming {
 
 export const DEFAULT_TIMING: RaftTiming = { heartbeatMs: 50, electionTimeoutMs: 500 };
 
+/**
+ * A bound that holds for most clocks by far: one per cent. A lease is as safe as this bound: it must be `null` (no
+ * leases) where a clock may run slower or faster, or stand still while the process runs.
+ */
+export const DEFAULT_CLOCK_DRIFT_PPM_MAX = 10_000;
+
 export interface CoreOptions {
   readonly id: NodeId;
   /** All voting members, `id` among them. */
@@ -31,6 +37,8 @@ export interface CoreOptions {
   readonly random: Random;
   readonly timing: RaftTiming;
   readonly flow: FlowLimits;
+  /** By how many millionths a node's monotonic clock may be faster or slower than true time; null: no bound is trusted. */
+  readonly clockDriftPpmMax: number | null;
 }
 
 export class Core {
@@ -40,7 +48,9 @@ export class Core {
   readonly log: RaftLog;
   readonly timing: RaftTiming;
   readonly flow: FlowLimits;
-  readonly #random: Random;
+  /** For how long after a heartbeat was sent a leader may rely on its answer; null: not at all. */
+  readonly leaseMs: number | null;
+  readonly random: Random;
 
   /** Never falls. Durable before a message of this term leaves. */
   term: Term;
@@ -50,6 +60,11 @@ export class Core {
   commitIndex: Index;
   /** Monotonic time of the step under way. */
   nowMs = 0;
+  /**
+   * When a leader was last heard, of whatever term. For an election timeout from then on this node gives no vote
+   * (thesis, section 4.2.3), whatever becomes of its role and term meanwhile: leases rest on it.
+   */
+  heardLeaderAtMs = Number.NEGATIVE_INFINITY;
   output: Output = emptyOutput();
 
   constructor(options: CoreOptions, term: Term, vote: NodeId | null, commitIndex: Index) {
@@ -59,9 +74,10 @@ export class Core {
     this.voters = options.voters;
     this.peers = options.voters.filter((voter) => voter !== options.id);
     this.log = options.log;
-    this.#random = options.random;
+    this.random = options.random;
     this.timing = options.timing;
     this.flow = options.flow;
+    this.leaseMs = leaseMs(options);
     this.term = term;
     this.vote = vote;
     this.commitIndex = commitIndex;
@@ -99,6 +115,11 @@ export class Core {
     this.#persist();
   }
 
+  /** A leader was heard within an election timeout: candidates are not heard out. */
+  get isSticky(): boolean {
+    return this.nowMs - this.heardLeaderAtMs < this.timing.electionTimeoutMs;
+  }
+
   /** Section 5.4.1: only a log that is at least as complete as ours may lead us. */
   isUpToDate(lastIndex: Index, lastTerm: Term): boolean {
     const ownTerm = this.log.lastTerm;
@@ -119,12 +140,22 @@ export class Core {
     const timeout = this.timing.electionTimeoutMs;
     // Split votes, that randomised timeouts make rare.
     if (maybe('equal-election-timeout')) return this.nowMs + timeout;
-    return this.nowMs + timeout + this.#random.below(timeout);
+    return this.nowMs + timeout + this.random.below(timeout);
   }
 
   #persist(): void {
     this.output.hardState = { term: this.term, vote: this.vote };
   }
+}
+
+/**
+ * A follower's promise lasts an election timeout by its clock, so at least `timeout / (1 + drift)` of true time; a time
+ * by the leader's clock takes at most `1 / (1 - drift)` of it.
+ */
+function leaseMs({ clockDriftPpmMax, timing }: CoreOptions): number | null {
+  if (clockDriftPpmMax === null) return null;
+  const drift = clockDriftPpmMax / 1_000_000;
+  return Math.floor((timing.electionTimeoutMs * (1 - drift)) / (1 + drift));
 }
 
 function emptyOutput(): Output {

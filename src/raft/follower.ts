@@ -7,7 +7,8 @@ import { assert } from '../base/assert.ts';
 import { sometimes } from '../base/rare.ts';
 import type { Entry, Index, Term } from '../log/entry.ts';
 import type { Core } from './core.ts';
-import type { AppendMessage, Message, NodeId } from './message.ts';
+import { ForwardedReads } from './forwarded_reads.ts';
+import type { AppendMessage, Message, NodeId, ReadBasis } from './message.ts';
 
 export class Follower {
   readonly role = 'follower';
@@ -15,7 +16,7 @@ export class Follower {
   /** The leader of the term, once it is known. There is at most one. */
   leader: NodeId | null;
   electionDeadlineMs: number;
-  #heardLeaderAtMs: number;
+  readonly #reads: ForwardedReads;
   /** Our log equals the leader's up to here; only this much may be acknowledged or committed. */
   #matchIndex: Index = 0;
   #acknowledgedIndex: Index = 0;
@@ -23,15 +24,9 @@ export class Follower {
   constructor(core: Core, leader: NodeId | null) {
     this.#core = core;
     this.leader = leader;
-    this.#heardLeaderAtMs = leader === null ? Number.NEGATIVE_INFINITY : core.nowMs;
+    if (leader !== null) core.heardLeaderAtMs = core.nowMs;
+    this.#reads = new ForwardedReads(core.random);
     this.electionDeadlineMs = core.drawElectionDeadline();
-  }
-
-  /** The leader is alive as far as this node can tell: candidates are not heard out (thesis, section 4.2.3). */
-  get isSticky(): boolean {
-    return (
-      this.leader !== null && this.#core.nowMs - this.#heardLeaderAtMs < this.#core.timing.electionTimeoutMs
-    );
   }
 
   onAppend(from: NodeId, message: AppendMessage): void {
@@ -65,7 +60,38 @@ export class Follower {
     this.#hearLeader(from);
     // The leader capped it at what we acknowledged in this term, so it lies within what matches.
     this.#core.advanceCommit(message.commitIndex);
-    this.#core.send(from, { type: 'heartbeat-reply', term: this.#core.term, round: message.round });
+    const { round, sentAtMs } = message;
+    this.#core.send(from, { type: 'heartbeat-reply', term: this.#core.term, round, sentAtMs });
+    this.#reads.repeat(this.#core.nowMs, this.#core.timing.heartbeatMs);
+  }
+
+  /** Asks the leader, if there is one; the answer is a `ReadState`. */
+  readIndex(id: number, basis: ReadBasis): void {
+    if (this.leader === null) this.#core.output.reads.push({ id, index: null });
+    else this.#reads.add(id, basis);
+  }
+
+  onReadIndexReply(from: NodeId, message: Message & { type: 'read-index-reply' }): void {
+    if (from !== this.leader) return;
+    sometimes('a follower may answer a read');
+    this.#reads.onReply(message.id, message.index, this.#core.output.reads);
+  }
+
+  /** What was sent to the leader may be lost. */
+  onPeerReset(peer: NodeId): void {
+    if (peer === this.leader) this.#reads.repeat(this.#core.nowMs, 0);
+  }
+
+  /** Sends one request for all reads that the turn has gathered. */
+  flush(): void {
+    if (this.leader === null) return;
+    const request = this.#reads.next(this.#core.nowMs);
+    if (request !== null)
+      this.#core.send(this.leader, { type: 'read-index', term: this.#core.term, ...request });
+  }
+
+  abandon(): void {
+    this.#reads.abandon(this.#core.output.reads);
   }
 
   onDurable(durableIndex: Index): void {
@@ -80,7 +106,7 @@ export class Follower {
       other: from,
     });
     this.leader = from;
-    this.#heardLeaderAtMs = this.#core.nowMs;
+    this.#core.heardLeaderAtMs = this.#core.nowMs;
     this.electionDeadlineMs = this.#core.drawElectionDeadline();
   }
 

@@ -6,10 +6,10 @@ import { assert } from '../base/assert.ts';
 import { maybe, sometimes } from '../base/rare.ts';
 import { type Entry, EntryKind, type Index } from '../log/entry.ts';
 import type { Core } from './core.ts';
-import type { Message, NodeId } from './message.ts';
+import type { Message, NodeId, ReadBasis } from './message.ts';
 import { Progress } from './progress.ts';
 import { majorityOf, quorumValue } from './quorum.ts';
-import { ReadRounds } from './read_rounds.ts';
+import { type AskedRead, ReadRounds } from './read_rounds.ts';
 import { Uncommitted } from './uncommitted.ts';
 
 /** Why a proposal is not taken. */
@@ -26,6 +26,10 @@ export class Leader {
   readonly #firstIndexOfTerm: Index;
   /** Leadership is being handed over. `isAsked`: the successor was told to campaign. */
   #transfer: { readonly to: NodeId; readonly deadlineMs: number; isAsked: boolean } | null = null;
+  /** Never falls back to false: the request may be delivered at any time from then on. */
+  #successorWasAsked = false;
+  /** When this leadership began. */
+  readonly #sinceMs: number;
   #nextHeartbeatMs: number;
   #nextQuorumCheckMs: number;
 
@@ -40,6 +44,7 @@ export class Leader {
     this.#uncommitted = new Uncommitted(log.lastIndex);
     this.#quorumScratch = new Array<number>(core.voters.length);
     this.#firstIndexOfTerm = log.lastIndex + 1;
+    this.#sinceMs = core.nowMs;
     this.#nextHeartbeatMs = core.nowMs;
     this.#nextQuorumCheckMs = core.nowMs + core.timing.electionTimeoutMs;
     this.#append(EntryKind.Noop, new Uint8Array(0));
@@ -84,8 +89,41 @@ export class Leader {
     return successor;
   }
 
-  readIndex(id: number): void {
-    this.#reads.add(id);
+  /**
+   * A follower, or this node itself, asks for the right to read.
+   * @param from This node's own id for its own reads.
+   */
+  readIndex(from: NodeId, id: number, basis: ReadBasis): void {
+    const { commitIndex } = this.#core;
+    // Behind reads that wait for a round it waits as well: those of one connection must not overtake each other.
+    const isNext = this.#reads.isEmpty && commitIndex >= this.#firstIndexOfTerm;
+    if (basis === 'lease' && isNext && this.holdsLease) {
+      sometimes('a lease vouches for a read');
+      this.#letRead({ from, id }, commitIndex);
+    } else {
+      this.#reads.add({ from, id });
+    }
+  }
+
+  onReadIndex(from: NodeId, message: Message & { type: 'read-index' }): void {
+    if (this.#hear(from) !== null) this.readIndex(from, message.id, message.basis);
+  }
+
+  /**
+   * No other node can have become leader by now: a majority promised it, and the promise has not run out by any clock
+   * that keeps to the declared drift. Once a successor was asked to campaign nothing is promised any more: it bypasses
+   * the promise, at any later time.
+   */
+  get holdsLease(): boolean {
+    const { leaseMs } = this.#core;
+    if (leaseMs === null || this.#successorWasAsked) return false;
+    const times = this.#quorumScratch;
+    let at = 0;
+    for (const follower of this.#followers.values()) times[at++] = follower.heartbeatAnsweredMs;
+    const elapsedMs = this.#elapsedMs();
+    times[at] = elapsedMs;
+    const promisedAtMs = quorumValue(times);
+    return promisedAtMs >= 0 && elapsedMs < promisedAtMs + leaseMs;
   }
 
   /** Returns false when a majority has been silent for an election timeout: the leader must step down. */
@@ -122,7 +160,7 @@ export class Leader {
       this.#reads.start(core.commitIndex);
       if (core.peers.length > 0)
         for (const [peer, progress] of this.#followers) this.#heartbeat(peer, progress);
-      else this.#reads.onQuorum(this.#reads.round, core.output.reads);
+      else this.#confirmReads(this.#reads.round);
     }
     // Followers at the same place, the usual case, share one array of entries.
     let shared: readonly Entry[] = [];
@@ -165,6 +203,7 @@ export class Leader {
     const progress = this.#hear(from);
     if (progress === null) return;
     progress.onHeartbeatReply(this.#core.nowMs);
+    if (message.sentAtMs > progress.heartbeatAnsweredMs) progress.heartbeatAnsweredMs = message.sentAtMs;
     if (message.round <= progress.round) return;
     progress.round = message.round;
     if (!this.#reads.isConfirming) return;
@@ -172,7 +211,7 @@ export class Leader {
     let at = 0;
     for (const follower of this.#followers.values()) rounds[at++] = follower.round;
     rounds[at] = this.#reads.round;
-    this.#reads.onQuorum(quorumValue(rounds), this.#core.output.reads);
+    this.#confirmReads(quorumValue(rounds));
   }
 
   onDurable(): void {
@@ -185,7 +224,27 @@ export class Leader {
   }
 
   abandon(): void {
-    this.#reads.abandon(this.#core.output.reads);
+    // Followers that asked learn of the end by themselves.
+    const { id: self, output } = this.#core;
+    for (const { from, id } of this.#reads.abandon())
+      if (from === self) output.reads.push({ id, index: null });
+  }
+
+  #confirmReads(quorumRound: number): void {
+    const confirmed = this.#reads.onQuorum(quorumRound);
+    if (confirmed === null) return;
+    for (const read of confirmed.reads) this.#letRead(read, confirmed.index);
+  }
+
+  #letRead({ from, id }: AskedRead, index: Index): void {
+    const { id: self, term, output } = this.#core;
+    if (from === self) output.reads.push({ id, index });
+    else this.#core.send(from, { type: 'read-index-reply', term, id, index });
+  }
+
+  /** Whole milliseconds of this leadership, rounded down. */
+  #elapsedMs(): number {
+    return Math.floor(this.#core.nowMs - this.#sinceMs);
   }
 
   /** Only a log that is complete and durable at the successor makes its election, and nothing else, a matter of course. */
@@ -194,6 +253,7 @@ export class Leader {
     const isReady = this.#followers.get(transfer.to)?.matchIndex === log.lastIndex;
     if (transfer.isAsked || !isReady) return;
     transfer.isAsked = true;
+    this.#successorWasAsked = true;
     this.#core.send(transfer.to, { type: 'timeout-now', term });
   }
 
@@ -256,6 +316,7 @@ export class Leader {
       term,
       commitIndex: Math.min(commitIndex, progress.matchIndex),
       round: this.#reads.round,
+      sentAtMs: this.#elapsedMs(),
     });
   }
 

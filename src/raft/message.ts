@@ -7,6 +7,9 @@ import type { Entry, Index, Term } from '../log/entry.ts';
 /** A member of a group, from 1. */
 export type NodeId = number & { readonly unit?: 'node' };
 
+/** What vouches for a leadership when a read is let through: a round of heartbeats, or a lease while one is held. */
+export type ReadBasis = 'round' | 'lease';
+
 export type Message =
   /** "Would you vote for me?" Changes nothing at the receiver (thesis, section 9.6). */
   | { readonly type: 'pre-vote'; readonly term: Term; readonly lastIndex: Index; readonly lastTerm: Term }
@@ -35,8 +38,24 @@ export type Message =
       readonly hintTerm: Term;
     }
   /** `commitIndex` is capped at what the receiver is known to hold; `round` confirms leadership for reads. */
-  | { readonly type: 'heartbeat'; readonly term: Term; readonly commitIndex: Index; readonly round: number }
-  | { readonly type: 'heartbeat-reply'; readonly term: Term; readonly round: number }
+  | {
+      readonly type: 'heartbeat';
+      readonly term: Term;
+      readonly commitIndex: Index;
+      readonly round: number;
+      /** When it was sent, in whole milliseconds of this leadership; the reply carries it back. Leases count from it. */
+      readonly sentAtMs: number;
+    }
+  | {
+      readonly type: 'heartbeat-reply';
+      readonly term: Term;
+      readonly round: number;
+      readonly sentAtMs: number;
+    }
+  /** A follower asks for the right to read. `id` is never used twice, not even by another life of the follower. */
+  | { readonly type: 'read-index'; readonly term: Term; readonly id: number; readonly basis: ReadBasis }
+  /** Reads for which the follower asked may run once it has applied `index`. */
+  | { readonly type: 'read-index-reply'; readonly term: Term; readonly id: number; readonly index: Index }
   /** The leader hands over: the receiver, whose log is complete, campaigns at once (thesis, section 3.10). */
   | { readonly type: 'timeout-now'; readonly term: Term };
 

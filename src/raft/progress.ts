@@ -31,6 +31,8 @@ export class Progress {
   heardAtMs: number;
   /** Highest heartbeat round that the follower has answered. */
   round = 0;
+  /** When the latest heartbeat that it has answered was sent, in milliseconds of this leadership; -1: none. */
+  heartbeatAnsweredMs = -1;
   /** Last index of each unanswered append in `replicate`, oldest first. */
   readonly #inFlight: Index[] = [];
   readonly #inFlightBytes: number[] = [];

@@ -20,7 +20,7 @@ import { Candidate, type Occasion } from './candidate.ts';
 import { Core, type CoreOptions } from './core.ts';
 import { Follower } from './follower.ts';
 import { Leader, type Refusal } from './leader.ts';
-import type { Message, NodeId } from './message.ts';
+import type { Message, NodeId, ReadBasis } from './message.ts';
 import type { HardState, Output } from './output.ts';
 
 export interface RaftOptions extends CoreOptions {
@@ -42,6 +42,8 @@ export class Raft {
     const term = behind ? log.lastTerm : hardState.term;
     this.#core = new Core(options, term, behind ? null : hardState.vote, options.appliedIndex);
     this.#core.nowMs = options.nowMs;
+    // An earlier life may have heard a leader just now, and promised it not to vote.
+    if (this.#core.leaseMs !== null) this.#core.heardLeaderAtMs = options.nowMs;
     const follower = new Follower(this.#core, null);
     // Nobody else can be leader of a group of one: it need not wait.
     if (voters.length === 1) follower.electionDeadlineMs = options.nowMs;
@@ -123,9 +125,15 @@ export class Raft {
     return this.#role.role === 'leader' ? this.#role.transfer(to) : null;
   }
 
-  /** Asks for the right to read; the answer is a `ReadState` with this `id`, which the caller never uses twice. */
-  readIndex(id: number): void {
-    if (this.#role.role === 'leader') this.#role.readIndex(id);
+  /**
+   * Asks for the right to read; the answer is a `ReadState` with this `id`, which the caller never uses twice.
+   * @param nowMs A time at or after which the read was asked for: a lease is held up to its end, not beyond.
+   */
+  readIndex(id: number, basis: ReadBasis, nowMs: number): void {
+    this.#setTime(nowMs);
+    const role = this.#role;
+    if (role.role === 'leader') role.readIndex(this.#core.id, id, basis);
+    else if (role.role === 'follower') role.readIndex(id, basis);
     else this.#core.output.reads.push({ id, index: null });
   }
 
@@ -146,11 +154,11 @@ export class Raft {
 
   /** What was sent to a peer and not answered may be lost. */
   onPeerReset(peer: NodeId): void {
-    if (this.#role.role === 'leader') this.#role.onPeerReset(peer);
+    if (this.#role.role !== 'candidate') this.#role.onPeerReset(peer);
   }
 
   takeOutput(): Output {
-    if (this.#role.role === 'leader') this.#role.flush();
+    if (this.#role.role !== 'candidate') this.#role.flush();
     return this.#core.takeOutput();
   }
 
@@ -189,6 +197,12 @@ export class Raft {
       case 'heartbeat-reply':
         if (this.#role.role === 'leader') this.#role.onHeartbeatReply(from, message);
         return;
+      case 'read-index':
+        if (this.#role.role === 'leader') this.#role.onReadIndex(from, message);
+        return;
+      case 'read-index-reply':
+        if (this.#role.role === 'follower') this.#role.onReadIndexReply(from, message);
+        return;
       case 'timeout-now':
         this.#onTimeoutNow(from);
         return;
@@ -225,8 +239,8 @@ export class Raft {
   /** A sender of an earlier term learns ours, so that an old leader or candidate gives way. */
   #turnAway(from: NodeId, message: Message): void {
     const { term } = this.#core;
-    if (message.type === 'append' || message.type === 'heartbeat') {
-      this.#core.send(from, { type: 'heartbeat-reply', term, round: 0 });
+    if (message.type === 'append' || message.type === 'heartbeat' || message.type === 'read-index') {
+      this.#core.send(from, { type: 'heartbeat-reply', term, round: 0, sentAtMs: 0 });
     } else if (message.type === 'pre-vote') {
       this.#core.send(from, { type: 'pre-vote-reply', term, granted: false });
     } else if (message.type === 'vote') {
@@ -239,6 +253,10 @@ export class Raft {
     const core = this.#core;
     if (message.type === 'pre-vote') {
       core.send(from, { type: 'pre-vote-reply', term: core.term, granted: false });
+      return;
+    }
+    if (!message.transfer && this.#isSticky() && core.vote !== from) {
+      sometimes('a vote of this term is not heard out beside the last leader');
       return;
     }
     const free = core.vote === from || (core.vote === null && this.leader === null);
@@ -267,6 +285,7 @@ export class Raft {
 
   #campaign(phase: 'pre-vote' | 'vote', occasion: Occasion): void {
     if (phase === 'vote') this.#core.enterTerm(this.#core.term + 1);
+    this.#abandon();
     const candidate = new Candidate(this.#core, phase, occasion);
     this.#role = candidate;
     this.#settle(candidate, candidate.ballot());
@@ -287,15 +306,18 @@ export class Raft {
   }
 
   #becomeFollower(leader: NodeId | null): void {
-    if (this.#role.role === 'leader') {
-      sometimes('a leader is deposed');
-      this.#role.abandon();
-    }
+    if (this.#role.role === 'leader') sometimes('a leader is deposed');
+    this.#abandon();
     this.#role = new Follower(this.#core, leader);
   }
 
+  /** The reads that wait in this role are not answered any more. */
+  #abandon(): void {
+    if (this.#role.role !== 'candidate') this.#role.abandon();
+  }
+
   #isSticky(): boolean {
-    return this.#role.role !== 'candidate' && this.#role.isSticky;
+    return this.#role.role === 'leader' ? this.#role.isSticky : this.#core.isSticky;
   }
 
   #setTime(nowMs: number): void {

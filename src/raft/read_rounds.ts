@@ -5,23 +5,38 @@
  * carries the highest number. Numbers are never used twice in a term, and answers of other terms are not counted.
  */
 import type { Index } from '../log/entry.ts';
-import type { ReadState } from './output.ts';
+import type { NodeId } from './message.ts';
+
+/** A read, or the reads for which a follower asks together. */
+export interface AskedRead {
+  readonly from: NodeId;
+  readonly id: number;
+}
+
+export interface ConfirmedReads {
+  readonly index: Index;
+  readonly reads: readonly AskedRead[];
+}
 
 export class ReadRounds {
   /** Highest round sent; 0 before the first. */
   round = 0;
-  #waiting: number[] = [];
-  #confirming: number[] = [];
+  #waiting: AskedRead[] = [];
+  #confirming: AskedRead[] = [];
   /** The round that confirms `#confirming`, and the commit index when it started. */
   #confirmingRound = 0;
   #confirmingIndex: Index = 0;
 
-  add(id: number): void {
-    this.#waiting.push(id);
+  add(read: AskedRead): void {
+    this.#waiting.push(read);
   }
 
   get wantsRound(): boolean {
     return this.#waiting.length > 0 && this.#confirming.length === 0;
+  }
+
+  get isEmpty(): boolean {
+    return this.#waiting.length === 0 && this.#confirming.length === 0;
   }
 
   get isConfirming(): boolean {
@@ -37,18 +52,22 @@ export class ReadRounds {
     this.#waiting = [];
   }
 
-  /** `quorumRound`: highest round that a majority has answered. */
-  onQuorum(quorumRound: number, reads: ReadState[]): void {
-    if (this.#confirming.length === 0 || quorumRound < this.#confirmingRound) return;
-    for (const id of this.#confirming) reads.push({ id, index: this.#confirmingIndex });
+  /**
+   * @param quorumRound Highest round that a majority has answered.
+   * @returns what it confirms; null: nothing.
+   */
+  onQuorum(quorumRound: number): ConfirmedReads | null {
+    if (this.#confirming.length === 0 || quorumRound < this.#confirmingRound) return null;
+    const reads = this.#confirming;
     this.#confirming = [];
+    return { index: this.#confirmingIndex, reads };
   }
 
-  /** Leadership is over: nothing is confirmed any more. */
-  abandon(reads: ReadState[]): void {
-    for (const id of this.#confirming) reads.push({ id, index: null });
-    for (const id of this.#waiting) reads.push({ id, index: null });
+  /** Leadership is over: what waits is not confirmed any more. */
+  abandon(): readonly AskedRead[] {
+    const reads = [...this.#confirming, ...this.#waiting];
     this.#confirming = [];
     this.#waiting = [];
+    return reads;
   }
 }

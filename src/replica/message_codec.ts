@@ -20,6 +20,8 @@ const Type = {
   Heartbeat: 8,
   HeartbeatReply: 9,
   TimeoutNow: 10,
+  ReadIndex: 11,
+  ReadIndexReply: 12,
 } as const;
 
 export class MessageFormatError extends EnvelopeError {
@@ -58,11 +60,15 @@ export class MessageEncoder {
           message.hintTerm,
         ];
       case 'heartbeat':
-        return [Type.Heartbeat, message.term, message.commitIndex, message.round];
+        return [Type.Heartbeat, message.term, message.commitIndex, message.round, message.sentAtMs];
       case 'heartbeat-reply':
-        return [Type.HeartbeatReply, message.term, message.round];
+        return [Type.HeartbeatReply, message.term, message.round, message.sentAtMs];
       case 'timeout-now':
         return [Type.TimeoutNow, message.term];
+      case 'read-index':
+        return [Type.ReadIndex, message.term, message.id, message.basis === 'lease'];
+      case 'read-index-reply':
+        return [Type.ReadIndexReply, message.term, message.id, message.index];
       default:
         return unreachable(message);
     }
@@ -119,11 +125,21 @@ export function decodeMessage(fields: readonly unknown[]): Message {
         hintTerm: integer(fields, 4),
       };
     case Type.Heartbeat:
-      return { type: 'heartbeat', term, commitIndex: integer(fields, 2), round: integer(fields, 3) };
+      return {
+        type: 'heartbeat',
+        term,
+        commitIndex: integer(fields, 2),
+        round: integer(fields, 3),
+        sentAtMs: integer(fields, 4),
+      };
     case Type.HeartbeatReply:
-      return { type: 'heartbeat-reply', term, round: integer(fields, 2) };
+      return { type: 'heartbeat-reply', term, round: integer(fields, 2), sentAtMs: integer(fields, 3) };
     case Type.TimeoutNow:
       return { type: 'timeout-now', term };
+    case Type.ReadIndex:
+      return { type: 'read-index', term, id: integer(fields, 2), basis: flag(fields, 3) ? 'lease' : 'round' };
+    case Type.ReadIndexReply:
+      return { type: 'read-index-reply', term, id: integer(fields, 2), index: integer(fields, 3) };
     default:
       throw new MessageFormatError(`unknown type ${String(fields[0])}`);
   }

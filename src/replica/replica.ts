@@ -23,7 +23,7 @@ import type { Store } from '../lsm/store.ts';
 import type { RaftTiming } from '../raft/core.ts';
 import type { FlowLimits } from '../raft/flow.ts';
 import type { Refusal } from '../raft/leader.ts';
-import type { Message, NodeId } from '../raft/message.ts';
+import type { Message, NodeId, ReadBasis } from '../raft/message.ts';
 import type { Envelope, Output } from '../raft/output.ts';
 import { Raft } from '../raft/raft.ts';
 import type { HardStateFile } from './hard_state_file.ts';
@@ -33,6 +33,8 @@ export interface ReplicaOptions {
   readonly voters: readonly NodeId[];
   readonly timing: RaftTiming;
   readonly flow: FlowLimits;
+  /** See `CoreOptions`. */
+  readonly clockDriftPpmMax: number | null;
   readonly log: GroupLog;
   readonly hardState: HardStateFile;
   readonly store: Store;
@@ -40,8 +42,8 @@ export interface ReplicaOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  /** A proposal that is not decided after this long is answered `unknown`. */
-  readonly proposalTimeoutMs: number;
+  /** A proposal that is not decided after this long is answered `unknown`, a read `unavailable`. */
+  readonly answerTimeoutMs: number;
   /** Payload bytes proposed and not applied yet; more is refused. */
   readonly proposalBytesMax: number;
   /** Best effort; a message that cannot be sent is dropped and `onPeerReset` called. */
@@ -66,6 +68,12 @@ interface PendingRead {
   readonly done: Done;
 }
 
+/** Reads that were asked for in one turn and go together. */
+interface ReadBatch {
+  readonly reads: readonly PendingRead[];
+  readonly deadlineMs: number;
+}
+
 /** Entries applied in one turn, so that other work gets its share of the loop. */
 const APPLY_ENTRIES_MAX = 2048;
 const APPLY_BYTES_MAX = 1024 * 1024;
@@ -77,6 +85,10 @@ const READ_KEYS_PER_TURN = 2048;
 const SWEEP_PAUSE_MS = 50;
 
 const SUPERSEDED = errorResult('unknown', 'leadership changed: the write may or may not take effect');
+/** Entries that a follower may have to apply and still answers reads itself. */
+const SERVING_LAG_MAX = 10_000;
+
+const NOT_IN_TIME = errorResult('unavailable', 'no leader has vouched for the read in time');
 const NOT_LEADER = errorResult('unavailable', 'this node does not lead');
 const HANDING_OVER = errorResult('unavailable', 'leadership is being handed over');
 
@@ -95,12 +107,13 @@ export class Replica {
   readonly #proposals = new Map<Index, Proposal>();
   #proposalBytes = 0;
 
-  #arrivingReads: PendingRead[] = [];
+  /** Of this turn, by what is to vouch for them. */
+  readonly #arrivingReads: Record<ReadBasis, PendingRead[]> = { round: [], lease: [] };
   #nextReadId = 1;
-  /** Handed to the core, not confirmed yet. */
-  readonly #unconfirmedReads = new Map<number, PendingRead[]>();
+  /** Handed to the core, not confirmed yet; oldest first. */
+  readonly #unconfirmedReads = new Map<number, ReadBatch>();
   /** Confirmed, waiting for their index to be applied. */
-  #confirmedReads: { index: Index; reads: PendingRead[] }[] = [];
+  #confirmedReads: { index: Index; batch: ReadBatch }[] = [];
 
   /** The latest wall time handed out: what this node writes into entries never goes back. */
   #latestWallMs = 0;
@@ -131,6 +144,7 @@ export class Replica {
       random: options.random,
       timing: options.timing,
       flow: options.flow,
+      clockDriftPpmMax: options.clockDriftPpmMax,
       hardState: hardState.initial,
       appliedIndex: store.flushedIndex,
       nowMs: clock.monotonicMs(),
@@ -193,7 +207,7 @@ export class Replica {
     // should it lead before this entry is committed, commit it.
     if (this.#proposals.has(index)) rarely('a proposal is superseded by a later leadership');
     this.#settleProposal(index, SUPERSEDED);
-    const deadlineMs = this.#options.clock.monotonicMs() + this.#options.proposalTimeoutMs;
+    const deadlineMs = this.#options.clock.monotonicMs() + this.#options.answerTimeoutMs;
     this.#proposals.set(index, { term: this.#raft.term, bytes: payload.length, deadlineMs, done });
     this.#proposalBytes += payload.length;
     this.#planTurn();
@@ -215,16 +229,28 @@ export class Replica {
     }
   }
 
+  /** Reads that this node is asked for are better answered here than passed on: it knows whom to ask and keeps up. */
+  get servesReads(): boolean {
+    return this.#raft.leader !== null && this.#raft.commitIndex - this.appliedIndex <= SERVING_LAG_MAX;
+  }
+
   /**
-   * Runs a linearizable read: `done` is called once, later, with its result, or `unavailable` when leadership could not
-   * be confirmed.
+   * Runs a read: `done` is called once, with its result, or `unavailable` when nobody could vouch for it in time. A
+   * leader vouches for itself, a follower asks it. A `stale` read is answered at once, by any node.
    */
   read(request: Read, done: Done): void {
-    if (this.#stopped || this.#raft.role !== 'leader') {
+    const { consistency = 'linearizable' } = request;
+    if (consistency === 'stale' && !this.#stopped) {
+      // By the time of the entries: nobody is asked for a tick.
+      this.#runRead(request, 0, done);
+      return;
+    }
+    if (this.#stopped || this.#raft.leader === null) {
       done(NOT_LEADER);
       return;
     }
-    this.#arrivingReads.push({ request, done });
+    const basis = consistency === 'lease' || maybe('read-by-lease') ? 'lease' : 'round';
+    this.#arrivingReads[basis].push({ request, done });
     this.#planTurn();
   }
 
@@ -240,7 +266,8 @@ export class Replica {
   get isIdle(): boolean {
     return (
       this.#proposals.size === 0 &&
-      this.#arrivingReads.length === 0 &&
+      this.#arrivingReads.round.length === 0 &&
+      this.#arrivingReads.lease.length === 0 &&
       this.#unconfirmedReads.size === 0 &&
       this.#confirmedReads.length === 0
     );
@@ -271,10 +298,11 @@ export class Replica {
       );
     }
     const stopped = errorResult('unavailable', 'the node is stopping');
-    for (const { done } of this.#arrivingReads) done(stopped);
-    for (const reads of this.#unconfirmedReads.values()) for (const { done } of reads) done(stopped);
-    for (const { reads } of this.#confirmedReads) for (const { done } of reads) done(stopped);
-    this.#arrivingReads = [];
+    for (const reads of Object.values(this.#arrivingReads)) for (const { done } of reads) done(stopped);
+    for (const { reads } of this.#unconfirmedReads.values()) for (const { done } of reads) done(stopped);
+    for (const { batch } of this.#confirmedReads) for (const { done } of batch.reads) done(stopped);
+    this.#arrivingReads.round = [];
+    this.#arrivingReads.lease = [];
     this.#unconfirmedReads.clear();
     this.#confirmedReads = [];
   }
@@ -299,12 +327,9 @@ export class Replica {
     const nowMs = this.#options.clock.monotonicMs();
     if (nowMs >= this.#raft.deadlineMs) this.#raft.tick(nowMs);
     this.#expireProposals(nowMs);
-    if (this.#arrivingReads.length > 0) {
-      const id = this.#nextReadId++;
-      this.#unconfirmedReads.set(id, this.#arrivingReads);
-      this.#arrivingReads = [];
-      this.#raft.readIndex(id);
-    }
+    this.#expireReads(nowMs);
+    this.#askToRead('round', nowMs);
+    this.#askToRead('lease', nowMs);
     const output = this.#raft.takeOutput();
     this.#persistAndSend(output);
     // Behind the sends: the followers work while this node writes.
@@ -416,13 +441,39 @@ export class Replica {
     }
   }
 
+  #askToRead(basis: ReadBasis, nowMs: number): void {
+    const reads = this.#arrivingReads[basis];
+    if (reads.length === 0) return;
+    this.#arrivingReads[basis] = [];
+    const id = this.#nextReadId++;
+    this.#unconfirmedReads.set(id, { reads, deadlineMs: nowMs + this.#options.answerTimeoutMs });
+    this.#raft.readIndex(id, basis, nowMs);
+  }
+
   #takeReads(output: Output): void {
     for (const { id, index } of output.reads) {
-      const reads = this.#unconfirmedReads.get(id);
-      assert(reads !== undefined, 'a read is answered once', { id });
+      const batch = this.#unconfirmedReads.get(id);
+      // Given up meanwhile.
+      if (batch === undefined) continue;
       this.#unconfirmedReads.delete(id);
-      if (index === null) for (const { done } of reads) done(NOT_LEADER);
-      else this.#confirmedReads.push({ index, reads });
+      if (index === null) for (const { done } of batch.reads) done(NOT_LEADER);
+      else this.#confirmedReads.push({ index, batch });
+    }
+  }
+
+  #expireReads(nowMs: number): void {
+    for (const [id, { deadlineMs, reads }] of this.#unconfirmedReads) {
+      if (deadlineMs > nowMs) break;
+      sometimes('a read is not vouched for in time');
+      this.#unconfirmedReads.delete(id);
+      for (const { done } of reads) done(NOT_IN_TIME);
+    }
+    if (!this.#confirmedReads.some(({ batch }) => batch.deadlineMs <= nowMs)) return;
+    sometimes('a read waits too long for what it must see');
+    const waiting = this.#confirmedReads;
+    this.#confirmedReads = waiting.filter(({ batch }) => batch.deadlineMs > nowMs);
+    for (const { batch } of waiting) {
+      if (batch.deadlineMs <= nowMs) for (const { done } of batch.reads) done(NOT_IN_TIME);
     }
   }
 
@@ -430,10 +481,11 @@ export class Replica {
     if (this.#confirmedReads.length === 0) return;
     const ready = this.#confirmedReads;
     this.#confirmedReads = [];
-    for (const batch of ready) {
-      if (batch.index > this.appliedIndex) {
+    for (const confirmed of ready) {
+      const { index, batch } = confirmed;
+      if (index > this.appliedIndex) {
         sometimes('a confirmed read waits for what it must see');
-        this.#confirmedReads.push(batch);
+        this.#confirmedReads.push(confirmed);
         continue;
       }
       const wallMs = this.#wallMs();
@@ -524,13 +576,18 @@ export class Replica {
     this.onLeaderChange(leader);
   }
 
-  /** One timer for the core's deadline and the oldest proposal; late ones are harmless, so it is only moved forward. */
+  /** One timer for the core's deadline and the oldest requests; late ones are harmless, so it is only moved forward. */
   #setTimer(): void {
     let atMs = this.#raft.deadlineMs;
     for (const proposal of this.#proposals.values()) {
       if (proposal.deadlineMs < atMs) atMs = proposal.deadlineMs;
       break;
     }
+    for (const { deadlineMs } of this.#unconfirmedReads.values()) {
+      if (deadlineMs < atMs) atMs = deadlineMs;
+      break;
+    }
+    for (const { batch } of this.#confirmedReads) if (batch.deadlineMs < atMs) atMs = batch.deadlineMs;
     if (this.#timer !== null && this.#timerAtMs <= atMs) return;
     this.#timer?.cancel();
     this.#timerAtMs = atMs;

@@ -64,7 +64,9 @@ export class Departure {
       done();
       return;
     }
-    if (this.#step === 'handing-over' && (hasLeft || isLate)) {
+    // The successor is gone as well, maybe because the whole cluster stops.
+    const hasGivenUp = replica.isLeader && !replica.raft.isTransferring;
+    if (this.#step === 'handing-over' && (hasLeft || hasGivenUp || isLate)) {
       if (hasLeft) sometimes('a leader that stops has handed over');
       this.#drain();
     } else if (this.#step === 'draining') {

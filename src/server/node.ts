@@ -19,7 +19,7 @@ import type { GroupLog } from '../log/group_log.ts';
 import { Log, type LogOptions } from '../log/log.ts';
 import { Store, type StoreOptions } from '../lsm/store.ts';
 import { DEFAULT_LIMITS, type ProtocolLimits } from '../protocol/command.ts';
-import { DEFAULT_TIMING, type RaftTiming } from '../raft/core.ts';
+import { DEFAULT_CLOCK_DRIFT_PPM_MAX, DEFAULT_TIMING, type RaftTiming } from '../raft/core.ts';
 import { DEFAULT_FLOW, type FlowLimits } from '../raft/flow.ts';
 import type { NodeId } from '../raft/message.ts';
 import { HardStateFile } from '../replica/hard_state_file.ts';
@@ -48,6 +48,8 @@ export interface NodeOptions {
   readonly logger: Logger;
   readonly timing?: RaftTiming;
   readonly flow?: FlowLimits;
+  /** See `CoreOptions`; the same on all nodes. */
+  readonly clockDriftPpmMax?: number | null;
   readonly limits?: ProtocolLimits;
   readonly timeouts?: RouterTimeouts;
   readonly log?: Tuning<LogOptions>;
@@ -151,7 +153,9 @@ export class Node {
       clock,
       random,
       logger,
-      proposalTimeoutMs: (options.timeouts ?? DEFAULT_TIMEOUTS).answerMs,
+      clockDriftPpmMax:
+        options.clockDriftPpmMax === undefined ? DEFAULT_CLOCK_DRIFT_PPM_MAX : options.clockDriftPpmMax,
+      answerTimeoutMs: (options.timeouts ?? DEFAULT_TIMEOUTS).answerMs,
       proposalBytesMax: PROPOSAL_BYTES_MAX,
       send: (to, message) => {
         this.#links.get(to)?.send({ kind: 'raft', group: GROUP, message: this.#encoder.encode(message) });
@@ -216,7 +220,7 @@ export class Node {
       router: this.#router,
       clock,
       logger,
-      handOverMs: 2 * timing.electionTimeoutMs,
+      handOverMs: timing.electionTimeoutMs,
       drainMs: DRAIN_MS,
       done: () => this.#close(done),
     });

@@ -1,6 +1,6 @@
 /**
- * Finds the node that can answer a request: this one if it leads, else the leader over the peer link, else it waits a
- * bounded time for one.
+ * Finds the node that can answer a request: this one if it leads or, for a read, follows closely (the replica asks the
+ * leader for a read index), else the leader over the peer link, else it waits a bounded time for one.
  *
  * A request is handed on again only when it certainly was not executed (`unavailable`), or when it is a read: a write
  * whose fate is open is answered `unknown` and never repeated.
@@ -14,7 +14,7 @@ import { assert } from '../base/assert.ts';
 import { sometimes } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { Random } from '../io/random.ts';
-import { errorResult, isWrite, type Request, type Result } from '../kv/request.ts';
+import { errorResult, isWrite, type Read, type Request, type Result } from '../kv/request.ts';
 import { decodeRequest, decodeResult, encodeRequest, encodeResult } from '../kv/request_codec.ts';
 import type { NodeId } from '../raft/message.ts';
 import type { Replica } from '../replica/replica.ts';
@@ -61,6 +61,8 @@ interface Job {
   readonly leaderDeadlineMs: number;
   /** Until then it must be answered. */
   readonly answerDeadlineMs: number;
+  /** A read that could not be answered here: the leader may know more, for one that a key has expired by now. */
+  isForLeader: boolean;
   /** Where it was sent; null while it waits. */
   peer: NodeId | null;
 }
@@ -121,6 +123,7 @@ export class Router {
       state: 'sent',
       leaderDeadlineMs: nowMs + timeouts.noLeaderMs,
       answerDeadlineMs: nowMs + timeouts.answerMs,
+      isForLeader: false,
       peer: null,
     };
     lane.jobs.push(job);
@@ -144,7 +147,7 @@ export class Router {
     }
   }
 
-  /** A peer asks us. Only the leader executes; a follower does not pass requests on, so none ever runs in a circle. */
+  /** A peer asks us, since it takes us for the leader. What we can't execute goes back, so none ever runs in a circle. */
   onRequest(from: NodeId, id: number, fields: readonly unknown[]): void {
     const request = decodeRequest(fields);
     const answer = (result: Result): void => {
@@ -214,7 +217,10 @@ export class Router {
     }
     job.state = 'sent';
     job.peer = null;
-    if (replica.isLeader) {
+    if (
+      replica.isLeader ||
+      (!isWrite(job.request) && !job.isForLeader && canReadHere(replica, job.request))
+    ) {
       this.#execute(job.request, (result) => this.#onResult(job, result));
       return;
     }
@@ -265,6 +271,7 @@ export class Router {
   #takeBack(job: Job): void {
     sometimes('a request comes back unexecuted');
     job.state = 'returned';
+    job.isForLeader = job.peer === null;
     job.peer = null;
     this.#waitTogether(job.lane);
   }
@@ -309,6 +316,10 @@ export class Router {
     }
     if (this.#waiting.length > 0 || this.#forwarded.size > 0) this.#planSweep();
   };
+}
+
+function canReadHere(replica: Replica, { consistency }: Read): boolean {
+  return consistency === 'stale' || replica.servesReads;
 }
 
 /** Everything asked before it in its lane is on its way. */

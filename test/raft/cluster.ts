@@ -96,9 +96,16 @@ export class Cluster {
   onSend: (mail: Mail) => void = () => {};
   readonly #random: Random;
   readonly #flow: FlowLimits;
+  readonly #clockDriftPpmMax: number | null;
 
-  constructor(size: number, random: Random = noJitter, flow: FlowLimits = DEFAULT_FLOW) {
+  constructor(
+    size: number,
+    random: Random = noJitter,
+    flow: FlowLimits = DEFAULT_FLOW,
+    clockDriftPpmMax: number | null = null,
+  ) {
     this.#flow = flow;
+    this.#clockDriftPpmMax = clockDriftPpmMax;
     this.#random = random;
     for (let id = 1; id <= size; id++) {
       const log = new MemoryLog();
@@ -214,6 +221,7 @@ export class Cluster {
       random: this.#random,
       timing: TIMING,
       flow: this.#flow,
+      clockDriftPpmMax: this.#clockDriftPpmMax,
       hardState,
       appliedIndex,
       nowMs: this.nowMs,

@@ -21,11 +21,15 @@ export function messageText(message: Message): string {
     case 'append-rejected':
       return `${head} at ${message.rejectedIndex} hint ${message.hintIndex}/${message.hintTerm}`;
     case 'heartbeat':
-      return `${head} commit ${message.commitIndex} round ${message.round}`;
+      return `${head} commit ${message.commitIndex} round ${message.round} at ${message.sentAtMs} ms`;
     case 'heartbeat-reply':
       return `${head} round ${message.round}`;
     case 'timeout-now':
       return head;
+    case 'read-index':
+      return `${head} number ${message.id} by ${message.basis}`;
+    case 'read-index-reply':
+      return `${head} number ${message.id} index ${message.index}`;
   }
 }
 

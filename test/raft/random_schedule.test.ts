@@ -83,7 +83,7 @@ class Run {
         cluster.propose(step.node, `p${++this.#proposals}`);
         break;
       case 'read':
-        cluster.raft(step.node).readIndex(++this.#reads);
+        cluster.raft(step.node).readIndex(++this.#reads, 'round', cluster.nowMs);
         cluster.collect(step.node);
         break;
       case 'reset':

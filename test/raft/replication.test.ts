@@ -132,7 +132,7 @@ describe('reads', () => {
   it('are confirmed by a majority that answers a heartbeat sent after they came', () => {
     const cluster = new Cluster(3);
     cluster.elect(1);
-    cluster.raft(1).readIndex(7);
+    cluster.raft(1).readIndex(7, 'round', cluster.nowMs);
     cluster.collect(1);
     expect(cluster.member(1).reads).toEqual([]);
     cluster.settle(cutOff(2));
@@ -145,7 +145,7 @@ describe('reads', () => {
     cluster.tick(1);
     for (let i = 0; i < 4; i++) for (const mail of cluster.inbox.splice(0)) cluster.deliver(mail);
     expect(cluster.raft(1).role).toBe('leader');
-    cluster.raft(1).readIndex(1);
+    cluster.raft(1).readIndex(1, 'round', cluster.nowMs);
     cluster.collect(1);
     cluster.beat(0);
     expect(cluster.member(1).reads).toEqual([]);
@@ -158,7 +158,7 @@ describe('reads', () => {
     const cluster = new Cluster(3);
     cluster.elect(1);
     cluster.elect(2, cutOff(1));
-    cluster.raft(1).readIndex(3);
+    cluster.raft(1).readIndex(3, 'round', cluster.nowMs);
     cluster.collect(1);
     cluster.settle();
     expect(cluster.member(1).reads).toEqual([{ id: 3, index: null }]);
@@ -168,11 +168,11 @@ describe('reads', () => {
     const cluster = new Cluster(3);
     cluster.elect(1);
     const raft = cluster.raft(1);
-    raft.readIndex(1);
+    raft.readIndex(1, 'round', cluster.nowMs);
     cluster.collect(1);
     const first = cluster.inbox.length;
-    raft.readIndex(2);
-    raft.readIndex(3);
+    raft.readIndex(2, 'round', cluster.nowMs);
+    raft.readIndex(3, 'round', cluster.nowMs);
     cluster.collect(1);
     expect(cluster.inbox.length).toBe(first);
     cluster.settle();
@@ -182,7 +182,7 @@ describe('reads', () => {
   it('survive a lost round at the next heartbeat', () => {
     const cluster = new Cluster(3);
     cluster.elect(1);
-    cluster.raft(1).readIndex(1);
+    cluster.raft(1).readIndex(1, 'round', cluster.nowMs);
     cluster.collect(1);
     cluster.inbox = [];
     cluster.beat();

@@ -8,7 +8,7 @@
  *
  * | command                    | what it does                                                                          |
  * | -------------------------- | ------------------------------------------------------------------------------------- |
- * | `cluster N`                | begins with N new nodes                                                               |
+ * | `cluster N [drift PPM]`    | begins with N new nodes; with leases, for clocks that drift by PPM at most             |
  * | `given ID TERM: T T T`     | node ID starts over in TERM, its durable log holding entries of these terms           |
  * | `campaign ID`              | election timeouts pass for all, only ID notices                                       |
  * | `elect ID`                 | `campaign ID` and `settle`                                                            |
@@ -18,7 +18,7 @@
  * | `wait MS`, `tick ID`       | time passes; node ID looks at its clock                                               |
  * | `beat [N]`                 | N heartbeat intervals pass: leaders tick, everything settles                          |
  * | `propose ID TEXT`          | node ID is asked to order a command                                                   |
- * | `read ID NUMBER`           | node ID is asked for the right to read                                                |
+ * | `read ID NUMBER [lease]`   | node ID is asked for the right to read, by a round or by its lease                    |
  * | `sync ID [INDEX]`          | the log becomes durable (up to INDEX)                                                 |
  * | `crash ID`                 | the node loses what is not durable, and starts again                                  |
  * | `deliver [A->B]`           | delivers what is on its way now (on one link), in order                               |
@@ -75,7 +75,7 @@ class Player {
     const cluster = this.#cluster;
     switch (verb) {
       case 'cluster':
-        this.#begin(number(args[0]));
+        this.#begin(number(args[0]), args[1] === 'drift' ? number(args[2]) : null);
         return;
       case 'given':
         cluster.startOver(number(args[0]), number(args[1]), args.slice(2).map(number));
@@ -110,7 +110,9 @@ class Player {
         this.#propose(number(args[0]), args.slice(1).join(' '));
         return;
       case 'read':
-        cluster.raft(number(args[0])).readIndex(number(args[1]));
+        cluster
+          .raft(number(args[0]))
+          .readIndex(number(args[1]), args[2] === 'lease' ? 'lease' : 'round', cluster.nowMs);
         cluster.collect(number(args[0]));
         return;
       case 'sync':
@@ -157,8 +159,8 @@ class Player {
     }
   }
 
-  #begin(size: number): void {
-    this.#cluster = new Cluster(size);
+  #begin(size: number, clockDriftPpmMax: number | null): void {
+    this.#cluster = new Cluster(size, undefined, undefined, clockDriftPpmMax);
     this.#cluster.onSend = (mail) => this.#said.push(mailText(mail));
     this.#seen = this.#cluster.members.map(seen);
     this.#cut = () => false;

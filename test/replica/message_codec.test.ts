@@ -27,6 +27,13 @@ const message: fc.Arbitrary<Message> = fc.oneof(
   }),
   fc.record({ type: fc.constant('timeout-now' as const), term: n }),
   fc.record({
+    type: fc.constant('read-index' as const),
+    term: n,
+    id: n,
+    basis: fc.constantFrom('round' as const, 'lease' as const),
+  }),
+  fc.record({ type: fc.constant('read-index-reply' as const), term: n, id: n, index: n }),
+  fc.record({
     type: fc.constantFrom('pre-vote-reply' as const, 'vote-reply' as const),
     term: n,
     granted: fc.boolean(),
@@ -39,8 +46,8 @@ const message: fc.Arbitrary<Message> = fc.oneof(
     hintIndex: n,
     hintTerm: n,
   }),
-  fc.record({ type: fc.constant('heartbeat' as const), term: n, commitIndex: n, round: n }),
-  fc.record({ type: fc.constant('heartbeat-reply' as const), term: n, round: n }),
+  fc.record({ type: fc.constant('heartbeat' as const), term: n, commitIndex: n, round: n, sentAtMs: n }),
+  fc.record({ type: fc.constant('heartbeat-reply' as const), term: n, round: n, sentAtMs: n }),
   fc
     .record({
       term: n,

@@ -18,7 +18,7 @@ function frame(message: Message): Uint8Array {
 }
 
 function heartbeat(round: number): Uint8Array {
-  return frame({ type: 'heartbeat', term: 3, commitIndex: 7, round });
+  return frame({ type: 'heartbeat', term: 3, commitIndex: 7, round, sentAtMs: 0 });
 }
 
 function append(firstIndex: number, count: number): Uint8Array {
