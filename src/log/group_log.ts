@@ -11,6 +11,10 @@ import type { GroupState } from './group_state.ts';
 export interface EntryStorage {
   /** Buffers a record for the entry and takes note of it in `state`. */
   append(state: GroupState, entry: Entry): void;
+  /** Buffers a record that voids all entries of the group, and takes note of it in `state`. */
+  reset(state: GroupState, index: Index, term: Term): void;
+  /** `state` needs less than before: segments may have become useless. */
+  compacted(): void;
   /** Reads an entry that `state` knows. The payload never changes. */
   read(state: GroupState, index: Index): Entry;
 }
@@ -30,7 +34,7 @@ export class GroupLog {
     this.#storage = storage;
   }
 
-  /** 1, as nothing is cut from the front yet. */
+  /** The lowest index that is held: what is below was compacted, or a snapshot stands for it. */
   get firstIndex(): Index {
     return this.#state.firstIndex;
   }
@@ -90,6 +94,29 @@ export class GroupLog {
    */
   append(entry: Entry): void {
     this.#storage.append(this.#state, entry);
+  }
+
+  /**
+   * Forgets the entries up to `index`, which are durable and nobody needs any more. Segments that hold no other are removed
+   * in the background; entries that are still there at the next start may be seen again.
+   */
+  compact(index: Index): void {
+    const state = this.#state;
+    if (index < state.firstIndex) return;
+    assert(index <= state.durableIndex, 'only what is durable is compacted', {
+      index,
+      durable: state.durableIndex,
+    });
+    state.compact(index);
+    this.#storage.compacted();
+  }
+
+  /**
+   * Voids all entries: a snapshot, durable elsewhere, stands for everything up to `index`, whose entry was of `term`. Goes
+   * to the disk with the next `flush` of the log; whoever installs the snapshot does it again if that is lost.
+   */
+  reset(index: Index, term: Term): void {
+    this.#storage.reset(this.#state, index, term);
   }
 }
 

@@ -19,7 +19,12 @@ interface Page {
 
 export class GroupState {
   readonly group: GroupId;
-  readonly firstIndex: Index = 1;
+  /** Lowest index held; the entries below were compacted, or a snapshot stands for them. */
+  firstIndex: Index = 1;
+  /** Of the entry at `firstIndex - 1`; 0 when that is 0. */
+  #baseTerm: Term = 0;
+  /** The segments before this one hold nothing that is needed of what is at or before `firstIndex - 1`. 0: no entries. */
+  baseSegment = 0;
   lastIndex: Index = 0;
   lastTerm: Term = 0;
   /** Never above `lastIndex`; falls when a suffix is replaced. */
@@ -28,7 +33,9 @@ export class GroupState {
   writtenIndex: Index = 0;
   /** Among the groups of the batch that is being gathered. */
   isInBatch = false;
-  readonly #pages: Page[] = [];
+  #pages: Page[] = [];
+  /** Number of the first of them. */
+  #firstPage = 0;
 
   constructor(group: GroupId) {
     this.group = group;
@@ -48,6 +55,7 @@ export class GroupState {
 
   /** Takes note of an entry that `objection` does not object to; drops the suffix from its index on. */
   append(index: Index, term: Term, segment: number, offset: number, payloadBytes: number): void {
+    if (this.baseSegment === 0) this.baseSegment = segment;
     if (this.durableIndex >= index) this.durableIndex = index - 1;
     if (this.writtenIndex >= index) this.writtenIndex = index - 1;
     const page = this.#pageFor(index);
@@ -60,14 +68,38 @@ export class GroupState {
     this.lastTerm = term;
   }
 
-  /** 0 for index 0. */
+  /** Everything up to `index`, whose entry was of `term`, is void; `segment` is where that is written. */
+  reset(index: Index, term: Term, segment: number): void {
+    this.firstIndex = index + 1;
+    this.#baseTerm = term;
+    this.baseSegment = segment;
+    this.lastIndex = index;
+    this.lastTerm = term;
+    this.durableIndex = index;
+    this.writtenIndex = index;
+    this.#pages = [];
+    this.#firstPage = index >>> PAGE_SHIFT;
+  }
+
+  /** Forgets the entries up to `index`, one of them. */
+  compact(index: Index): void {
+    this.#baseTerm = this.termAt(index);
+    this.baseSegment = this.segmentAt(index);
+    this.firstIndex = index + 1;
+    // The page of the next entry stays, or is made.
+    const unused = Math.min((index >>> PAGE_SHIFT) - this.#firstPage, this.#pages.length);
+    this.#pages.splice(0, unused);
+    this.#firstPage += unused;
+  }
+
+  /** From `firstIndex - 1`; 0 for index 0. */
   termAt(index: Index): Term {
     assert(index >= this.firstIndex - 1 && index <= this.lastIndex, 'the index is in the log', {
       group: this.group,
       index,
       lastIndex: this.lastIndex,
     });
-    return index === 0 ? 0 : this.#page(index).terms[(index - 1) & PAGE_MASK];
+    return index < this.firstIndex ? this.#baseTerm : this.#page(index).terms[(index - 1) & PAGE_MASK];
   }
 
   segmentAt(index: Index): number {
@@ -89,11 +121,11 @@ export class GroupState {
       index,
       lastIndex: this.lastIndex,
     });
-    return this.#pages[(index - 1) >>> PAGE_SHIFT];
+    return this.#pages[((index - 1) >>> PAGE_SHIFT) - this.#firstPage];
   }
 
   #pageFor(index: Index): Page {
-    const number = (index - 1) >>> PAGE_SHIFT;
+    const number = ((index - 1) >>> PAGE_SHIFT) - this.#firstPage;
     if (number === this.#pages.length) {
       this.#pages.push({
         terms: new Float64Array(PAGE_ENTRIES),

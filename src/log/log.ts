@@ -15,12 +15,12 @@
 
 import { assert } from '../base/assert.ts';
 import { CorruptionError, DiskError, EnvelopeError, type Outcome } from '../base/errors.ts';
-import { sometimes } from '../base/rare.ts';
+import { rarely, sometimes } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { AppendFile, Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
 import { BatchBuffer } from './batch_buffer.ts';
-import type { Entry, EntryKind, GroupId, Index } from './entry.ts';
+import type { Entry, EntryKind, GroupId, Index, Term } from './entry.ts';
 import { type EntryStorage, GroupLog } from './group_log.ts';
 import { GroupState } from './group_state.ts';
 import { type OpenedLog, openSegments } from './opening.ts';
@@ -92,7 +92,12 @@ export class Log {
   #writtenGroups: GroupState[] = [];
   #markerTimer: Timer | null = null;
 
+  /** Number of the first segment that is there. */
+  #firstSegment: number;
+  /** The ends of the segments from there to the last but one, and their sum. */
+  readonly #sealedEnds: number[];
   #sealedBytes: number;
+  #isRemoving = false;
   #syncs = 0;
   #records: number;
 
@@ -111,13 +116,17 @@ export class Log {
     this.#storage = {
       append: (state, entry) => this.#append(state, entry),
       read: (state, index) => this.#read(state, index),
+      reset: (state, index, term) => this.#reset(state, index, term),
+      compacted: () => this.#removeUseless(),
     };
     this.#batch = new BatchBuffer(options.cacheBytes ?? CACHE_BYTES_DEFAULT);
     this.#sealed = new SealedSegments(options.disk, options.directory);
     this.#segment = opened.segment;
     this.#file = opened.file;
     this.#endsAttested = recovered.endsAttested;
-    this.#sealedBytes = recovered.sealedBytes;
+    this.#firstSegment = recovered.firstSegment;
+    this.#sealedEnds = recovered.sealedEnds;
+    this.#sealedBytes = recovered.sealedEnds.reduce((sum, end) => sum + end, 0);
     this.#records = recovered.records;
     for (const state of this.#states.values()) state.durableIndex = state.lastIndex;
     this.#planMarker();
@@ -176,7 +185,7 @@ export class Log {
 
   statistics(): LogStatistics {
     return {
-      segments: this.#segment,
+      segments: this.#segment - this.#firstSegment + 1,
       bytes: this.#sealedBytes + this.#file.position,
       syncs: this.#syncs,
       records: this.#records,
@@ -213,6 +222,65 @@ export class Log {
       state.isInBatch = true;
       this.#batchGroups.push(state);
     }
+  }
+
+  #reset(state: GroupState, index: Index, term: Term): void {
+    this.#assertUsable();
+    const batch = this.#batch;
+    if (batch.batchBytes === 0) this.#beginBatch();
+    const at = batch.reserve(RECORD_HEADER_BYTES);
+    const offset = batch.offsetOf(at);
+    this.#writer.writeReset(batch.target, at, batch.segment, offset, { group: state.group, index, term });
+    state.reset(index, term, batch.segment);
+  }
+
+  /**
+   * Removes segments that hold nothing any group needs, the oldest first, one at a time: a directory never shows a gap,
+   * whenever power fails.
+   */
+  #removeUseless(): void {
+    if (this.#isRemoving || this.#stateOfLife !== 'open' || this.#failure !== null) return;
+    if (this.#firstSegment >= this.#firstNeeded()) return;
+    const segment = this.#firstSegment;
+    const { disk, directory, clock, logger } = this.#options;
+    this.#isRemoving = true;
+    rarely('a segment of the log is removed');
+    try {
+      this.#sealed.forget(segment);
+      disk.remove(this.#path(segment));
+      this.#firstSegment++;
+      this.#sealedBytes -= this.#sealedEnds.shift() ?? 0;
+      disk.syncDirectory(directory, (error) => {
+        if (error !== null) {
+          this.#onRemovalFailed(error);
+          return;
+        }
+        this.#isRemoving = false;
+        this.#removeUseless();
+      });
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      logger.log('warn', 'log-segment-not-removed', { path: this.#path(segment), why: error.message });
+      // Once more when more has been compacted; meanwhile the log is only larger than it need be.
+      clock.later(() => {
+        this.#isRemoving = false;
+      });
+    }
+  }
+
+  #onRemovalFailed(error: Error): void {
+    if (this.#failure !== null || this.#stateOfLife === 'closed') return;
+    this.#fail(error);
+    this.onFailure(error);
+  }
+
+  /** Number of the first segment with something that a group needs; never beyond the one that is written to. */
+  #firstNeeded(): number {
+    let needed = this.#segment;
+    for (const { baseSegment } of this.#states.values()) {
+      if (baseSegment > 0) needed = Math.min(needed, baseSegment);
+    }
+    return needed;
   }
 
   /**
@@ -267,6 +335,7 @@ export class Log {
     const sealedBytes = this.#file.position;
     this.#file.close();
     this.#file = this.#spare.openSegment(this.#path(this.#batch.segment));
+    this.#sealedEnds.push(sealedBytes);
     this.#sealedBytes += sealedBytes;
     this.#segment = this.#batch.segment;
     this.#spareWasAsked = false;

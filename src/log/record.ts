@@ -12,11 +12,14 @@
  *
  * A marker is a record without a payload that says what was durable when it was written: every byte of earlier
  * segments, and of segment `term` the bytes below offset `index`. Its group and entry kind are 0.
+ *
+ * A reset is a record without a payload: the group's log goes on behind `index`, whose entry was of `term`, and all
+ * entries before it are void, since a snapshot stands for them.
  */
 export const RECORD_MAGIC = [0x45, 0x4c, 0x52] as const;
 export const RECORD_VERSION = 1;
 
-export const RecordKind = { Entry: 1, Marker: 2 } as const;
+export const RecordKind = { Entry: 1, Marker: 2, Reset: 3 } as const;
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind];
 
 export const RECORD_ALIGNMENT_BYTES = 8;

@@ -17,6 +17,7 @@ import {
   recordBytes,
 } from './record.ts';
 
+const RECORD_KINDS: ReadonlySet<number> = new Set(Object.values(RecordKind));
 const ENTRY_KINDS: ReadonlySet<number> = new Set(Object.values(EntryKind));
 
 /**
@@ -91,7 +92,7 @@ export class RecordReader {
   assertUnderstood(path: string, offset: number): void {
     let what: string | null = null;
     if (this.version !== RECORD_VERSION) what = `version ${this.version}`;
-    else if (this.recordKind !== RecordKind.Entry && this.recordKind !== RecordKind.Marker) {
+    else if (!RECORD_KINDS.has(this.recordKind)) {
       what = `kind ${this.recordKind}`;
     } else if (this.recordKind === RecordKind.Entry && !ENTRY_KINDS.has(this.entryKind)) {
       what = `entry kind ${this.entryKind}`;

@@ -1,6 +1,6 @@
 /** Encodes records; the layout is in `record.ts`. */
 import { crc32 } from '../codec/crc32.ts';
-import type { Entry, GroupId } from './entry.ts';
+import type { Entry, GroupId, Index, Term } from './entry.ts';
 import {
   placeSeed,
   RECORD_HEADER_BYTES,
@@ -10,6 +10,12 @@ import {
   RecordKind,
   setUint53,
 } from './record.ts';
+
+export interface GroupReset {
+  readonly group: GroupId;
+  readonly index: Index;
+  readonly term: Term;
+}
 
 export class RecordWriter {
   /** Headers are put together here, where a checksum needs no new view for each. */
@@ -54,6 +60,18 @@ export class RecordWriter {
     this.#view.setUint32(RecordField.Length, 0, true);
     setUint53(this.#view, RecordField.Index, offset);
     setUint53(this.#view, RecordField.Term, segment);
+    this.#view.setUint32(RecordField.PayloadCrc, 0, true);
+    this.#seal(target, at, segment, offset);
+  }
+
+  /** Writes that a group goes on behind `index`, whose entry was of `term`. */
+  writeReset(target: Uint8Array, at: number, segment: number, offset: number, reset: GroupReset): void {
+    this.#header[RecordField.RecordKind] = RecordKind.Reset;
+    this.#header[RecordField.EntryKind] = 0;
+    this.#view.setUint32(RecordField.Group, reset.group, true);
+    this.#view.setUint32(RecordField.Length, 0, true);
+    setUint53(this.#view, RecordField.Index, reset.index);
+    setUint53(this.#view, RecordField.Term, reset.term);
     this.#view.setUint32(RecordField.PayloadCrc, 0, true);
     this.#seal(target, at, segment, offset);
   }

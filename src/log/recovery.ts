@@ -14,7 +14,7 @@
  */
 import { CorruptionError } from '../base/errors.ts';
 import type { Disk } from '../io/disk.ts';
-import type { GroupId } from './entry.ts';
+import type { GroupId, Index } from './entry.ts';
 import { GroupState } from './group_state.ts';
 import { RecordKind } from './record.ts';
 import {
@@ -30,6 +30,8 @@ export interface RecoveredLog {
   readonly groups: Map<GroupId, GroupState>;
   /** Number of the last segment; 0 when there is none. */
   readonly segment: number;
+  /** Number of the first segment; those before it were removed. */
+  readonly firstSegment: number;
   /** Where the last segment goes on: behind its last record, or 0 when its header must be written again. */
   readonly position: number;
   /** Bytes from `position` up to here may not be zero and must be made so before anything is written behind them. */
@@ -40,8 +42,8 @@ export interface RecoveredLog {
   readonly endsAttested: boolean;
   /** Entries read, superseded ones included. */
   readonly records: number;
-  /** Bytes of all segments before the last. */
-  readonly sealedBytes: number;
+  /** The ends of all segments before the last. */
+  readonly sealedEnds: number[];
 }
 
 /**
@@ -57,6 +59,9 @@ class Recovery {
   readonly #directory: string;
   readonly #groups = new Map<GroupId, GroupState>();
   #records = 0;
+  #firstSegment = 1;
+  /** Groups whose log begins where the segments that are left begin. */
+  readonly #guessed = new Set<GroupId>();
   /** The last record read in the segment at hand is a marker, or there is none. */
   #endsAttested = true;
 
@@ -68,30 +73,33 @@ class Recovery {
   run(): RecoveredLog {
     const numbers = segmentNumbers(this.#disk.list(this.#directory));
     this.#checkNoneIsMissing(numbers);
-    const last = numbers.length;
+    const last = numbers[numbers.length - 1] ?? 0;
+    this.#firstSegment = numbers[0] ?? 1;
     let previousEnd = 0;
-    let sealedBytes = 0;
-    for (let number = 1; number < last; number++) {
+    const sealedEnds: number[] = [];
+    for (let number = this.#firstSegment; number < last; number++) {
       previousEnd = this.#readSealed(number, previousEnd, last);
-      sealedBytes += previousEnd;
+      sealedEnds.push(previousEnd);
     }
     const tail = last === 0 ? { position: 0, dirtyEnd: 0 } : this.#readLast(last, previousEnd);
     return {
       groups: this.#groups,
       segment: last,
+      firstSegment: this.#firstSegment,
       ...tail,
       previousEnd,
       endsAttested: this.#endsAttested,
       records: this.#records,
-      sealedBytes,
+      sealedEnds,
     };
   }
 
   #checkNoneIsMissing(numbers: readonly number[]): void {
-    for (let i = 0; i < numbers.length; i++) {
-      if (numbers[i] === i + 1) continue;
+    for (let i = 1; i < numbers.length; i++) {
+      const expected = numbers[i - 1] + 1;
+      if (numbers[i] === expected) continue;
       const found = segmentName(numbers[i]);
-      throw new CorruptionError(this.#path(i + 1), 0, `the segment is missing, while ${found} is there`);
+      throw new CorruptionError(this.#path(expected), 0, `the segment is missing, while ${found} is there`);
     }
   }
 
@@ -102,7 +110,7 @@ class Recovery {
     const next = this.#read(number + 1, SEGMENT_HEADER_BYTES, (bytes) => readSegmentHeader(nextPath, bytes));
     if (next === null && number + 1 < last) throw damagedHeader(nextPath);
     return this.#read(number, Number.POSITIVE_INFINITY, (bytes) => {
-      checkHeader(path, readSegmentHeader(path, bytes), number, previousEnd);
+      this.#checkHeader(path, readSegmentHeader(path, bytes), number, previousEnd);
       const scan = new SegmentScan(path, number, bytes);
       const end = this.#readRecords(scan, next === null ? bytes.length : next.previousEnd);
       if (next !== null) {
@@ -123,11 +131,13 @@ class Recovery {
       const scan = new SegmentScan(path, number, bytes);
       const header = readSegmentHeader(path, bytes);
       if (header === null) {
-        if (scan.findAttestation(SEGMENT_HEADER_BYTES, 0) !== null) throw damagedHeader(path);
+        // Only segments before one that is durable are removed.
+        const isDurable = number > 1 && number === this.#firstSegment;
+        if (isDurable || scan.findAttestation(SEGMENT_HEADER_BYTES, 0) !== null) throw damagedHeader(path);
         this.#endsAttested = true;
         return { position: 0, dirtyEnd: lastNonZero(bytes, 0) };
       }
-      checkHeader(path, header, number, previousEnd);
+      this.#checkHeader(path, header, number, previousEnd);
       const end = this.#readRecords(scan, bytes.length);
       const marker = scan.findAttestation(end.offset, end.offset);
       if (marker !== null) throw scan.damage(end, `the marker at offset ${marker} attests it`);
@@ -146,6 +156,7 @@ class Recovery {
       reader.assertUnderstood(scan.path, offset);
       if (result === 'payload') return { offset, problem: 'payload' };
       if (reader.recordKind === RecordKind.Entry) this.#takeEntry(scan, offset);
+      else if (reader.recordKind === RecordKind.Reset) this.#takeReset(scan);
       this.#endsAttested = reader.recordKind === RecordKind.Marker;
       scan.before = offset;
       offset += reader.bytes;
@@ -155,15 +166,53 @@ class Recovery {
 
   #takeEntry(scan: SegmentScan, offset: number): void {
     const { group, index, term, payloadBytes } = scan.reader;
-    let state = this.#groups.get(group);
-    if (state === undefined) {
-      state = new GroupState(group);
-      this.#groups.set(group, state);
+    const state = this.#stateOf(group);
+    if (this.#isBase(state, index)) {
+      // What came before was removed with its segments. This entry itself serves as what the next ones follow.
+      this.#guessed.add(group);
+      state.reset(index, term, scan.segment);
+      this.#records++;
+      return;
     }
     const objection = state.objection(index, term);
     if (objection !== null) throw new CorruptionError(scan.path, offset, `records are missing: ${objection}`);
     state.append(index, term, scan.segment, offset, payloadBytes);
     this.#records++;
+  }
+
+  #takeReset(scan: SegmentScan): void {
+    const { group, index, term } = scan.reader;
+    this.#stateOf(group).reset(index, term, scan.segment);
+    this.#guessed.delete(group);
+  }
+
+  /**
+   * The first entry of a group, when segments before it were removed; or one that supersedes it, from before the first
+   * that was seen. Only what is committed is removed, so behind the last such entry the log is whole.
+   */
+  #isBase(state: GroupState, index: Index): boolean {
+    if (this.#firstSegment === 1 || index === 1) return false;
+    return state.lastIndex === 0 || (this.#guessed.has(state.group) && index < state.firstIndex);
+  }
+
+  #stateOf(group: GroupId): GroupState {
+    let state = this.#groups.get(group);
+    if (state === undefined) {
+      state = new GroupState(group);
+      this.#groups.set(group, state);
+    }
+    return state;
+  }
+
+  /** The first segment that is there says itself where the one before it ended. */
+  #checkHeader(
+    path: string,
+    header: SegmentHeader | null,
+    number: number,
+    previousEnd: number,
+  ): asserts header is SegmentHeader {
+    const isFirstLeft = number > 1 && number === this.#firstSegment;
+    checkHeader(path, header, number, isFirstLeft ? (header?.previousEnd ?? 0) : previousEnd);
   }
 
   /** Hands the first `bytesMax` bytes of a segment to `use`; they are not valid any more when it has returned. */

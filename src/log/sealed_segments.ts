@@ -25,6 +25,12 @@ export class SealedSegments {
     return file.view(offset, bytes);
   }
 
+  /** The segment is about to be removed. */
+  forget(segment: number): void {
+    this.#files.get(segment)?.close();
+    this.#files.delete(segment);
+  }
+
   close(): void {
     for (const file of this.#files.values()) file.close();
     this.#files.clear();
