@@ -150,10 +150,15 @@ export class Invariants {
   #checkLog(id: number, shadow: Shadow, log: GroupLog): void {
     const { terms } = shadow;
     const last = log.lastIndex;
+    const base = log.firstIndex - 1;
+    // What the log does not hold any more is committed.
+    for (let index = terms.length; index <= base; index++)
+      terms.push(this.#committed[index] ?? log.termAt(base));
     let from = Math.min(last, terms.length - 1);
     if (from === last && terms.length - 1 === last && terms[last] === log.lastTerm) return;
-    while (from > 0 && terms[from] !== log.termAt(from)) from--;
+    while (from > base && terms[from] !== log.termAt(from)) from--;
     terms.length = from + 1;
+    terms[from] = log.termAt(from);
     for (let index = from + 1; index <= last; index++) {
       const entry = this.#read(id, log, index);
       if (entry !== null) {
@@ -197,7 +202,8 @@ export class Invariants {
     if (commitIndex < shadow.commitIndex) {
       fail('the commit index only rises', { id, from: shadow.commitIndex, to: commitIndex });
     }
-    for (let index = shadow.commitIndex + 1; index <= commitIndex; index++) {
+    const first = Math.max(shadow.commitIndex + 1, subject.groupLog.firstIndex - 1, 1);
+    for (let index = first; index <= commitIndex; index++) {
       const term = subject.groupLog.termAt(index);
       if (index >= this.#committed.length) {
         this.#committed.push(term);
@@ -215,7 +221,7 @@ export class Invariants {
     if (other !== undefined) fail('election safety', { term, leaders: [other, id] });
     this.elections++;
     this.#leaders.set(term, id);
-    for (let index = 1; index < this.#committed.length; index++) {
+    for (let index = Math.max(1, log.firstIndex - 1); index < this.#committed.length; index++) {
       // Only what was committed in earlier terms: an election may end late, when a later leader has committed more.
       if (this.#committedIn[index] >= term) continue;
       if (index > log.lastIndex || log.termAt(index) !== this.#committed[index]) {

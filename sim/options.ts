@@ -4,6 +4,7 @@
  */
 import type { RaftTiming } from '../src/raft/core.ts';
 import { DEFAULT_FLOW, type FlowLimits } from '../src/raft/flow.ts';
+import { DEFAULT_SNAPSHOT_LIMITS, type SnapshotLimits } from '../src/replica/snapshots.ts';
 import type { AtlasMode } from './atlas.ts';
 import type { SimRandom } from './random.ts';
 import type { Workload } from './workload.ts';
@@ -37,6 +38,7 @@ export interface Tuning {
   readonly noLeaderMs: number;
   readonly answerMs: number;
   readonly flow: FlowLimits;
+  readonly snapshots: SnapshotLimits;
   /** What the nodes take for true of their clocks; null: nothing, and no leases. */
   readonly clockDriftPpmMax: number | null;
 }
@@ -150,6 +152,7 @@ export const PLAIN_TUNING: Tuning = {
   noLeaderMs: 3000,
   answerMs: 10_000,
   flow: DEFAULT_FLOW,
+  snapshots: DEFAULT_SNAPSHOT_LIMITS,
   clockDriftPpmMax: null,
 };
 
@@ -230,6 +233,7 @@ export function drawOptions(random: SimRandom): WorldOptions {
       noLeaderMs: tuning.pick([100, 1000, 3000]),
       answerMs: tuning.pick([500, 3000, 10_000]),
       flow: drawFlow(random.fork('flow')),
+      snapshots: drawSnapshots(random.fork('snapshots')),
       clockDriftPpmMax: drawDriftBound(random.fork('leases'), surroundings, faults),
     },
     surroundings,
@@ -278,6 +282,15 @@ function drawChanges(
 function drawDriftBound(random: SimRandom, { clockDriftPpm }: Surroundings, faults: FaultMix): number | null {
   if (faults.driftEveryMs + faults.freezeEveryMs + faults.frozenLeaderEveryMs > 0) return null;
   return random.chance(750) ? clockDriftPpm : null;
+}
+
+/** Short tails, so that who was away for a while needs a snapshot. */
+function drawSnapshots(random: SimRandom): SnapshotLimits {
+  return {
+    logTailEntries: random.pick([null, 0, 0, 3, 20, 200]),
+    chunkBytes: random.pick([1, 200, 4000]),
+    bytesPerSecondMax: random.pick([100_000, 10_000_000]),
+  };
 }
 
 /** Now and then everything is under way one by one, and the next writer already too much. */

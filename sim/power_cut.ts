@@ -43,7 +43,8 @@ function lossBetween(node: Node, found: Node | Error): string | null {
   if (lastIndex < durableIndex) {
     return `its log is durable up to ${durableIndex}, it says; it ends at ${lastIndex}`;
   }
-  for (let index = found.groupLog.firstIndex; index <= durableIndex; index++) {
+  const first = Math.max(node.groupLog.firstIndex, found.groupLog.firstIndex);
+  for (let index = first; index <= durableIndex; index++) {
     const [believed, real] = [node.groupLog.termAt(index), found.groupLog.termAt(index)];
     if (believed !== real) {
       return `entry ${index} of term ${believed} is durable, it says; there is one of term ${real}`;

@@ -651,6 +651,7 @@ export class World {
       directory: DATA,
       timing,
       flow: tuning.flow,
+      snapshots: tuning.snapshots,
       clockDriftPpmMax: tuning.clockDriftPpmMax,
       timeouts: { noLeaderMs: tuning.noLeaderMs, answerMs: tuning.answerMs },
       log: { segmentBytes: tuning.segmentBytes, cacheBytes: tuning.cacheBytes },

@@ -22,6 +22,13 @@ export class ModelLog implements RaftLog {
     this.durableIndex = durable.length;
   }
 
+  /** The model knows no snapshots. */
+  readonly firstIndex: Index = 1;
+
+  reset(): never {
+    throw new Error('the model knows no snapshots');
+  }
+
   get lastIndex(): Index {
     return this.#entries.length;
   }

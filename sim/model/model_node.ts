@@ -199,6 +199,7 @@ export class ModelNode {
       timing: MODEL_TIMING,
       flow: DEFAULT_FLOW,
       clockDriftPpmMax: null,
+      snapshots: { index: 0 },
       hardState: this.#durable,
       appliedIndex: 0,
       nowMs: this.#nowMs,

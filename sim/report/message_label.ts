@@ -7,6 +7,7 @@ import { decodeWrite } from '../../src/kv/write_codec.ts';
 import { type Entry, EntryKind } from '../../src/log/entry.ts';
 import type { Message } from '../../src/raft/message.ts';
 import { decodeMessage } from '../../src/replica/message_codec.ts';
+import { decodeSnapshotMessage } from '../../src/replica/snapshot_codec.ts';
 import type { PeerFrame } from '../../src/server/peer_protocol.ts';
 import type { MessageKind } from './record.ts';
 
@@ -35,6 +36,14 @@ export function labelPeerFrame(frame: PeerFrame): MessageLabel {
       return { kind: 'control', isReply: true, term: 0, name: 'pong', text: '' };
     case 'raft':
       return labelRaftMessage(decodeMessage(frame.message));
+    case 'snapshot': {
+      const message = decodeSnapshotMessage(frame.message);
+      const text =
+        message.type === 'fetch'
+          ? `chunk ${message.number} please`
+          : `chunk ${message.number} of the state at ${message.index}, ${message.records.length} bytes`;
+      return { kind: 'forward', isReply: message.type === 'chunk', term: 0, name: message.type, text };
+    }
     case 'request': {
       const text = `#${frame.id} ${describeRequest(decodeRequest(frame.request))}`;
       return { kind: 'forward', isReply: false, term: 0, name: 'forward', text: shorten(text) };
@@ -99,6 +108,10 @@ export function labelRaftMessage(message: Message): MessageLabel {
       };
     case 'timeout-now':
       return { kind: 'vote', isReply: false, term, name: type, text: `term ${term}, campaign at once` };
+    case 'snapshot-offer': {
+      const text = `term ${term}, fetch the state at ${message.index} of term ${message.snapshotTerm}`;
+      return { kind: 'append', isReply: false, term, name: 'snapshot', text };
+    }
     case 'read-index': {
       const text = `term ${term}, read ${message.id} by ${message.basis}`;
       return { kind: 'heartbeat', isReply: false, term, name: type, text };

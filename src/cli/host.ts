@@ -26,7 +26,8 @@ export async function startNode(options: HostOptions): Promise<Node> {
   const { id, members, directory } = options;
   mkdirSync(directory, { recursive: true });
   lockDirectory(directory);
-  if (options.clear) for (const part of ['log', 'tables', 'vote-a', 'vote-b']) clear(`${directory}/${part}`);
+  if (options.clear)
+    for (const part of ['log', 'tables', 'vote-a', 'vote-b', 'snapshot']) clear(`${directory}/${part}`);
   return await new Promise<Node>((resolve, reject) => {
     Node.open(
       {

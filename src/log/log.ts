@@ -15,7 +15,7 @@
 
 import { assert } from '../base/assert.ts';
 import { CorruptionError, DiskError, EnvelopeError, type Outcome } from '../base/errors.ts';
-import { rarely, sometimes } from '../base/rare.ts';
+import { sometimes } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { AppendFile, Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
@@ -244,7 +244,7 @@ export class Log {
     const segment = this.#firstSegment;
     const { disk, directory, clock, logger } = this.#options;
     this.#isRemoving = true;
-    rarely('a segment of the log is removed');
+    sometimes('a segment of the log is removed');
     try {
       this.#sealed.forget(segment);
       disk.remove(this.#path(segment));

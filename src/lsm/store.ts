@@ -37,6 +37,22 @@ interface Immutable {
   readonly coveredIndex: Index;
 }
 
+/** What the tables held at one moment: the effects of all log entries up to `index`. */
+export interface StoreSnapshot {
+  readonly index: Index;
+  /** The newest version of each key, ascending. */
+  readonly records: Cursor;
+  /** Lets go of the tables; the records must not be used any more. */
+  readonly release: () => void;
+}
+
+/** A state that is to replace this store's. */
+interface Incoming {
+  readonly index: Index;
+  readonly records: Cursor;
+  readonly done: Done;
+}
+
 export class Store {
   /** Background work has failed for good; nothing more is flushed or merged. */
   onFailure: (error: Error) => void = () => {};
@@ -58,6 +74,7 @@ export class Store {
   #build: TableBuild | null = null;
   #isBusy = false;
   #mergeIsWanted = false;
+  #incoming: Incoming | null = null;
   /** Who waits for everything up to an index to be in tables. */
   #flushWaiters: { readonly index: Index; readonly done: Done }[] = [];
   #mergeWaiters: Done[] = [];
@@ -203,6 +220,29 @@ export class Store {
     });
   }
 
+  /** What the tables hold now, `flushedIndex` and no further. */
+  snapshot(): StoreSnapshot {
+    const version = this.#version.hold();
+    const records = new MergeCursor(version.tables.map(({ reader }) => new TableCursor(reader)));
+    return { index: this.#flushedIndex, records, release: () => version.release() };
+  }
+
+  /**
+   * Replaces all that the store holds by `records`, the state as of the log entry `index`, which is above `appliedIndex`.
+   * `done` comes later, when that is durable; until then nothing must be applied, and the old state is there, also after a
+   * crash.
+   */
+  install(index: Index, records: Cursor, done: Done): void {
+    if (!this.#isUsable(done)) return;
+    assert(this.#incoming === null, 'one snapshot is installed at a time', { index });
+    assert(index > this.#appliedIndex, 'a snapshot brings something new', {
+      index,
+      applied: this.#appliedIndex,
+    });
+    this.#incoming = { index, records, done };
+    this.#work();
+  }
+
   statistics(): StoreStatistics {
     let tableBytes = 0;
     let entries = this.#active.entries;
@@ -254,7 +294,8 @@ export class Store {
     if (this.#isBusy || this.#closed || this.#failure !== null) return;
     const { tables } = this.#version;
     const [oldest] = this.#immutables;
-    if (oldest !== undefined) this.#flushOne(oldest);
+    if (this.#incoming !== null) this.#replaceAll(this.#incoming);
+    else if (oldest !== undefined) this.#flushOne(oldest);
     else if (this.#mergeIsWanted || tables.length >= this.#options.mergeAtTables) this.#mergeAll(tables);
   }
 
@@ -313,6 +354,32 @@ export class Store {
           this.#install(reader === null ? [] : [new Table(reader, this.#onTableUnused)]);
           this.#mergeWaiters = this.#mergeWaiters.filter((done) => !waiters.includes(done));
           for (const done of waiters) done(null);
+        });
+      },
+    });
+  }
+
+  #replaceAll({ index, records, done }: Incoming): void {
+    this.#start({
+      records,
+      tombstones: 'drop',
+      onBuilt: (reader) => {
+        assert(this.#appliedIndex < index, 'nothing is applied while a snapshot is installed', { index });
+        const removed = this.#version.tables.map((table) => table.number);
+        this.#commit(reader, { flushedIndex: index, removed }, () => {
+          for (const replaced of removed) this.#obsolete.add(replaced);
+          this.#incoming = null;
+          this.#active = new Memtable(this.#options.memtableBytes);
+          this.#immutables = [];
+          this.#flushedIndex = index;
+          this.#appliedIndex = index;
+          this.#coveredIndex = index;
+          this.#install(reader === null ? [] : [new Table(reader, this.#onTableUnused)]);
+          const waiters = this.#flushWaiters;
+          this.#flushWaiters = [];
+          for (const { done: flushed } of waiters) flushed(null);
+          done(null);
+          this.onWritable();
         });
       },
     });
@@ -387,6 +454,8 @@ export class Store {
 
   #tellWaiters(error: Error): void {
     const waiters = [...this.#flushWaiters.map(({ done }) => done), ...this.#mergeWaiters];
+    if (this.#incoming !== null) waiters.push(this.#incoming.done);
+    this.#incoming = null;
     this.#flushWaiters = [];
     this.#mergeWaiters = [];
     for (const done of waiters) done(error);

@@ -39,6 +39,8 @@ export interface CoreOptions {
   readonly flow: FlowLimits;
   /** By how many millionths a node's monotonic clock may be faster or slower than true time; null: no bound is trusted. */
   readonly clockDriftPpmMax: number | null;
+  /** The latest index of which a snapshot can be given; at least `log.firstIndex - 1`. */
+  readonly snapshots: { readonly index: Index };
 }
 
 export class Core {
@@ -51,6 +53,7 @@ export class Core {
   /** For how long after a heartbeat was sent a leader may rely on its answer; null: not at all. */
   readonly leaseMs: number | null;
   readonly random: Random;
+  readonly snapshots: { readonly index: Index };
 
   /** Never falls. Durable before a message of this term leaves. */
   term: Term;
@@ -75,6 +78,7 @@ export class Core {
     this.peers = options.voters.filter((voter) => voter !== options.id);
     this.log = options.log;
     this.random = options.random;
+    this.snapshots = options.snapshots;
     this.timing = options.timing;
     this.flow = options.flow;
     this.leaseMs = leaseMs(options);
@@ -135,6 +139,20 @@ export class Core {
     this.commitIndex = index;
   }
 
+  /**
+   * The state up to `index` was installed from a snapshot of what is committed. The log keeps what follows only if it
+   * holds that very entry; otherwise nothing of it can be known to follow.
+   */
+  restore(index: Index, term: Term): void {
+    assert(index > this.commitIndex, 'a snapshot is only installed over an older state', {
+      index,
+      commit: this.commitIndex,
+    });
+    const holdsEntry = index <= this.log.lastIndex && this.log.termAt(index) === term;
+    if (!holdsEntry) this.log.reset(index, term);
+    this.commitIndex = index;
+  }
+
   /** A new, randomised moment at which silence becomes an election. */
   drawElectionDeadline(): number {
     const timeout = this.timing.electionTimeoutMs;
@@ -159,5 +177,5 @@ function leaseMs({ clockDriftPpmMax, timing }: CoreOptions): number | null {
 }
 
 function emptyOutput(): Output {
-  return { hardState: null, messages: [], reads: [] };
+  return { hardState: null, messages: [], reads: [], snapshot: null };
 }

@@ -34,7 +34,9 @@ export class Follower {
     const core = this.#core;
     const { log } = core;
     const { prevIndex, prevTerm } = message;
-    if (prevIndex > log.lastIndex || log.termAt(prevIndex) !== prevTerm) {
+    // Below its first entry the log was compacted: all that is committed, and so the same as the leader's.
+    const isCompacted = prevIndex < log.firstIndex - 1;
+    if (!isCompacted && (prevIndex > log.lastIndex || log.termAt(prevIndex) !== prevTerm)) {
       assert(prevIndex > core.commitIndex, 'committed entries match the leader', {
         prevIndex,
         commit: core.commitIndex,
@@ -49,6 +51,8 @@ export class Follower {
       this.#take(entry);
       expected++;
     }
+    // Nothing new in it: what is committed matches all the same.
+    if (expected < log.firstIndex) expected = log.firstIndex;
     this.#matchIndex = Math.max(this.#matchIndex, expected - 1);
     // Behind the last entry of this message our log may still differ from the leader's.
     core.advanceCommit(Math.min(message.commitIndex, expected - 1));
@@ -63,6 +67,20 @@ export class Follower {
     const { round, sentAtMs } = message;
     this.#core.send(from, { type: 'heartbeat-reply', term: this.#core.term, round, sentAtMs });
     this.#reads.repeat(this.#core.nowMs, this.#core.timing.heartbeatMs);
+  }
+
+  onSnapshotOffer(from: NodeId, message: Message & { type: 'snapshot-offer' }): void {
+    this.#hearLeader(from);
+    const { commitIndex, output } = this.#core;
+    const { index, snapshotTerm } = message;
+    if (index > commitIndex) output.snapshot = { from, index, term: snapshotTerm };
+    else this.onRestored();
+  }
+
+  /** What is committed matches the leader's log, however it came here. */
+  onRestored(): void {
+    this.#matchIndex = Math.max(this.#matchIndex, this.#core.commitIndex);
+    if (this.leader !== null) this.#acknowledge(this.leader);
   }
 
   /** Asks the leader, if there is one; the answer is a `ReadState`. */
@@ -113,6 +131,7 @@ export class Follower {
   #take(entry: Entry): void {
     const { log, commitIndex } = this.#core;
     // Truncate only at a real conflict: an old append, delivered late, must not drop what came after it.
+    if (entry.index < log.firstIndex) return;
     if (entry.index <= log.lastIndex && log.termAt(entry.index) === entry.term) {
       sometimes('an append repeats what the log holds');
       return;
@@ -135,7 +154,7 @@ export class Follower {
   #reject(leader: NodeId, rejectedIndex: Index, leaderTerm: Term): void {
     const { log } = this.#core;
     let hintIndex = Math.min(rejectedIndex - 1, log.lastIndex);
-    while (hintIndex > 0 && log.termAt(hintIndex) > leaderTerm) hintIndex--;
+    while (hintIndex >= log.firstIndex && log.termAt(hintIndex) > leaderTerm) hintIndex--;
     this.#core.send(leader, {
       type: 'append-rejected',
       term: this.#core.term,

@@ -166,7 +166,15 @@ export class Leader {
     let shared: readonly Entry[] = [];
     let sharedFrom: Index = 0;
     for (const [peer, progress] of this.#followers) {
-      while (progress.canSend && (progress.nextIndex <= core.log.lastIndex || progress.state === 'probe')) {
+      while (
+        progress.canSend &&
+        (progress.nextIndex <= core.log.lastIndex || progress.state !== 'replicate')
+      ) {
+        if (progress.nextIndex < core.log.firstIndex) {
+          this.#offerSnapshot(peer, progress);
+          break;
+        }
+        assert(progress.state !== 'snapshot', 'what a follower needs does not come back', { peer });
         if (progress.nextIndex !== sharedFrom) {
           sharedFrom = progress.nextIndex;
           const { lastIndex } = core.log;
@@ -194,8 +202,9 @@ export class Leader {
     const { log } = this.#core;
     // Skip whole terms: no entry of ours with a newer term than the hint's can be the follower's at that place.
     let retryIndex = Math.min(message.hintIndex, log.lastIndex);
-    while (retryIndex > 0 && log.termAt(retryIndex) > message.hintTerm) retryIndex--;
-    if (maybe('low-probe')) retryIndex >>= 1;
+    const base = log.firstIndex - 1;
+    while (retryIndex >= base && log.termAt(retryIndex) > message.hintTerm) retryIndex--;
+    if (maybe('low-probe')) retryIndex = Math.max(retryIndex >> 1, Math.min(retryIndex, base));
     progress.onRejected(message.rejectedIndex, retryIndex);
   }
 
@@ -203,7 +212,8 @@ export class Leader {
     const progress = this.#hear(from);
     if (progress === null) return;
     progress.onHeartbeatReply(this.#core.nowMs);
-    if (message.sentAtMs > progress.heartbeatAnsweredMs) progress.heartbeatAnsweredMs = message.sentAtMs;
+    if (this.#core.leaseMs !== null && message.sentAtMs > progress.heartbeatAnsweredMs)
+      progress.heartbeatAnsweredMs = message.sentAtMs;
     if (message.round <= progress.round) return;
     progress.round = message.round;
     if (!this.#reads.isConfirming) return;
@@ -309,6 +319,18 @@ export class Leader {
     progress.onSent(prevIndex + entries.length, payloadBytes(entries), nowMs);
   }
 
+  #offerSnapshot(peer: NodeId, progress: Progress): void {
+    const { log, term, nowMs } = this.#core;
+    const { index } = this.#core.snapshots;
+    assert(index >= log.firstIndex - 1, 'what was compacted is in a snapshot', {
+      index,
+      first: log.firstIndex,
+    });
+    sometimes('a follower is offered a snapshot');
+    this.#core.send(peer, { type: 'snapshot-offer', term, index, snapshotTerm: log.termAt(index) });
+    progress.onSnapshotOffered(nowMs);
+  }
+
   #heartbeat(peer: NodeId, progress: Progress): void {
     const { term, commitIndex } = this.#core;
     this.#core.send(peer, {
@@ -316,7 +338,8 @@ export class Leader {
       term,
       commitIndex: Math.min(commitIndex, progress.matchIndex),
       round: this.#reads.round,
-      sentAtMs: this.#elapsedMs(),
+      // Only leases need it.
+      sentAtMs: this.#core.leaseMs === null ? 0 : this.#elapsedMs(),
     });
   }
 

@@ -56,6 +56,16 @@ export type Message =
   | { readonly type: 'read-index'; readonly term: Term; readonly id: number; readonly basis: ReadBasis }
   /** Reads for which the follower asked may run once it has applied `index`. */
   | { readonly type: 'read-index-reply'; readonly term: Term; readonly id: number; readonly index: Index }
+  /**
+   * What the receiver needs next is no longer in the sender's log: it is to fetch the state as of `index`, whose entry is
+   * of `snapshotTerm`. Answered with `append-accepted` once that is installed, however long it takes.
+   */
+  | {
+      readonly type: 'snapshot-offer';
+      readonly term: Term;
+      readonly index: Index;
+      readonly snapshotTerm: Term;
+    }
   /** The leader hands over: the receiver, whose log is complete, campaigns at once (thesis, section 3.10). */
   | { readonly type: 'timeout-now'; readonly term: Term };
 

@@ -18,6 +18,16 @@ export interface Output {
   hardState: HardState | null;
   readonly messages: Envelope[];
   readonly reads: ReadState[];
+  /** The leader's log doesn't reach back to where ours ends: its state is to be fetched, see `Raft.restore`. */
+  snapshot: SnapshotOffer | null;
+}
+
+export interface SnapshotOffer {
+  /** Who has it. */
+  readonly from: NodeId;
+  /** It holds the effects of all entries up to this one, whose term is `term`. */
+  readonly index: Index;
+  readonly term: Term;
 }
 
 export interface Envelope {

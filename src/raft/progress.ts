@@ -5,6 +5,9 @@
  * are pipelined optimistically, `nextIndex` running ahead of `matchIndex`, a bounded number and size of them unanswered.
  * A lost connection, a rejection or a long silence leads back to `probe`.
  *
+ * `snapshot`: what the follower needs was compacted; it was told to fetch a snapshot, and no appends go out until it says
+ * that it has it. The offer is repeated as a probe is.
+ *
  * A probe that is not answered is repeated when a heartbeat is: the follower is there, the probe may have been lost. Or
  * the follower is slow: so each repetition waits twice as long as the one before.
  */
@@ -20,8 +23,8 @@ export interface ProgressOptions {
 }
 
 export class Progress {
-  state: 'probe' | 'replicate' = 'probe';
-  /** In `probe`: an append is out and nothing is sent until it is answered or a heartbeat is. */
+  state: 'probe' | 'replicate' | 'snapshot' = 'probe';
+  /** In `probe` and `snapshot`: an append or an offer is out and nothing is sent until it is answered or a heartbeat is. */
   paused = false;
   /** Highest entry known to be durable at the follower and equal to ours. */
   matchIndex: Index = 0;
@@ -54,7 +57,7 @@ export class Progress {
   }
 
   get canSend(): boolean {
-    if (this.state === 'probe') return !this.paused;
+    if (this.state !== 'replicate') return !this.paused;
     const { inFlightMax, inFlightBytesMax } = this.#options.flow;
     return this.#inFlight.length < inFlightMax && this.#bytes < inFlightBytesMax;
   }
@@ -69,9 +72,8 @@ export class Progress {
   }
 
   onSent(lastIndex: Index, bytes: number, nowMs: number): void {
-    if (this.state === 'probe') {
-      this.paused = true;
-      this.#probedAtMs = nowMs;
+    if (this.state !== 'replicate') {
+      this.#pause(nowMs);
       return;
     }
     assert(lastIndex + 1 >= this.nextIndex, 'appends are sent in order', { lastIndex, next: this.nextIndex });
@@ -88,7 +90,7 @@ export class Progress {
     const rose = matchIndex > this.matchIndex;
     if (rose) this.matchIndex = matchIndex;
     if (this.nextIndex <= this.matchIndex) this.nextIndex = this.matchIndex + 1;
-    if (this.state === 'probe') {
+    if (this.state !== 'replicate') {
       this.state = 'replicate';
       this.paused = false;
       this.#probeWaitMs = this.#options.probeMinMs;
@@ -117,7 +119,7 @@ export class Progress {
       this.becomeProbe();
       return true;
     }
-    if (rejectedIndex !== this.nextIndex - 1) return false;
+    if (this.state === 'snapshot' || rejectedIndex !== this.nextIndex - 1) return false;
     assert(retryIndex < rejectedIndex, 'a rejection moves the probe back', { rejectedIndex, retryIndex });
     this.nextIndex = Math.max(retryIndex, this.matchIndex) + 1;
     this.paused = false;
@@ -130,6 +132,18 @@ export class Progress {
     if (!this.paused || nowMs - this.#probedAtMs < this.#probeWaitMs) return;
     this.paused = false;
     this.#probeWaitMs = Math.min(2 * this.#probeWaitMs, this.#options.probeMaxMs);
+  }
+
+  /** What the follower needs was compacted, and it has been told so. */
+  onSnapshotOffered(nowMs: number): void {
+    this.becomeProbe();
+    this.state = 'snapshot';
+    this.#pause(nowMs);
+  }
+
+  #pause(nowMs: number): void {
+    this.paused = true;
+    this.#probedAtMs = nowMs;
   }
 
   /** What was sent and not answered may be lost: start again from what is known. */

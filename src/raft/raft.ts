@@ -137,6 +137,23 @@ export class Raft {
     else this.#core.output.reads.push({ id, index: null });
   }
 
+  /**
+   * A snapshot of the state up to `index`, whose entry is of `term`, is installed and durable.
+   * @returns false: nothing was to be done, all that is committed here already.
+   */
+  restore(index: Index, term: Term, nowMs: number): boolean {
+    this.#setTime(nowMs);
+    if (index <= this.#core.commitIndex) return false;
+    sometimes('a snapshot is installed');
+    const { role } = this.#role;
+    const { log } = this.#core;
+    const holdsEntry = index <= log.lastIndex && log.termAt(index) === term;
+    assert(role !== 'leader' || holdsEntry, 'a leader holds all that is committed', { index });
+    this.#core.restore(index, term);
+    if (this.#role.role === 'follower') this.#role.onRestored();
+    return true;
+  }
+
   /** The log has become durable up to `durableIndex`. */
   onDurable(durableIndex: Index, nowMs: number): void {
     this.#setTime(nowMs);
@@ -203,6 +220,9 @@ export class Raft {
       case 'read-index-reply':
         if (this.#role.role === 'follower') this.#role.onReadIndexReply(from, message);
         return;
+      case 'snapshot-offer':
+        this.#followerOf(from).onSnapshotOffer(from, message);
+        return;
       case 'timeout-now':
         this.#onTimeoutNow(from);
         return;
@@ -232,14 +252,14 @@ export class Raft {
       return false;
     }
     core.enterTerm(message.term);
-    this.#becomeFollower(message.type === 'append' || message.type === 'heartbeat' ? from : null);
+    this.#becomeFollower(isOfLeader(message) ? from : null);
     return true;
   }
 
   /** A sender of an earlier term learns ours, so that an old leader or candidate gives way. */
   #turnAway(from: NodeId, message: Message): void {
     const { term } = this.#core;
-    if (message.type === 'append' || message.type === 'heartbeat' || message.type === 'read-index') {
+    if (isOfLeader(message) || message.type === 'read-index') {
       this.#core.send(from, { type: 'heartbeat-reply', term, round: 0, sentAtMs: 0 });
     } else if (message.type === 'pre-vote') {
       this.#core.send(from, { type: 'pre-vote-reply', term, granted: false });
@@ -324,4 +344,9 @@ export class Raft {
     assert(nowMs >= this.#core.nowMs, 'monotonic time does not go back', { nowMs, before: this.#core.nowMs });
     this.#core.nowMs = nowMs;
   }
+}
+
+/** Only the leader of the message's term says this. */
+function isOfLeader({ type }: Message): boolean {
+  return type === 'append' || type === 'heartbeat' || type === 'snapshot-offer';
 }

@@ -22,6 +22,7 @@ const Type = {
   TimeoutNow: 10,
   ReadIndex: 11,
   ReadIndexReply: 12,
+  SnapshotOffer: 13,
 } as const;
 
 export class MessageFormatError extends EnvelopeError {
@@ -63,6 +64,8 @@ export class MessageEncoder {
         return [Type.Heartbeat, message.term, message.commitIndex, message.round, message.sentAtMs];
       case 'heartbeat-reply':
         return [Type.HeartbeatReply, message.term, message.round, message.sentAtMs];
+      case 'snapshot-offer':
+        return [Type.SnapshotOffer, message.term, message.index, message.snapshotTerm];
       case 'timeout-now':
         return [Type.TimeoutNow, message.term];
       case 'read-index':
@@ -134,6 +137,8 @@ export function decodeMessage(fields: readonly unknown[]): Message {
       };
     case Type.HeartbeatReply:
       return { type: 'heartbeat-reply', term, round: integer(fields, 2), sentAtMs: integer(fields, 3) };
+    case Type.SnapshotOffer:
+      return { type: 'snapshot-offer', term, index: integer(fields, 2), snapshotTerm: integer(fields, 3) };
     case Type.TimeoutNow:
       return { type: 'timeout-now', term };
     case Type.ReadIndex:

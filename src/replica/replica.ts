@@ -12,6 +12,7 @@ import { assert, unreachable } from '../base/assert.ts';
 import { CorruptionError } from '../base/errors.ts';
 import { maybe, rarely, sometimes } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
+import type { Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Random } from '../io/random.ts';
 import { errorResult, isLongRead, type Read, type Result, type Write } from '../kv/request.ts';
@@ -27,6 +28,8 @@ import type { Message, NodeId, ReadBasis } from '../raft/message.ts';
 import type { Envelope, Output } from '../raft/output.ts';
 import { Raft } from '../raft/raft.ts';
 import type { HardStateFile } from './hard_state_file.ts';
+import type { SnapshotMessage } from './snapshot_codec.ts';
+import { type SnapshotLimits, Snapshots } from './snapshots.ts';
 
 export interface ReplicaOptions {
   readonly id: NodeId;
@@ -35,6 +38,10 @@ export interface ReplicaOptions {
   readonly flow: FlowLimits;
   /** See `CoreOptions`. */
   readonly clockDriftPpmMax: number | null;
+  readonly disk: Disk;
+  /** Where a fetched snapshot goes. */
+  readonly directory: string;
+  readonly snapshots: SnapshotLimits;
   readonly log: GroupLog;
   readonly hardState: HardStateFile;
   readonly store: Store;
@@ -48,6 +55,8 @@ export interface ReplicaOptions {
   readonly proposalBytesMax: number;
   /** Best effort; a message that cannot be sent is dropped and `onPeerReset` called. */
   readonly send: (to: NodeId, message: Message) => void;
+  /** As `send`, of what nodes say to each other to fetch a snapshot. */
+  readonly sendSnapshot: (to: NodeId, message: SnapshotMessage) => void;
   /** Writes the log's pending records and starts their sync. */
   readonly flushLog: () => void;
   /** The replica met damage or a failed disk and must not go on. */
@@ -122,6 +131,10 @@ export class Replica {
   /** Who waits for the tick under way; null: there is none. */
   #tickWaiters: Done[] | null = null;
 
+  readonly #snapshots: Snapshots;
+  /** The index of the snapshot that was offered last. */
+  #offeredIndex: Index = 0;
+
   #lastLeader: NodeId | null = null;
   #lastTerm: Term = 0;
   /** The leader of the group, as this node knows it, has changed. */
@@ -137,6 +150,13 @@ export class Replica {
         `the tables cover index ${store.flushedIndex}, the log ends at ${log.lastIndex}: log records are missing`,
       );
     }
+    if (store.flushedIndex < log.firstIndex - 1) {
+      throw new CorruptionError(
+        'log',
+        0,
+        `the log begins behind index ${log.firstIndex - 1}, the tables cover ${store.flushedIndex}: log records are missing`,
+      );
+    }
     this.#raft = new Raft({
       id: options.id,
       voters: options.voters,
@@ -145,9 +165,25 @@ export class Replica {
       timing: options.timing,
       flow: options.flow,
       clockDriftPpmMax: options.clockDriftPpmMax,
+      snapshots: {
+        get index() {
+          return store.flushedIndex;
+        },
+      },
       hardState: hardState.initial,
       appliedIndex: store.flushedIndex,
       nowMs: clock.monotonicMs(),
+    });
+    this.#snapshots = new Snapshots({
+      store,
+      log,
+      disk: options.disk,
+      clock,
+      directory: options.directory,
+      limits: options.snapshots,
+      send: options.sendSnapshot,
+      onInstalled: (index, term) => this.#onInstalled(index, term),
+      onFailure: options.onFailure,
     });
     log.onDurable = (index) => this.#onDurable(index);
     store.onWritable = () => this.#planTurn();
@@ -283,7 +319,13 @@ export class Replica {
   onPeerReset(peer: NodeId): void {
     if (this.#stopped) return;
     this.#raft.onPeerReset(peer);
+    this.#snapshots.onPeerReset(peer);
     this.#planTurn();
+  }
+
+  /** Takes in what a peer says about a snapshot. @throws EnvelopeError `FORMAT`; CorruptionError, DiskError. */
+  stepSnapshot(from: NodeId, message: SnapshotMessage): void {
+    if (!this.#stopped) this.#snapshots.onMessage(from, message);
   }
 
   /** Answers everything that waits (`unknown` or `unavailable`) and does nothing from here on. */
@@ -291,6 +333,7 @@ export class Replica {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#timer?.cancel();
+    this.#snapshots.stop();
     for (const index of [...this.#proposals.keys()]) {
       this.#settleProposal(
         index,
@@ -331,10 +374,12 @@ export class Replica {
     this.#askToRead('round', nowMs);
     this.#askToRead('lease', nowMs);
     const output = this.#raft.takeOutput();
+    this.#takeOffer(output);
     this.#persistAndSend(output);
     // Behind the sends: the followers work while this node writes.
     this.#options.flushLog();
     this.#apply();
+    this.#compactLog();
     this.#takeReads(output);
     this.#runReads();
     this.#sweep(nowMs);
@@ -381,7 +426,7 @@ export class Replica {
   #apply(): void {
     const { store, log } = this.#options;
     // In a group of one nobody else vouches for the hard state: nothing is decided before it is durable.
-    if (this.#heldBack !== null) return;
+    if (this.#heldBack !== null || this.#snapshots.isInstalling) return;
     const target = Math.min(this.#raft.commitIndex, log.durableIndex);
     let applied = 0;
     let bytes = 0;
@@ -402,6 +447,43 @@ export class Replica {
     }
     // Otherwise `onWritable` plans the next turn.
     if (store.writable && store.appliedIndex < target) this.#planTurn();
+  }
+
+  #takeOffer({ snapshot }: Output): void {
+    if (snapshot !== null) {
+      this.#offeredIndex = snapshot.index;
+      this.#snapshots.onOffer(snapshot.from);
+    }
+    this.#snapshots.onCommitted(this.#raft.commitIndex, this.#offeredIndex);
+  }
+
+  /** The store holds what another node had applied up to `index`; the log goes on from there. */
+  #onInstalled(index: Index, term: Term): void {
+    if (this.#stopped) return;
+    const { logger, id, clock, stateMachine } = this.#options;
+    logger.log('info', 'snapshot-installed', { node: id, index, term });
+    this.#raft.restore(index, term, clock.monotonicMs());
+    try {
+      stateMachine.reload();
+    } catch (error) {
+      this.#options.onFailure(error instanceof Error ? error : new Error(String(error)));
+      return;
+    }
+    // They may be among what the snapshot holds, or not: their entries are not seen here.
+    for (const proposed of [...this.#proposals.keys()]) {
+      if (proposed <= index) this.#settleProposal(proposed, SUPERSEDED);
+    }
+    this.#planTurn();
+  }
+
+  /** The tables hold what the log is shortened by; a tail stays for followers that lag a little. */
+  #compactLog(): void {
+    const { log, store, snapshots } = this.#options;
+    if (snapshots.logTailEntries === null) return;
+    const index = Math.min(store.flushedIndex, log.durableIndex) - snapshots.logTailEntries;
+    // Not entry by entry.
+    if (index - log.firstIndex < snapshots.logTailEntries >> 3) return;
+    log.compact(index);
   }
 
   #applyEntry(entry: Entry): void {

@@ -25,6 +25,8 @@ import type { NodeId } from '../raft/message.ts';
 import { HardStateFile } from '../replica/hard_state_file.ts';
 import { decodeMessage, MessageEncoder } from '../replica/message_codec.ts';
 import { Replica } from '../replica/replica.ts';
+import { decodeSnapshotMessage, encodeSnapshotMessage } from '../replica/snapshot_codec.ts';
+import { DEFAULT_SNAPSHOT_LIMITS, mendLog, type SnapshotLimits } from '../replica/snapshots.ts';
 import { CursorTable } from './cursor_table.ts';
 import { Departure } from './departure.ts';
 import { PeerAcceptor } from './peer_acceptor.ts';
@@ -48,6 +50,7 @@ export interface NodeOptions {
   readonly logger: Logger;
   readonly timing?: RaftTiming;
   readonly flow?: FlowLimits;
+  readonly snapshots?: SnapshotLimits;
   /** See `CoreOptions`; the same on all nodes. */
   readonly clockDriftPpmMax?: number | null;
   readonly limits?: ProtocolLimits;
@@ -140,6 +143,7 @@ export class Node {
     this.groupLog = log.group(GROUP);
     log.onFailure = (error) => this.#fail(error);
     store.onFailure = (error) => this.#fail(error);
+    if (mendLog(options.disk, options.directory, store, this.groupLog)) log.flush();
     const voters = members.map((_member, index) => index + 1);
     this.replica = new Replica({
       id,
@@ -159,6 +163,13 @@ export class Node {
       proposalBytesMax: PROPOSAL_BYTES_MAX,
       send: (to, message) => {
         this.#links.get(to)?.send({ kind: 'raft', group: GROUP, message: this.#encoder.encode(message) });
+      },
+      disk: options.disk,
+      directory: options.directory,
+      snapshots: options.snapshots ?? DEFAULT_SNAPSHOT_LIMITS,
+      sendSnapshot: (to, message) => {
+        const fields = encodeSnapshotMessage(message);
+        this.#links.get(to)?.send({ kind: 'snapshot', group: GROUP, message: fields });
       },
       flushLog: () => log.flush(),
       onFailure: (error) => this.#fail(error),
@@ -322,6 +333,9 @@ export class Node {
       case 'raft':
         // Messages of a group that this node does not host are for a later version to understand.
         if (frame.group === GROUP) this.replica.step(from, decodeMessage(frame.message));
+        return;
+      case 'snapshot':
+        if (frame.group === GROUP) this.replica.stepSnapshot(from, decodeSnapshotMessage(frame.message));
         return;
       case 'request':
         this.#router.onRequest(from, frame.id, frame.request);

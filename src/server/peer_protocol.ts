@@ -13,7 +13,15 @@ import type { NodeId } from '../raft/message.ts';
 /** NUL, "EDB", then the version of the peer protocol. */
 export const PREAMBLE = new Uint8Array([0x00, 0x45, 0x44, 0x42, 0x01]);
 
-export const FrameKind = { Hello: 0, Raft: 1, Request: 2, Response: 3, Ping: 4, Pong: 5 } as const;
+export const FrameKind = {
+  Hello: 0,
+  Raft: 1,
+  Request: 2,
+  Response: 3,
+  Ping: 4,
+  Pong: 5,
+  Snapshot: 6,
+} as const;
 
 /** Frames larger than this are refused: the largest value or answer, with room for what is around it. */
 export function frameBytesMax(valueBytesMax: number): number {
@@ -26,6 +34,7 @@ export type PeerFrame =
   | { readonly kind: 'raft'; readonly group: number; readonly message: readonly unknown[] }
   | { readonly kind: 'request'; readonly id: number; readonly request: readonly unknown[] }
   | { readonly kind: 'response'; readonly id: number; readonly result: readonly unknown[] }
+  | { readonly kind: 'snapshot'; readonly group: number; readonly message: readonly unknown[] }
   | { readonly kind: 'ping' }
   | { readonly kind: 'pong' };
 
@@ -55,6 +64,8 @@ export function decodePeerFrame(body: Uint8Array): PeerFrame {
       return { kind: 'request', id: unsigned(a), request: array(b) };
     case FrameKind.Response:
       return { kind: 'response', id: unsigned(a), result: array(b) };
+    case FrameKind.Snapshot:
+      return { kind: 'snapshot', group: unsigned(a), message: array(b) };
     case FrameKind.Ping:
       return { kind: 'ping' };
     case FrameKind.Pong:
@@ -74,6 +85,8 @@ function fieldsOf(frame: PeerFrame): unknown[] {
       return [FrameKind.Request, frame.id, frame.request];
     case 'response':
       return [FrameKind.Response, frame.id, frame.result];
+    case 'snapshot':
+      return [FrameKind.Snapshot, frame.group, frame.message];
     case 'ping':
       return [FrameKind.Ping];
     case 'pong':

@@ -7,17 +7,23 @@ import { type Entry, EntryKind, type Index, type Term } from '../../src/log/entr
 import { DEFAULT_FLOW, type FlowLimits } from '../../src/raft/flow.ts';
 import type { Refusal } from '../../src/raft/leader.ts';
 import type { Message, NodeId } from '../../src/raft/message.ts';
-import type { HardState, ReadState } from '../../src/raft/output.ts';
+import type { HardState, ReadState, SnapshotOffer } from '../../src/raft/output.ts';
 import { Raft } from '../../src/raft/raft.ts';
 import type { RaftLog } from '../../src/raft/raft_log.ts';
 
 export class MemoryLog implements RaftLog {
+  /** The entry at `#baseIndex` is the last that was compacted. */
+  #baseIndex: Index = 0;
+  #baseTerm: Term = 0;
   #entries: Entry[] = [];
   durableIndex: Index = 0;
-  readonly firstIndex: Index = 1;
+
+  get firstIndex(): Index {
+    return this.#baseIndex + 1;
+  }
 
   get lastIndex(): Index {
-    return this.#entries.length;
+    return this.#baseIndex + this.#entries.length;
   }
 
   get lastTerm(): Term {
@@ -25,16 +31,17 @@ export class MemoryLog implements RaftLog {
   }
 
   termAt(index: Index): Term {
-    if (index === 0) return 0;
-    const entry = this.#entries[index - 1];
+    if (index === this.#baseIndex) return this.#baseTerm;
+    const entry = this.#entries[index - this.firstIndex];
     if (entry === undefined) throw new Error(`no entry ${index}`);
     return entry.term;
   }
 
   entries(from: Index, toExclusive: Index, maxBytes: number): Entry[] {
+    if (from < this.firstIndex) throw new Error(`entry ${from} was compacted`);
     const found: Entry[] = [];
     let bytes = 0;
-    for (const entry of this.#entries.slice(from - 1, toExclusive - 1)) {
+    for (const entry of this.#entries.slice(from - this.firstIndex, toExclusive - this.firstIndex)) {
       bytes += entry.payload.length;
       if (found.length > 0 && bytes > maxBytes) break;
       found.push(entry);
@@ -43,10 +50,27 @@ export class MemoryLog implements RaftLog {
   }
 
   append(entry: Entry): void {
-    if (entry.index < 1 || entry.index > this.lastIndex + 1) throw new Error(`gap at ${entry.index}`);
-    this.#entries.length = entry.index - 1;
+    if (entry.index < this.firstIndex || entry.index > this.lastIndex + 1) {
+      throw new Error(`gap at ${entry.index}`);
+    }
+    this.#entries.length = entry.index - this.firstIndex;
     this.durableIndex = Math.min(this.durableIndex, entry.index - 1);
     this.#entries.push(entry);
+  }
+
+  reset(index: Index, term: Term): void {
+    this.#baseIndex = index;
+    this.#baseTerm = term;
+    this.#entries = [];
+    this.durableIndex = index;
+  }
+
+  /** Forgets the entries up to `index`. */
+  compact(index: Index): void {
+    const term = this.termAt(index);
+    this.#entries.splice(0, index - this.#baseIndex);
+    this.#baseIndex = index;
+    this.#baseTerm = term;
   }
 
   sync(): void {
@@ -55,7 +79,7 @@ export class MemoryLog implements RaftLog {
 
   /** What a crash leaves. */
   loseUnsynced(): void {
-    this.#entries.length = this.durableIndex;
+    this.#entries.length = this.durableIndex - this.#baseIndex;
   }
 
   terms(): Term[] {
@@ -75,6 +99,10 @@ export class Member {
   raft: Raft;
   durable: HardState = { term: 0, vote: null };
   reads: ReadState[] = [];
+  /** What a snapshot of this node would hold. */
+  snapshotIndex: Index = 0;
+  /** The snapshot that the node was told to fetch last. */
+  offer: SnapshotOffer | null = null;
 
   constructor(id: NodeId, log: MemoryLog, raft: Raft) {
     this.id = id;
@@ -129,6 +157,7 @@ export class Cluster {
     const output = member.raft.takeOutput();
     member.reads.push(...output.reads);
     if (output.hardState !== null) member.durable = output.hardState;
+    if (output.snapshot !== null) member.offer = output.snapshot;
     for (const { to, message } of output.messages) {
       const mail = { from: id, to, message };
       this.inbox.push(mail);
@@ -198,9 +227,26 @@ export class Cluster {
   restart(id: NodeId): void {
     const member = this.member(id);
     member.log.loseUnsynced();
-    const applied = 0;
+    const applied = member.snapshotIndex;
     member.raft = this.#makeRaft(id, member.log, member.durable, applied, this.members.length);
     this.inbox = this.inbox.filter((mail) => mail.to !== id);
+  }
+
+  /** The node keeps its log only from behind `index`, a snapshot for the rest. */
+  compact(id: NodeId, index: Index): void {
+    const member = this.member(id);
+    member.snapshotIndex = index;
+    member.log.compact(index);
+  }
+
+  /** The node has fetched what it was offered, and installed it. */
+  restore(id: NodeId): void {
+    const member = this.member(id);
+    if (member.offer === null) throw new Error(`node ${id} was offered no snapshot`);
+    const { index, term } = member.offer;
+    member.offer = null;
+    if (member.raft.restore(index, term, this.nowMs)) member.snapshotIndex = index;
+    this.collect(id);
   }
 
   /** A node as if it had lived before: in `term`, without a vote, its durable log holding entries of `terms`. */
@@ -214,6 +260,7 @@ export class Cluster {
 
   #makeRaft(id: NodeId, log: MemoryLog, hardState: HardState, appliedIndex: Index, size: number): Raft {
     const voters = Array.from({ length: size }, (_none, index) => index + 1);
+    const member = (of: NodeId): Member => this.member(of);
     return new Raft({
       id,
       voters,
@@ -222,6 +269,11 @@ export class Cluster {
       timing: TIMING,
       flow: this.#flow,
       clockDriftPpmMax: this.#clockDriftPpmMax,
+      snapshots: {
+        get index() {
+          return member(id).snapshotIndex;
+        },
+      },
       hardState,
       appliedIndex,
       nowMs: this.nowMs,

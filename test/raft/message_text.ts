@@ -24,6 +24,8 @@ export function messageText(message: Message): string {
       return `${head} commit ${message.commitIndex} round ${message.round} at ${message.sentAtMs} ms`;
     case 'heartbeat-reply':
       return `${head} round ${message.round}`;
+    case 'snapshot-offer':
+      return `${head} of ${message.index}/${message.snapshotTerm}`;
     case 'timeout-now':
       return head;
     case 'read-index':

@@ -9,7 +9,16 @@ import { Cluster, type Mail, TIMING } from './cluster.ts';
 type Step =
   | { readonly do: 'deliver' | 'lose' | 'repeat'; readonly at: number }
   | {
-      readonly do: 'tick' | 'sync' | 'crash' | 'propose' | 'read' | 'reset' | 'transfer';
+      readonly do:
+        | 'tick'
+        | 'sync'
+        | 'crash'
+        | 'propose'
+        | 'read'
+        | 'reset'
+        | 'transfer'
+        | 'compact'
+        | 'restore';
       readonly node: number;
     }
   | { readonly do: 'wait'; readonly ms: number };
@@ -37,6 +46,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
         'read' as const,
         'reset' as const,
         'transfer' as const,
+        'compact' as const,
+        'restore' as const,
       ),
       node: fc.integer({ min: 1, max: 3 }),
     }),
@@ -94,6 +105,16 @@ class Run {
         cluster.raft(step.node).transferLeadership(null);
         cluster.collect(step.node);
         break;
+      case 'compact': {
+        // Only what is committed and durable is in a snapshot.
+        const { raft, log } = cluster.member(step.node);
+        const index = Math.min(raft.commitIndex, log.durableIndex);
+        if (index >= log.firstIndex) cluster.compact(step.node, index);
+        break;
+      }
+      case 'restore':
+        if (cluster.member(step.node).offer !== null) cluster.restore(step.node);
+        break;
       case 'wait':
         cluster.nowMs += step.ms;
         break;
@@ -113,11 +134,13 @@ class Run {
         if (other === undefined) this.#checkComplete(log);
         this.#leaders.set(raft.term, id);
       }
-      const entries = log.entries(1, raft.commitIndex + 1, Number.MAX_SAFE_INTEGER);
-      for (const [at, entry] of entries.entries()) {
+      if (raft.commitIndex < log.firstIndex) continue;
+      const entries = log.entries(log.firstIndex, raft.commitIndex + 1, Number.MAX_SAFE_INTEGER);
+      for (const entry of entries) {
         const mark = `${entry.term}:${entry.payload.join()}`;
+        const at = entry.index - 1;
         if (at === this.#committed.length) this.#committed.push(mark);
-        if (this.#committed[at] !== mark) throw new Error(`node ${id} commits ${mark} at ${at + 1}`);
+        if (this.#committed[at] !== mark) throw new Error(`node ${id} commits ${mark} at ${entry.index}`);
       }
     }
   }

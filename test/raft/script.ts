@@ -15,6 +15,8 @@
  * | `barge A B TERM`           | node B gets a vote request of node A that skipped the pre-vote                        |
  * | `append A B TERM I/T C: T T` | node B gets an append of node A: after I/T, commit index C, entries of these terms |
  * | `transfer ID [TO]`         | node ID is asked to hand leadership over                                              |
+ * | `compact ID INDEX`         | node ID keeps its log from behind INDEX, and a snapshot of what is before             |
+ * | `restore ID`               | node ID installs the snapshot that it was offered last                                |
  * | `wait MS`, `tick ID`       | time passes; node ID looks at its clock                                               |
  * | `beat [N]`                 | N heartbeat intervals pass: leaders tick, everything settles                          |
  * | `propose ID TEXT`          | node ID is asked to order a command                                                   |
@@ -96,6 +98,12 @@ class Player {
         return;
       case 'transfer':
         this.#transfer(number(args[0]), args[1] === undefined ? null : number(args[1]));
+        return;
+      case 'compact':
+        cluster.compact(number(args[0]), number(args[1]));
+        return;
+      case 'restore':
+        cluster.restore(number(args[0]));
         return;
       case 'wait':
         cluster.nowMs += number(args[0]);

@@ -26,6 +26,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
     transfer: fc.boolean(),
   }),
   fc.record({ type: fc.constant('timeout-now' as const), term: n }),
+  fc.record({ type: fc.constant('snapshot-offer' as const), term: n, index: n, snapshotTerm: n }),
   fc.record({
     type: fc.constant('read-index' as const),
     term: n,

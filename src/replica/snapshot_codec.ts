@@ -1,0 +1,118 @@
+/**
+ * What nodes say to each other when one fetches the state of another, as plain arrays for MessagePack, and the records
+ * inside a chunk: varint key length, key, varint sequence number, varint value length, value; ascending by key.
+ */
+import { EnvelopeError } from '../base/errors.ts';
+import { VarintReader, varintSize, writeVarint } from '../codec/varint.ts';
+import type { Index, Term } from '../log/entry.ts';
+import { type Cursor, RecordKind } from '../lsm/record.ts';
+
+export type SnapshotMessage =
+  /** "Send me chunk `number`, the records behind `after`." `index`: of the snapshot, once it is known; 0: of any. */
+  | { readonly type: 'fetch'; readonly index: Index; readonly number: number; readonly after: Uint8Array }
+  /** `number` -1: that snapshot is not held any more, begin anew. */
+  | {
+      readonly type: 'chunk';
+      readonly index: Index;
+      readonly term: Term;
+      readonly number: number;
+      readonly records: Uint8Array;
+      readonly isLast: boolean;
+    };
+
+const FETCH = 1;
+const CHUNK = 2;
+
+export function encodeSnapshotMessage(message: SnapshotMessage): unknown[] {
+  if (message.type === 'fetch') return [FETCH, message.index, message.number, message.after];
+  const { index, term, number, records, isLast } = message;
+  return [CHUNK, index, term, number + 1, records, isLast];
+}
+
+/** @throws EnvelopeError `FORMAT` */
+export function decodeSnapshotMessage(fields: readonly unknown[]): SnapshotMessage {
+  const [type, index] = fields;
+  if (type === FETCH && fields.length === 4) {
+    return { type: 'fetch', index: unsigned(index), number: unsigned(fields[2]), after: bytes(fields[3]) };
+  }
+  if (type !== CHUNK || fields.length !== 6) throw malformed(`unknown type ${String(type)}`);
+  const number = unsigned(fields[3]) - 1;
+  const isLast = fields[5] === true;
+  return {
+    type: 'chunk',
+    index: unsigned(index),
+    term: unsigned(fields[2]),
+    number,
+    records: bytes(fields[4]),
+    isLast,
+  };
+}
+
+/** Packs live records from where the cursor stands until they take `bytesMax` or more; the cursor stands behind them. */
+export function packRecords(records: Cursor, bytesMax: number): Uint8Array {
+  const packed: { key: Uint8Array; sequence: Index; value: Uint8Array }[] = [];
+  let size = 0;
+  for (; records.isValid && size < bytesMax; records.next()) {
+    if (records.kind === RecordKind.Tombstone) continue;
+    const { key, sequence, value } = records;
+    packed.push({ key: key.slice(), sequence, value: value.slice() });
+    size +=
+      varintSize(key.length) + key.length + varintSize(sequence) + varintSize(value.length) + value.length;
+  }
+  const target = new Uint8Array(size);
+  let at = 0;
+  for (const { key, sequence, value } of packed) {
+    at = writeVarint(target, at, key.length);
+    target.set(key, at);
+    at = writeVarint(target, at + key.length, sequence);
+    at = writeVarint(target, at, value.length);
+    target.set(value, at);
+    at += value.length;
+  }
+  return target;
+}
+
+/** Goes through the records of a chunk. @throws EnvelopeError `FORMAT` */
+export class RecordUnpacker {
+  key: Uint8Array = new Uint8Array(0);
+  sequence: Index = 0;
+  value: Uint8Array = new Uint8Array(0);
+  readonly #bytes: Uint8Array;
+  readonly #reader: VarintReader;
+
+  constructor(packed: Uint8Array) {
+    this.#bytes = packed;
+    this.#reader = new VarintReader(packed);
+  }
+
+  /** False at the end. */
+  next(): boolean {
+    if (this.#reader.offset === this.#bytes.length) return false;
+    this.key = this.#take(this.#reader.read());
+    this.sequence = this.#reader.read();
+    this.value = this.#take(this.#reader.read());
+    if (this.sequence < 0) throw malformed('a record is cut short');
+    return true;
+  }
+
+  #take(length: number): Uint8Array {
+    const start = this.#reader.offset;
+    if (length < 0 || start + length > this.#bytes.length) throw malformed('a record is cut short');
+    this.#reader.offset = start + length;
+    return this.#bytes.subarray(start, start + length);
+  }
+}
+
+function unsigned(value: unknown): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
+  throw malformed('a field is not an unsigned integer');
+}
+
+function bytes(value: unknown): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  throw malformed('a field is not a byte string');
+}
+
+function malformed(what: string): EnvelopeError {
+  return new EnvelopeError('FORMAT', `a snapshot message is malformed: ${what}`);
+}

@@ -1,0 +1,159 @@
+/**
+ * Snapshots of one replica, both ways: gives its state out, fetches another's when the leader says that the log does not
+ * reach back far enough, and installs what was fetched.
+ *
+ * An installation is safe at every step. The fetched file is durable before anything else. The store changes over with
+ * one durable edit of its manifest; until then the old state counts. Then the log begins anew behind the snapshot's index;
+ * should power fail in between, the next start finds tables that reach beyond the log, the file says with which term,
+ * and `mendLog` does the rest.
+ */
+import { rarely } from '../base/rare.ts';
+import type { Clock } from '../io/clock.ts';
+import type { Disk } from '../io/disk.ts';
+import type { Index, Term } from '../log/entry.ts';
+import type { GroupLog } from '../log/group_log.ts';
+import type { Store } from '../lsm/store.ts';
+import type { NodeId } from '../raft/message.ts';
+import type { SnapshotMessage } from './snapshot_codec.ts';
+import { SnapshotFetch } from './snapshot_fetch.ts';
+import { readSnapshotIdentity, SnapshotFileCursor, type SnapshotIdentity } from './snapshot_file.ts';
+import { SnapshotSource } from './snapshot_source.ts';
+
+export interface SnapshotLimits {
+  /** Entries that stay in the log behind what tables cover, for followers that lag; null: all of them. */
+  readonly logTailEntries: number | null;
+  readonly chunkBytes: number;
+  readonly bytesPerSecondMax: number;
+}
+
+export const DEFAULT_SNAPSHOT_LIMITS: SnapshotLimits = {
+  logTailEntries: 100_000,
+  chunkBytes: 256 * 1024,
+  bytesPerSecondMax: 256 * 1024 * 1024,
+};
+
+export interface SnapshotsOptions {
+  readonly store: Store;
+  readonly log: GroupLog;
+  readonly disk: Disk;
+  readonly clock: Clock;
+  /** Where the fetched file goes. */
+  readonly directory: string;
+  readonly limits: SnapshotLimits;
+  readonly send: (to: NodeId, message: SnapshotMessage) => void;
+  /** The store holds the state as of `index`, durably. */
+  readonly onInstalled: (index: Index, term: Term) => void;
+  readonly onFailure: (error: Error) => void;
+}
+
+const SOURCE_IDLE_MS = 30_000;
+const RETRY_MS = 500;
+
+export class Snapshots {
+  readonly #options: SnapshotsOptions;
+  readonly #source: SnapshotSource;
+  #fetch: SnapshotFetch | null = null;
+  /** The store is changing over: nothing may be applied. */
+  #cursor: SnapshotFileCursor | null = null;
+  #stopped = false;
+
+  constructor(options: SnapshotsOptions) {
+    this.#options = options;
+    const { store, log, clock, limits } = options;
+    this.#source = new SnapshotSource({
+      store,
+      clock,
+      termAt: (index) => log.termAt(index),
+      neededIndex: () => log.firstIndex - 1,
+      chunkBytes: limits.chunkBytes,
+      idleMs: SOURCE_IDLE_MS,
+    });
+  }
+
+  get isInstalling(): boolean {
+    return this.#cursor !== null;
+  }
+
+  /** The leader `from` says that its state is to be fetched. */
+  onOffer(from: NodeId): void {
+    if (this.isInstalling || this.#fetch?.from === from) return;
+    this.#fetch?.cancel();
+    const { disk, clock, directory, send, limits, onFailure } = this.#options;
+    this.#fetch = new SnapshotFetch({
+      disk,
+      clock,
+      path: snapshotPath(directory),
+      directory,
+      from,
+      send,
+      bytesPerSecondMax: limits.bytesPerSecondMax,
+      retryMs: RETRY_MS,
+      done: (identity) => this.#install(identity),
+      onFailure,
+    });
+    this.#fetch.ask();
+  }
+
+  /** @throws EnvelopeError `FORMAT`; CorruptionError, DiskError when tables can't be read. */
+  onMessage(from: NodeId, message: SnapshotMessage): void {
+    if (message.type === 'fetch') this.#options.send(from, this.#source.answer(message));
+    else if (this.#fetch?.from === from) this.#fetch.onChunk(message);
+  }
+
+  onPeerReset(peer: NodeId): void {
+    if (this.#fetch?.from === peer) this.#fetch.ask();
+  }
+
+  /** What is committed has reached this node another way. */
+  onCommitted(index: Index, offered: Index): void {
+    if (index < offered || this.#fetch === null) return;
+    rarely('a fetch of a snapshot is given up');
+    this.#fetch.cancel();
+    this.#fetch = null;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#fetch?.cancel();
+    this.#source.stop();
+    this.#cursor?.close();
+  }
+
+  #install({ index, term }: SnapshotIdentity): void {
+    const { store, disk, directory, onInstalled, onFailure } = this.#options;
+    this.#fetch = null;
+    if (index <= store.appliedIndex) return;
+    const cursor = new SnapshotFileCursor(disk, snapshotPath(directory));
+    this.#cursor = cursor;
+    store.install(index, cursor, (error) => {
+      if (this.#stopped) return;
+      cursor.close();
+      this.#cursor = null;
+      if (error === null) onInstalled(index, term);
+      else onFailure(error);
+    });
+  }
+}
+
+/**
+ * For the start, before the replica is made: a crash may have come between the store's change and the log's.
+ * @returns whether the log was changed and is to be flushed.
+ */
+export function mendLog(disk: Disk, directory: string, store: Store, log: GroupLog): boolean {
+  const path = snapshotPath(directory);
+  const identity = readSnapshotIdentity(disk, path);
+  if (identity === null || identity.index !== store.flushedIndex) {
+    if (disk.exists(path)) disk.remove(path);
+    return false;
+  }
+  const { index, term } = identity;
+  const isKnown = index >= log.firstIndex - 1 && index <= log.lastIndex && log.termAt(index) === term;
+  if (isKnown) return false;
+  rarely('a start goes on with the installation of a snapshot');
+  log.reset(index, term);
+  return true;
+}
+
+function snapshotPath(directory: string): string {
+  return `${directory}/snapshot`;
+}

@@ -1,0 +1,224 @@
+import { decode, encode } from '@msgpack/msgpack';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { SimDisk } from '../../sim/disk.ts';
+import { SimProcess } from '../../sim/process.ts';
+import { SimRandom } from '../../sim/random.ts';
+import { Scheduler } from '../../sim/scheduler.ts';
+import { Trace } from '../../sim/trace.ts';
+import { compareBytes } from '../../src/codec/bytes.ts';
+import type { Disk } from '../../src/io/disk.ts';
+import { type Cursor, RecordKind } from '../../src/lsm/record.ts';
+import {
+  decodeSnapshotMessage,
+  encodeSnapshotMessage,
+  packRecords,
+  RecordUnpacker,
+  type SnapshotMessage,
+} from '../../src/replica/snapshot_codec.ts';
+import {
+  appendChunk,
+  createSnapshotFile,
+  endSnapshotFile,
+  readSnapshotIdentity,
+  SnapshotFileCursor,
+} from '../../src/replica/snapshot_file.ts';
+
+interface Row {
+  readonly key: Uint8Array;
+  readonly sequence: number;
+  readonly kind: RecordKind;
+  readonly value: Uint8Array;
+}
+
+class Rows implements Cursor {
+  readonly #rows: readonly Row[];
+  #at = 0;
+
+  constructor(rows: readonly Row[]) {
+    this.#rows = rows;
+  }
+
+  get isValid(): boolean {
+    return this.#at < this.#rows.length;
+  }
+
+  get #row(): Row {
+    const row = this.#rows[this.#at];
+    if (row === undefined) throw new Error('behind the last row');
+    return row;
+  }
+
+  get key(): Uint8Array {
+    return this.#row.key;
+  }
+
+  get sequence(): number {
+    return this.#row.sequence;
+  }
+
+  get kind(): RecordKind {
+    return this.#row.kind;
+  }
+
+  get value(): Uint8Array {
+    return this.#row.value;
+  }
+
+  next(): void {
+    this.#at++;
+  }
+
+  seekToFirst(): void {
+    this.#at = 0;
+  }
+
+  seek(key: Uint8Array): void {
+    this.#at = this.#rows.findIndex((row) => compareBytes(row.key, key) >= 0);
+    if (this.#at < 0) this.#at = this.#rows.length;
+  }
+}
+
+const rows = fc
+  .uniqueArray(
+    fc.record({
+      key: fc.uint8Array({ minLength: 1, maxLength: 20 }),
+      sequence: fc.maxSafeNat(),
+      kind: fc.constantFrom(RecordKind.Put, RecordKind.Put, RecordKind.Tombstone),
+      value: fc.uint8Array({ maxLength: 60 }),
+    }),
+    { selector: ({ key }) => key.join(), maxLength: 40 },
+  )
+  .map((all) => all.sort((a, b) => compareBytes(a.key, b.key)));
+
+function live(all: readonly Row[]): string[] {
+  return all
+    .filter(({ kind }) => kind === RecordKind.Put)
+    .map(({ key, sequence, value }) => `${key.join()}@${sequence}=${value.join()}`);
+}
+
+function newDisk(): Disk {
+  const scheduler = new Scheduler();
+  const disk = new SimDisk({ scheduler, random: new SimRandom('snapshot'), trace: new Trace(), faults: {} });
+  const attached = disk.attach(new SimProcess('node', scheduler));
+  attached.makeDirectory('/data');
+  return attached;
+}
+
+const PATH = '/data/snapshot';
+
+function write(disk: Disk, chunks: readonly Uint8Array[], isComplete: boolean): void {
+  const file = createSnapshotFile(disk, PATH, { index: 77, term: 5 });
+  for (const chunk of chunks) appendChunk(file, chunk);
+  if (isComplete) endSnapshotFile(file);
+  file.close();
+}
+
+function chunksOf(all: readonly Row[], bytesMax: number): Uint8Array[] {
+  const cursor = new Rows(all);
+  const chunks: Uint8Array[] = [];
+  while (cursor.isValid) chunks.push(packRecords(cursor, bytesMax));
+  return chunks;
+}
+
+describe('a fetched snapshot', () => {
+  it('holds the live records of all chunks, in order, whatever their size', () => {
+    fc.assert(
+      fc.property(rows, fc.integer({ min: 1, max: 500 }), (all, bytesMax) => {
+        const disk = newDisk();
+        write(disk, chunksOf(all, bytesMax), true);
+        expect(readSnapshotIdentity(disk, PATH)).toEqual({ index: 77, term: 5 });
+        const cursor = new SnapshotFileCursor(disk, PATH);
+        const found: string[] = [];
+        for (cursor.seekToFirst(); cursor.isValid; cursor.next()) {
+          found.push(`${cursor.key.join()}@${cursor.sequence}=${cursor.value.join()}`);
+        }
+        cursor.close();
+        expect(found).toEqual(live(all));
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('is nothing before its end is there, and nothing when a byte of it is damaged', () => {
+    const row = { key: new Uint8Array(5), sequence: 3, kind: RecordKind.Put, value: new Uint8Array(30) };
+    const chunks = chunksOf([row], 100);
+    const disk = newDisk();
+    expect(readSnapshotIdentity(disk, PATH)).toBeNull();
+    write(disk, chunks, false);
+    expect(readSnapshotIdentity(disk, PATH)).toBeNull();
+    write(disk, chunks, true);
+    const file = disk.open(PATH);
+    const whole = file.view(0, file.size).slice();
+    file.close();
+    for (let at = 0; at < whole.length; at++) {
+      for (const bytes of [whole.subarray(0, at), flipped(whole, at)]) {
+        disk.remove(PATH);
+        const copy = disk.create(PATH);
+        copy.append(bytes);
+        copy.close();
+        expect(readSnapshotIdentity(disk, PATH)).toBeNull();
+      }
+    }
+  });
+});
+
+describe('chunks', () => {
+  it('that are cut short are refused, never taken for shorter ones', () => {
+    const all: Row[] = [1, 2, 3].map((n) => ({
+      key: new Uint8Array([n]),
+      sequence: n,
+      kind: RecordKind.Put,
+      value: new Uint8Array(4).fill(n),
+    }));
+    const [packed = new Uint8Array(0)] = chunksOf(all, 1000);
+    const borders = new Set([0, packed.length / 3, (2 * packed.length) / 3, packed.length]);
+    for (let length = 0; length <= packed.length; length++) {
+      const unpacker = new RecordUnpacker(packed.subarray(0, length));
+      const read = (): void => {
+        while (unpacker.next()) {}
+      };
+      if (borders.has(length)) read();
+      else expect(read).toThrow(/cut short/);
+    }
+  });
+
+  it('and what asks for them come out of their bytes as they went in', () => {
+    const message: fc.Arbitrary<SnapshotMessage> = fc.oneof(
+      fc.record({
+        type: fc.constant('fetch' as const),
+        index: fc.maxSafeNat(),
+        number: fc.nat(),
+        after: fc.uint8Array().map((bytes) => new Uint8Array(bytes)),
+      }),
+      fc.record({
+        type: fc.constant('chunk' as const),
+        index: fc.maxSafeNat(),
+        term: fc.maxSafeNat(),
+        number: fc.integer({ min: -1 }),
+        records: fc.uint8Array().map((bytes) => new Uint8Array(bytes)),
+        isLast: fc.boolean(),
+      }),
+    );
+    fc.assert(
+      fc.property(message, (sent) => {
+        const fields = decode(encode(encodeSnapshotMessage(sent))) as unknown[];
+        const received = decodeSnapshotMessage(fields);
+        expect(encode(encodeSnapshotMessage(received))).toEqual(encode(encodeSnapshotMessage(sent)));
+        expect(received.type).toBe(sent.type);
+      }),
+    );
+  });
+
+  it('are refused by name when they are malformed', () => {
+    for (const fields of [[], [1], [9, 1, 1, 1], [1, 1, 1, 'x'], [2, 1, 1, 1, 1, true]]) {
+      expect(() => decodeSnapshotMessage(fields)).toThrow(/a snapshot message is malformed/);
+    }
+  });
+});
+
+function flipped(bytes: Uint8Array, at: number): Uint8Array {
+  const copy = bytes.slice();
+  copy[at] = (copy[at] ?? 0) ^ 0x10;
+  return copy;
+}
