@@ -95,6 +95,13 @@ export class ProcessCluster {
     });
   }
 
+  /** A leader may be known to two nodes while the third still starts: waits until every node answers. */
+  async allAnswer(): Promise<void> {
+    for (const port of this.ports) {
+      await eventually('an answer of every node', 20_000, async () => await this.info(port));
+    }
+  }
+
   async stop(): Promise<void> {
     for (const port of this.ports) if (this.isRunning(port)) await this.end(port, 'SIGKILL');
     rmSync(this.directory, { recursive: true, force: true });

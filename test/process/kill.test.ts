@@ -96,6 +96,7 @@ describe('a cluster of real processes', () => {
     await Promise.all(running.ports.map((port) => running.end(port, 'SIGKILL')));
     for (const port of running.ports) running.start(port);
     await running.leader();
+    await running.allAnswer();
     for (const port of running.ports) expect(await missing(running, port, acknowledged)).toEqual([]);
   }, 120_000);
 
@@ -110,6 +111,7 @@ describe('a cluster of real processes', () => {
     expect(ends).toEqual([0, 0, 0]);
     for (const port of running.ports) running.start(port);
     await running.leader();
+    await running.allAnswer();
     for (const port of running.ports) expect(await missing(running, port, ['kept'])).toEqual([]);
   }, 60_000);
 });
