@@ -4,15 +4,19 @@
  * what it had lost; here they are the rule. Records are often all of one size, so that what a crash left behind the end
  * stands exactly where the next record would.
  *
+ * A trial may end in damage: a byte of a file changes. Then the log must not open, or must have lost no more than the
+ * last batch: only behind that nothing attests that it was durable.
+ *
  * What a recovery finds must hold everything that was durable, must be a log that this life has had, and must not bring
  * back what an earlier recovery has not found.
  */
+import { CorruptionError } from '../src/base/errors.ts';
 import type { Entry } from '../src/log/entry.ts';
 import { EntryKind } from '../src/log/entry.ts';
 import type { GroupLog } from '../src/log/group_log.ts';
 import { Log } from '../src/log/log.ts';
 import { SimClock } from './clock.ts';
-import { SimDisk } from './disk.ts';
+import { fileKindOf, SimDisk } from './disk.ts';
 import { SimProcess } from './process.ts';
 import type { SimRandom } from './random.ts';
 import { Scheduler } from './scheduler.ts';
@@ -20,6 +24,9 @@ import { Trace } from './trace.ts';
 
 const LIVES = 16;
 const STEPS_MAX = 3;
+/** Entries appended between two flushes, at most. */
+const BATCH_MAX = 10;
+const DAMAGE_PERMILLE = 500;
 const SYNC_US = { min: 100, max: 3000 };
 const GROUP = 1;
 const OPENING_US = 1_000_000;
@@ -48,6 +55,8 @@ class LogTrial {
   #term = 1;
   #words = 0;
   #failure: string | null = null;
+  /** Why the log did not open. */
+  #refusal: Error | null = null;
 
   constructor(random: SimRandom) {
     this.#random = random;
@@ -75,7 +84,28 @@ class LogTrial {
       this.#disk.crash({ content: random.pick(['keep-any', 'keep-any', 'keep-prefix', 'lose-all']) });
       this.#process.restart();
     }
+    if (this.#failure === null && random.chance(DAMAGE_PERMILLE)) this.#checkDamaged(durable);
     return this.#failure;
+  }
+
+  #checkDamaged(durable: number): void {
+    const paths = this.#disk
+      .files()
+      .filter((path) => fileKindOf(path) === 'log' && this.#disk.sizeOf(path) > 0);
+    const path = this.#random.pick(paths);
+    this.#disk.flipByte(path, this.#random.below(this.#disk.sizeOf(path)));
+    const log = this.#open();
+    if (this.#refusal !== null) {
+      // It says what is wrong: that is what it has to do.
+      if (this.#refusal instanceof CorruptionError) this.#failure = null;
+      return;
+    }
+    const lastIndex = log?.group(GROUP).lastIndex ?? 0;
+    if (lastIndex < durable - BATCH_MAX) {
+      this.#fail(
+        `a byte of ${path} has changed, and of ${durable} durable entries ${lastIndex} are left, without a word`,
+      );
+    }
   }
 
   #open(): Log | null {
@@ -92,7 +122,10 @@ class LogTrial {
         },
         (outcome) => {
           if (outcome.ok) opened = outcome.value;
-          else this.#fail(`the log does not open: ${outcome.error.message}`);
+          else {
+            this.#refusal = outcome.error;
+            this.#fail(`the log does not open: ${outcome.error.message}`);
+          }
         },
       ),
     );
@@ -133,7 +166,7 @@ class LogTrial {
     for (let steps = random.between(1, STEPS_MAX); steps > 0 && this.#failure === null; steps--) {
       this.#process.run(() => {
         if (random.chance(150) && group.lastIndex > 0) this.#replaceSuffix(group);
-        for (let count = random.pick([1, 1, 2, 10]); count > 0; count--)
+        for (let count = random.pick([1, 1, 2, BATCH_MAX]); count > 0; count--)
           this.#append(group, group.lastIndex + 1);
         log.flush();
       });

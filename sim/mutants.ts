@@ -485,25 +485,11 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '    this.#syncsAwaited--;',
   },
   {
-    name: 'failed-vote-sync-ignored',
-    what: 'a vote counts as durable although its sync has failed',
-    file: 'src/replica/hard_state_file.ts',
-    find: '        this.#failure ??= error;\n        this.#write(copy + 1, record, done);\n',
-    replace: '        error?.toString();\n        this.#write(copy + 1, record, done);\n',
-  },
-  {
     name: 'damaged-middle-cut',
     what: 'recovery cuts the log at damage, although what stands behind it attests that it was durable',
     file: 'src/log/recovery.ts',
     find: '      if (marker !== null) throw scan.damage(',
     replace: '      if (marker === -1) throw scan.damage(',
-  },
-  {
-    name: 'damaged-segment-cut',
-    what: 'recovery takes damage in the middle of the log for its end and goes on with the next segment',
-    file: 'src/log/recovery.ts',
-    find: '        if (end.offset === next.previousEnd) return end.offset;\n',
-    replace: '        if (end.offset <= next.previousEnd) return next.previousEnd;\n',
   },
   {
     name: 'one-vote-copy-enough',

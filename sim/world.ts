@@ -670,6 +670,10 @@ export class World {
     const permille = this.options.powerCutPermille;
     // A scenario may be a part of a run: then no draw is what it was, and the moment must not be missed.
     if (permille === 0 || (this.#script === null && !this.#powerCutRandom.chance(permille))) return;
+    this.#tryPowerCut(machine);
+  }
+
+  #tryPowerCut(machine: Machine): void {
     this.scheduler.atEndOfEvent(() => {
       const { node, process, id } = machine;
       if (node === null || !process.alive || this.failed || this.atlas.isDamaged(id, OF_SYNCS)) return;
@@ -754,7 +758,7 @@ export class World {
       onInjury: (injury) => {
         this.atlas.book(id, injury);
         // What was to become durable has not: the node must know it.
-        if (injury.kind === 'failed-sync') this.#considerLater(machine);
+        if (injury.kind === 'failed-sync') this.#tryPowerCut(machine);
       },
     });
     const drift = this.random.fork(`clock${id}`);
