@@ -519,4 +519,18 @@ export const MUTANTS: readonly Mutant[] = [
     find: '    const answer = this.#write(write);\n',
     replace: "    const answer = result === 'wanted' ? this.#write(write) : null;\n",
   },
+  {
+    name: 'failed-vote-sync-ignored',
+    what: 'a vote counts as durable although the sync of a copy has failed',
+    file: 'src/replica/hard_state_file.ts',
+    find: '        this.#failure ??= error;\n        this.#write(copy + 1, record, done);\n',
+    replace: '        error?.toString();\n        this.#write(copy + 1, record, done);\n',
+  },
+  {
+    name: 'unsynced-kept-vote',
+    what: 'a start trusts a copy of term and vote that it has read from memory',
+    file: 'src/replica/hard_state_file.ts',
+    find: '      kept.sync((error) => {\n        if (error !== null) done({ ok: false, error });\n        else next(at + 1);\n      });\n',
+    replace: '      next(at + 1);\n',
+  },
 ];

@@ -6,7 +6,8 @@
  * so that only what was really durable is left; and the reckoning, in which every key has been read once more and the
  * linearizability check sees what became of each acknowledged write, and replicas are compared.
  *
- * Beside that, the seed's log trial puts a log alone through what a cluster seldom does to it (`log_trial.ts`).
+ * Beside that, the seed's trials put a log, and a node's vote, alone through what a cluster seldom does to them
+ * (`log_trial.ts`, `vote_trial.ts`).
  *
  * A world is drawn from a seed, or plays a scenario: the strokes and requests of an earlier run, or a part of them.
  */
@@ -44,6 +45,7 @@ import {
   type StrokeAction,
 } from './strokes.ts';
 import { Trace } from './trace.ts';
+import { tryVotes } from './vote_trial.ts';
 import { type Batch, bucketName } from './workload.ts';
 
 /** What a run amounts to. `failure` is null when every check held. */
@@ -322,6 +324,8 @@ export class World {
     if (!this.failed) {
       const problem = tryLog(this.random.fork('log trial'));
       if (problem !== null) this.fail('log trial', problem);
+      const loss = tryVotes(this.random.fork('vote trial'));
+      if (loss !== null) this.fail('vote trial', loss);
     }
     return {
       seed: this.#seed,
