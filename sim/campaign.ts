@@ -3,9 +3,9 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { FailureStore } from './failure_store.ts';
 import { declaredMarks } from './marks.ts';
+import type { RunResult } from './result.ts';
 import { Trace } from './trace.ts';
 import type { SeedOrder } from './worker.ts';
-import type { RunResult } from './world.ts';
 
 export interface CampaignOptions {
   readonly first: number;

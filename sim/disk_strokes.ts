@@ -3,7 +3,8 @@
  * is done at once. The atlas may forbid a stroke (`atlas.ts`): then it does nothing.
  */
 import { type Aim, type FileKind, fileKindOf, type InjuryKind, type Seen, type SimDisk } from './disk.ts';
-import type { Machine, World } from './world.ts';
+import type { Machine } from './machine.ts';
+import type { World } from './world.ts';
 
 export type DiskStroke =
   /** The n-th next operation of this sort on a file of this kind fails with EIO, n from 1. */

@@ -32,6 +32,7 @@ export {
 export { SimNetwork, type SimNetworkOptions } from './network.ts';
 export { SimProcess } from './process.ts';
 export { SimRandom } from './random.ts';
+export type { RunResult } from './result.ts';
 export { Scheduler } from './scheduler.ts';
 export { Trace } from './trace.ts';
-export { type RunResult, runScenario, runSeed } from './world.ts';
+export { runScenario, runSeed } from './world.ts';

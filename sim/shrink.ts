@@ -14,9 +14,10 @@ import {
   type Tuning,
   type WorldOptions,
 } from './options.ts';
+import type { RunResult } from './result.ts';
 import { eventCount, type Scenario } from './scenario.ts';
 import type { Stroke } from './strokes.ts';
-import { type RunResult, runScenario } from './world.ts';
+import { runScenario } from './world.ts';
 
 export interface ShrinkOptions {
   /** The check that must go on failing. */

@@ -4,7 +4,8 @@
  * nothing.
  */
 import { applyDiskStroke, type DiskStroke, describeDiskStroke, isDiskStroke } from './disk_strokes.ts';
-import type { Machine, World } from './world.ts';
+import type { Machine } from './machine.ts';
+import type { World } from './world.ts';
 
 export type StrokeAction =
   /** The machine stops: the process ends at once, and what its disk had not synced may be lost. */

@@ -11,107 +11,41 @@
  *
  * A world is drawn from a seed, or plays a scenario: the strokes and requests of an earlier run, or a part of them.
  */
-import { assert } from '../src/base/assert.ts';
 import { type RareProbe, setRareProbe } from '../src/base/rare.ts';
-import { compareBytes, utf8 } from '../src/codec/bytes.ts';
+import { utf8 } from '../src/codec/bytes.ts';
 import type { LogFields, Logger, LogLevel } from '../src/io/logger.ts';
 import type { Address, Network } from '../src/io/network.ts';
 import { Node } from '../src/server/node.ts';
 import { Atlas } from './atlas.ts';
 import { History, type Operation } from './check/history.ts';
-import { checkLinearizability, formatOperations } from './check/linearizability.ts';
 import { SimClient } from './client.ts';
 import { SimClock } from './clock.ts';
-import { type InjuryKind, SimDisk } from './disk.ts';
+import { Endings } from './endings.ts';
 import { Invariants } from './invariants.ts';
 import { tryLog } from './log_trial.ts';
+import { type Machine, makeMachine } from './machine.ts';
 import { Nemesis } from './nemesis.ts';
 import { SimNetwork } from './network.ts';
 import { drawOptions, type WorldOptions } from './options.ts';
-import { lossAtPowerCut, type Settings } from './power_cut.ts';
+import type { Settings } from './power_cut.ts';
+import { PowerCutWatch } from './power_cut_watch.ts';
 import { SimCrash, SimProcess } from './process.ts';
-import { prematurePromise, WatchedNetwork } from './promises.ts';
 import { SimRandom } from './random.ts';
 import type { Probe } from './report/probe.ts';
+import type { Failure, RunOptions, RunResult } from './result.ts';
 import { SCENARIO_FORMAT, type Scenario } from './scenario.ts';
 import { Scheduler } from './scheduler.ts';
-import {
-  applyStroke,
-  describeStroke,
-  hostOf,
-  isFault,
-  nodeOf,
-  type Stroke,
-  type StrokeAction,
-} from './strokes.ts';
+import { applyStroke, describeStroke, hostOf, isFault, type Stroke, type StrokeAction } from './strokes.ts';
 import { Trace } from './trace.ts';
 import { tryVotes } from './vote_trial.ts';
-import { type Batch, bucketName } from './workload.ts';
-
-/** What a run amounts to. `failure` is null when every check held. */
-export interface RunResult {
-  readonly seed: string;
-  readonly failure: Failure | null;
-  readonly simulatedSeconds: number;
-  readonly events: number;
-  readonly operations: number;
-  /** Strokes that broke something. */
-  readonly faults: number;
-  readonly crashes: number;
-  readonly elections: number;
-  readonly entries: number;
-  /** Names of the `sometimes` marks that the run reached, sorted. */
-  readonly marks: readonly string[];
-  /** Times that a disk failed or was harmed. */
-  readonly injuries: number;
-  /** Machines that are down for good. */
-  readonly machinesLost: number;
-  /** 1 when too many machines were harmed for the cluster to serve again, and it did not; else 0. */
-  readonly waited: number;
-  readonly hash: string;
-}
-
-export interface Failure {
-  readonly check: string;
-  readonly message: string;
-}
-
-export interface RunOptions {
-  readonly stormMs: number;
-  /** One line per traced event. */
-  readonly onLine?: (line: string) => void;
-}
+import type { Batch } from './workload.ts';
 
 const DATA = '/data';
 const PORT = 9000;
-/** After healing, this many election timeouts may pass before every key can be read. */
-const CALM_ELECTION_TIMEOUTS_MAX = 60;
 const US_PER_MS = 1000;
 const COMMAND_PATIENCE_MS = 2000;
-/** Of a thousand runs, how many end with links cut for good. */
-const STEADY_PERMILLE = 300;
-/** Election timeouts after which the cluster must have settled, and for which it is then watched. */
-const STEADY_AFTER_TIMEOUTS = 20;
-const STEADY_FOR_TIMEOUTS = 10;
-/** A node is told of these, and may not count on what they were to cover. */
-const OF_SYNCS: ReadonlySet<InjuryKind> = new Set(['failed-sync']);
 /** After these what is on the disk is not what it was a moment ago. */
 const POWER_CUT_MARKS: ReadonlySet<string> = new Set(['a conflicting suffix is replaced']);
-/** How often it is considered, in the first moments of a node's life, what a power cut would leave. */
-const YOUNG_CUTS = 2;
-const SHUT_DOWN_MS = 4000;
-/** A closing connection may linger for a second. */
-const LINGER_MS = 1500;
-
-/** One simulated machine: its disk outlives its processes. */
-export interface Machine {
-  readonly id: number;
-  readonly host: string;
-  readonly disk: SimDisk;
-  readonly clock: SimClock;
-  readonly process: SimProcess;
-  node: Node | null;
-}
 
 export class World {
   readonly options: WorldOptions;
@@ -133,7 +67,7 @@ export class World {
   onVote: (node: number) => void = () => {};
   readonly #seed: string;
   readonly #script: Scenario | null;
-  readonly #clients: SimClient[] = [];
+  readonly clients: SimClient[] = [];
   readonly #operator: { readonly process: SimProcess; readonly network: Network; readonly clock: SimClock };
   readonly #members: Address[];
   readonly #onLine: ((line: string) => void) | null;
@@ -143,15 +77,13 @@ export class World {
   readonly #values = new Map<string, string>();
   readonly #marks = new Set<string>();
   readonly #maybeRandom: SimRandom;
-  readonly #powerCutRandom: SimRandom;
-  readonly #rareProbe: RareProbe = {
+  readonly #powerCuts: PowerCutWatch;
+  readonly #endings = new Endings(this);
+  readonly rareProbe: RareProbe = {
     sometimes: (name) => this.#reachMark(name),
     maybe: (name) => this.#isStorm && this.#maybeRandom.chance(this.options.maybes[name] ?? 0),
   };
   #isStorm = true;
-  #waited = false;
-  /** The cluster must come back: not more machines were harmed than it can do without. Known from the calm on. */
-  #mustServe = true;
   #failure: Failure | null = null;
   #incarnations = 0;
   crashes = 0;
@@ -173,7 +105,7 @@ export class World {
     const noise = script?.noise ?? 0;
     this.random = new SimRandom(noise === 0 ? seed : `${seed}#${noise}`);
     this.#maybeRandom = this.random.fork('maybe');
-    this.#powerCutRandom = this.random.fork('power cut');
+    this.#powerCuts = new PowerCutWatch(this, this.random.fork('power cut'));
     this.options = script?.options ?? drawOptions(this.random.fork('options'));
     const { nodes, clients } = this.options;
     this.#probe = makeProbe === null ? null : makeProbe(this.options);
@@ -188,11 +120,11 @@ export class World {
     this.invariants.nowUs = () => this.scheduler.nowUs;
     this.invariants.mayBeDamaged = (node) => this.atlas.isInjured(node);
     this.invariants.onVote = (node) => {
-      this.#considerPowerCut(this.machine(node));
+      this.#powerCuts.consider(this.machine(node));
       this.onVote(node);
     };
     this.invariants.onElection = (node) => {
-      this.#considerPowerCut(this.machine(node));
+      this.#powerCuts.consider(this.machine(node));
       this.onElection(node);
     };
     this.network = this.#makeNetwork();
@@ -204,8 +136,13 @@ export class World {
       network: this.network.attach(operator, 'operator'),
       clock: new SimClock(this.scheduler, operator, { offsetMs: 0, driftPpm: 0 }),
     };
-    for (let id = 1; id <= clients; id++) this.#clients.push(this.#makeClient(id));
+    for (let id = 1; id <= clients; id++) this.clients.push(this.#makeClient(id));
     this.scheduler.afterEach = () => this.#checkInvariants();
+  }
+
+  /** It plays a scenario. */
+  get isScripted(): boolean {
+    return this.#script !== null;
   }
 
   get failed(): boolean {
@@ -283,7 +220,7 @@ export class World {
     if (node === null || !process.alive || process.paused) return;
     process.run(() =>
       node.stop((error) => {
-        if (error !== null) this.#onNodeError(machine, 'stop', 'did not stop in order', error);
+        if (error !== null) this.onNodeError(machine, 'stop', 'did not stop in order', error);
         // Not from inside of its own callback.
         this.scheduler.soon(process.guard(() => this.scheduler.soon(() => this.#exit(machine, node))));
       }),
@@ -310,14 +247,14 @@ export class World {
 
   /** @param stormMs Of a world drawn from a seed; a scenario has its own. */
   run(stormMs: number): RunResult {
-    setRareProbe(this.#rareProbe);
+    setRareProbe(this.rareProbe);
     try {
       this.#storm(this.#script?.stormMs ?? stormMs);
-      if (!this.failed) this.#calm();
-      if (!this.failed) this.#blackout();
-      if (!this.failed) this.#steady();
-      if (!this.failed) this.#reckon();
-      if (!this.failed) this.#shutDown();
+      if (!this.failed) this.#endings.calm();
+      if (!this.failed) this.#endings.blackout();
+      if (!this.failed) this.#endings.steady();
+      if (!this.failed) this.#endings.reckon();
+      if (!this.failed) this.#endings.shutDown();
     } finally {
       setRareProbe(null);
     }
@@ -340,7 +277,7 @@ export class World {
       marks: [...this.#marks].sort(),
       injuries: this.machines.reduce((sum, { id }) => sum + this.atlas.injuries(id).length, 0),
       machinesLost: this.machines.filter(({ id }) => this.atlas.isDownForGood(id)).length,
-      waited: this.#waited ? 1 : 0,
+      waited: this.#endings.waited ? 1 : 0,
       hash: this.trace.hash(),
     };
   }
@@ -360,239 +297,22 @@ export class World {
 
   #storm(stormMs: number): void {
     for (const machine of this.machines) this.boot(machine);
-    for (const client of this.#clients) client.start();
+    for (const client of this.clients) client.start();
     const nemesis = this.#script === null ? new Nemesis(this) : null;
     nemesis?.start();
     for (const { atUs, ...action } of this.#script?.strokes ?? []) {
       // The storm of a shrunk scenario may be shorter than it was.
       if (atUs < stormMs * US_PER_MS) this.scheduler.at(atUs, () => this.strike(action as StrokeAction));
     }
-    this.#advance(stormMs);
+    this.advance(stormMs);
     nemesis?.stop();
     this.#isStorm = false;
   }
 
-  #advance(ms: number): void {
+  advance(ms: number): void {
     const end = this.scheduler.nowUs + ms * US_PER_MS;
     while (this.#failure === null && this.scheduler.nowUs < end && this.scheduler.stepUntil(end)) {
       // Each step checks the invariants; a failure ends the run at the event that caused it.
-    }
-  }
-
-  /** Everything is healed; the cluster must serve each client again within the bound. */
-  #calm(): void {
-    this.note('calm');
-    const isHealthy = ({ id }: Machine): boolean =>
-      !this.atlas.isDamaged(id) && !this.atlas.isDownForGood(id);
-    this.#mustServe = this.machines.filter(isHealthy).length * 2 > this.machines.length;
-    assert(this.#mustServe || this.options.damage === 'unrecoverable', 'a minority is harmed at most');
-    this.network.healAll();
-    this.network.setFaults({ longTailPermille: 0, bitFlipPerMillion: 0 });
-    for (const client of this.#clients) client.stop();
-    for (const machine of this.machines) {
-      const { id, process, clock, disk } = machine;
-      disk.heal();
-      if (this.#mustServe && this.atlas.isDamaged(id)) {
-        // Nothing repairs it yet: an operator takes it out.
-        if (process.alive) this.crash(machine);
-        this.atlas.retire(id);
-        continue;
-      }
-      clock.setDriftPpm(0);
-      clock.thaw();
-      process.setTaskUs(0);
-      process.resume();
-      if (machine.node?.isStopped === true) this.kill(machine);
-      if (!process.alive) this.boot(machine);
-    }
-    this.#readAll('calm');
-  }
-
-  /** All machines lose their power at once: what was acknowledged must be on the disks. */
-  #blackout(): void {
-    this.note('blackout');
-    for (const machine of this.machines) if (machine.process.alive) this.crash(machine);
-    for (const machine of this.machines) this.boot(machine);
-    this.#readAll('the blackout');
-  }
-
-  /**
-   * Some links are cut for good, but one node still reaches a majority: the cluster must settle on a leader within the
-   * bound, and then keep it. Pre-vote, CheckQuorum and stickiness together promise that, none of them alone.
-   */
-  #steady(): void {
-    const random = this.random.fork('steady');
-    const { nodes, timing } = this.options;
-    if (nodes < 3 || !this.#mustServe || !random.chance(STEADY_PERMILLE)) return;
-    this.note('steady');
-    const inService = this.#inService().map(({ id }) => id);
-    const hub = random.pick(inService);
-    const kept = new Set(
-      shuffled(inService, random)
-        .filter((id) => id !== hub)
-        .slice(0, nodes >> 1),
-    );
-    for (const { id: a } of this.machines) {
-      for (const { id: b } of this.machines) {
-        const isKept = (a === hub && kept.has(b)) || (b === hub && kept.has(a));
-        if (a >= b || isKept || random.chance(300)) continue;
-        this.network.block(hostOf(a), hostOf(b));
-        this.network.block(hostOf(b), hostOf(a));
-      }
-    }
-    const leader = this.leader();
-    const keeps = leader !== null && this.#reached(leader) > nodes >> 1;
-    const atFirst = this.#terms();
-    this.#advance(STEADY_AFTER_TIMEOUTS * timing.electionTimeoutMs);
-    const before = this.#terms();
-    if (keeps && before !== atFirst) {
-      const what = `node ${leader} led and reaches a majority, but terms went from ${atFirst} to ${before}`;
-      this.fail('steadiness', `with links cut, ${what}`);
-    }
-    this.#advance(STEADY_FOR_TIMEOUTS * timing.electionTimeoutMs);
-    if (this.failed) return;
-    if (this.leader() === null) this.fail('steadiness', 'nobody leads, although a node reaches a majority');
-    const after = this.#terms();
-    if (after !== before) {
-      this.fail(
-        'steadiness',
-        `with links cut but a majority connected, terms went from ${before} to ${after}`,
-      );
-    }
-    this.network.healAll();
-    this.#readAll('the links were joined');
-  }
-
-  /** Nodes that it can talk with, both ways, itself among them. */
-  #reached(node: number): number {
-    const host = hostOf(node);
-    const isFree = (other: string): boolean =>
-      this.network.isBlocked(host, other) === 'free' && this.network.isBlocked(other, host) === 'free';
-    return this.#inService().filter((machine) => machine.id === node || isFree(machine.host)).length;
-  }
-
-  #terms(): string {
-    return this.machines.map(({ node }) => node?.replica.raft.term ?? 'down').join(', ');
-  }
-
-  /** All nodes stop in order: then nothing of them may be left, no timer, no open file, no connection. */
-  #shutDown(): void {
-    this.note('shut-down');
-    let running = 0;
-    for (const machine of this.machines) {
-      const { id, node, process } = machine;
-      if (node === null || node.isStopped) continue;
-      running++;
-      process.run(() =>
-        node.stop((error) => {
-          running--;
-          if (error !== null) this.#onNodeError(machine, 'stop', 'did not stop in order', error);
-          // A timer that is left would soon run out and not be seen any more.
-          const { timers } = process.holdings;
-          if (timers > 0) this.fail('leak', `node ${id} says that it has stopped and holds ${timers} timers`);
-        }),
-      );
-    }
-    // Handing over takes two election timeouts at most, and a slow disk its own time.
-    const boundMs = SHUT_DOWN_MS + 2 * this.options.timing.electionTimeoutMs;
-    for (let waitedMs = 0; running > 0 && waitedMs < boundMs && !this.failed; waitedMs += 100)
-      this.#advance(100);
-    this.#advance(LINGER_MS);
-    if (this.failed) return;
-    if (running > 0) this.fail('stop', `${running} nodes have not stopped after ${boundMs} ms`);
-    for (const { id, process } of this.machines) {
-      const { timers, files, connections } = process.holdings;
-      if (timers + files + connections === 0) continue;
-      const held = `${timers} timers, ${files} open files and ${connections} connections`;
-      this.fail('leak', `node ${id} has stopped in order and still holds ${held}`);
-    }
-  }
-
-  /** Every key is read again, and the replicas catch up with each other, within the bound. */
-  #readAll(after: string): void {
-    const keys = [...new Set(this.history.operations().map((operation) => operation.key))].sort();
-    let unfinished = 1;
-    this.#clients[0].readAll(keys, () => {
-      unfinished--;
-    });
-    const { timing, workload } = this.options;
-    const boundMs = CALM_ELECTION_TIMEOUTS_MAX * timing.electionTimeoutMs + 2 * workload.patienceMs;
-    if (!this.#mustServe) {
-      this.#advance(boundMs >> 2);
-      if (unfinished > 0) this.#waited = true;
-      return;
-    }
-    for (let waitedMs = 0; waitedMs < boundMs && !this.failed; waitedMs += 100) {
-      if (unfinished === 0 && this.#replicasAgree()) {
-        this.#compareReplicas();
-        return;
-      }
-      this.#advance(100);
-    }
-    if (this.failed) return;
-    const applied = this.machines.map(({ node }) => node?.replica.appliedIndex ?? 'down').join(', ');
-    const what = unfinished > 0 ? 'not every key could be read' : `the replicas had applied ${applied}`;
-    this.fail('liveness', `${boundMs} ms after ${after} ${what}`);
-  }
-
-  /** All nodes are up and have applied all that any of them has. */
-  #replicasAgree(): boolean {
-    const [first, ...rest] = this.#inService().map(({ node }) => node?.replica.appliedIndex ?? -1);
-    return first !== -1 && rest.every((index) => index === first);
-  }
-
-  /**
-   * What became of each write of a value that was never answered: the cluster has settled since, all machines having started anew, so
-   * that an entry that is not committed never will be.
-   */
-  readonly #fateOf = (operation: Operation): number | 'never' | null => {
-    const { kind, key, argument, parts } = operation;
-    const value = kind === 'mset' ? (parts?.[0]?.value ?? null) : argument;
-    // Counters are counted on by the same numbers over and over.
-    if (value === null || kind === 'increment') return null;
-    const [bucket, name] = key.split('/');
-    return this.invariants.committedAtUs(bucketName(Number(bucket)), name, value) ?? 'never';
-  };
-
-  #reckon(): void {
-    if (this.#mustServe) this.history.narrow(this.#fateOf);
-    const verdict = checkLinearizability(this.history.operations());
-    if (verdict.ok === false) {
-      this.#probe?.onOffending(verdict.operations);
-      this.fail('linearizability', `${verdict.explanation}\n${formatOperations(verdict.operations)}`);
-    } else if (verdict.ok === null) {
-      this.fail('linearizability', `key ${verdict.key}: gave up after ${verdict.statesVisited} states`);
-    }
-  }
-
-  /** Replicas that have applied the same entries hold the same keys and values, byte for byte. */
-  #compareReplicas(): void {
-    const nodes = this.#inService()
-      .map((machine) => machine.node)
-      .filter((node) => node !== null);
-    const [first, ...rest] = nodes;
-    if (first === undefined) return;
-    for (const other of rest) {
-      // Where the cluster had to serve they do.
-      if (other.replica.appliedIndex !== first.replica.appliedIndex) continue;
-      const difference = firstDifference(first, other);
-      if (difference !== null) this.fail('replica equality', difference);
-    }
-  }
-
-  /** Also in the middle of a run, where a replica is just as far as another. */
-  #compareWithEquals(machine: Machine, node: Node): void {
-    if (node.isStopped || this.atlas.isDamaged(machine.id)) return;
-    for (const other of this.machines) {
-      if (other === machine || other.node === null || other.node.isStopped) continue;
-      if (this.atlas.isDamaged(other.id)) continue;
-      if (other.node.replica.appliedIndex !== node.replica.appliedIndex) continue;
-      machine.disk.setLookedAt(true);
-      other.disk.setLookedAt(true);
-      const difference = firstDifference(node, other.node);
-      machine.disk.setLookedAt(false);
-      other.disk.setLookedAt(false);
-      if (difference !== null) this.fail('replica equality', difference);
     }
   }
 
@@ -600,54 +320,28 @@ export class World {
     const { process, id } = machine;
     Node.open(
       {
-        ...this.#settings(id),
+        ...this.settings(id),
         disk: machine.disk.attach(process),
         clock: machine.clock,
-        network: this.#watched(machine, this.network.attach(process, machine.host)),
+        network: this.#powerCuts.watch(machine, this.network.attach(process, machine.host)),
         random: this.random.fork(`node${id}.${++this.#incarnations}`),
         logger: this.#logger(id),
-        onFailure: (error) => this.#onNodeError(machine, 'node failure', 'stopped', error),
+        onFailure: (error) => this.onNodeError(machine, 'node failure', 'stopped', error),
       },
       (outcome) => {
         if (!outcome.ok) {
-          this.#onNodeError(machine, 'recovery', 'did not start', outcome.error);
+          this.onNodeError(machine, 'recovery', 'did not start', outcome.error);
           return;
         }
         machine.node = outcome.value;
         this.#probe?.onUp(id);
-        this.#considerPowerCut(machine);
-        this.#considerLater(machine);
+        this.#powerCuts.consider(machine);
+        this.#powerCuts.considerLater(machine);
       },
     );
   }
 
-  /** What a node has found at its start meets, in the next moments, what it writes behind it. */
-  #considerLater(machine: Machine): void {
-    if (this.options.powerCutPermille === 0) return;
-    const { syncMsMax, networkDelayMsMax } = this.options.surroundings;
-    const withinUs = 10 * (syncMsMax + networkDelayMsMax) * US_PER_MS;
-    for (let i = 0; i < YOUNG_CUTS; i++) {
-      const delayUs = this.#powerCutRandom.below(withinUs);
-      this.scheduler.after(delayUs, () => this.#considerPowerCut(machine));
-    }
-  }
-
-  /** In runs that look for power cuts, what a node says is held against what is on its disk. */
-  #watched(machine: Machine, network: Network): Network {
-    if (this.options.powerCutPermille === 0) return network;
-    return new WatchedNetwork(network, (to, bytes) => {
-      const { node, id } = machine;
-      if (node === null) return;
-      const { raft } = node.replica;
-      const { durable } = node.hardState;
-      if (raft.term === durable.term && raft.vote === durable.vote) return;
-      const { durableIndex } = node.groupLog;
-      const problem = prematurePromise(bytes, nodeOf(to.host), durable, node.groupLog.termAt(durableIndex));
-      if (problem !== null) this.fail('premature promise', `node ${id} says ${problem}`);
-    });
-  }
-
-  #settings(id: number): Settings {
+  settings(id: number): Settings {
     const { timing, tuning } = this.options;
     return {
       id,
@@ -669,26 +363,6 @@ export class World {
     };
   }
 
-  /** At a moment of interest, sometimes: what would be left of the node if the power failed now? */
-  #considerPowerCut(machine: Machine): void {
-    const permille = this.options.powerCutPermille;
-    // A scenario may be a part of a run: then no draw is what it was, and the moment must not be missed.
-    if (permille === 0 || (this.#script === null && !this.#powerCutRandom.chance(permille))) return;
-    this.#tryPowerCut(machine);
-  }
-
-  #tryPowerCut(machine: Machine): void {
-    this.scheduler.atEndOfEvent(() => {
-      const { node, process, id } = machine;
-      if (node === null || !process.alive || this.failed || this.atlas.isDamaged(id, OF_SYNCS)) return;
-      setRareProbe(null);
-      const loss = lossAtPowerCut(node, machine.disk, this.#settings(id));
-      setRareProbe(this.#rareProbe);
-      if (loss !== null) this.fail('power cut', `if the power of node ${id} failed now: ${loss}`);
-      this.#compareWithEquals(machine, node);
-    });
-  }
-
   #exit(machine: Machine, node: Node): void {
     if (machine.node !== node) return;
     this.note('exit', machine.id);
@@ -698,7 +372,7 @@ export class World {
   }
 
   /** A node gives up. Where its disk gave it reason to, its process ends; else that is a failure of the run. */
-  #onNodeError(machine: Machine, check: string, what: string, error: Error): void {
+  onNodeError(machine: Machine, check: string, what: string, error: Error): void {
     // The process has just crashed inside an operation; production code may well catch what unwinds it.
     if (error instanceof SimCrash) return;
     const { id, process } = machine;
@@ -714,17 +388,19 @@ export class World {
     });
   }
 
-  /** Machines that are not down for good. */
-  #inService(): Machine[] {
-    return this.machines.filter(({ id }) => !this.atlas.isDownForGood(id));
-  }
-
   #tellProbe(): void {
     const probe = this.#probe;
     if (probe === null) return;
     probe.onStart(() => this.scheduler.nowUs);
     this.trace.probe = probe;
     this.history.onGivenUp = (operation, outcome) => probe.onGivenUp(operation, outcome);
+  }
+
+  readonly onOffending = (operations: readonly Operation[]): void => this.#probe?.onOffending(operations);
+
+  /** Machines that are not down for good. */
+  inService(): Machine[] {
+    return this.machines.filter(({ id }) => !this.atlas.isDownForGood(id));
   }
 
   #makeNetwork(): SimNetwork {
@@ -746,33 +422,21 @@ export class World {
   }
 
   #makeMachine(id: number): Machine {
-    const host = hostOf(id);
-    const { surroundings } = this.options;
-    const process = new SimProcess(host, this.scheduler);
-    const random = this.random.fork(`disk${id}`);
-    const disk = new SimDisk({
-      scheduler: this.scheduler,
+    const { scheduler, random, trace, options } = this;
+    return makeMachine({
+      id,
+      scheduler,
       random,
-      trace: this.trace,
-      faults: {
-        syncUs: { min: 100, max: Math.max(300, surroundings.syncMsMax * US_PER_MS) },
-        longTailPermille: surroundings.slowSyncPermille,
-        poisonViews: surroundings.ownership === 'watched',
-      },
-      onInjury: (injury) => {
+      trace,
+      surroundings: options.surroundings,
+      onInjury: (machine, injury) => {
         this.atlas.book(id, injury);
         // What was to become durable has not: the node must know it.
-        if (injury.kind === 'failed-sync') this.#tryPowerCut(machine);
+        if (injury.kind === 'failed-sync') this.#powerCuts.attempt(machine);
       },
+      onPanic: (_machine, error) => this.fail('panic', `node ${id}: ${error.stack ?? error.message}`),
+      onCrashInside: (machine) => this.crash(machine),
     });
-    const drift = this.random.fork(`clock${id}`);
-    const { clockDriftPpm } = surroundings;
-    const driftPpm = clockDriftPpm === 0 ? 0 : drift.between(-clockDriftPpm, clockDriftPpm);
-    const clock = new SimClock(this.scheduler, process, { offsetMs: drift.between(0, 1_000_000), driftPpm });
-    const machine: Machine = { id, host, disk, clock, process, node: null };
-    process.onPanic = (error) => this.fail('panic', `node ${id}: ${error.stack ?? error.message}`);
-    process.onCrashInside = () => this.crash(machine);
-    return machine;
   }
 
   #makeClient(id: number): SimClient {
@@ -801,7 +465,7 @@ export class World {
     if (!this.#isStorm) return;
     for (const machine of this.machines) {
       if (!machine.process.isRunning) continue;
-      if (POWER_CUT_MARKS.has(name)) this.#considerPowerCut(machine);
+      if (POWER_CUT_MARKS.has(name)) this.#powerCuts.consider(machine);
       this.onMark(machine.id, name);
     }
   }
@@ -855,27 +519,4 @@ export function recordSeed(
   const world = new World(seed, null, null);
   const result = world.run(stormMs);
   return { result, scenario: world.scenario(stormMs) };
-}
-
-function firstDifference(a: Node, b: Node): string | null {
-  const left = a.store.iterator();
-  const right = b.store.iterator();
-  try {
-    for (;;) {
-      const more = left.next();
-      if (more !== right.next()) return 'one replica holds more keys than another';
-      if (!more) return null;
-      if (compareBytes(left.key(), right.key()) !== 0) return `replicas differ at key ${String(left.key())}`;
-      if (compareBytes(left.value(), right.value()) !== 0)
-        return `replicas differ in the value of ${String(left.key())}`;
-    }
-  } finally {
-    left.close();
-    right.close();
-  }
-}
-
-function shuffled<T>(items: readonly T[], random: SimRandom): T[] {
-  const rest = [...items];
-  return items.map(() => rest.splice(random.below(rest.length), 1)[0]);
 }

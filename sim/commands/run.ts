@@ -2,7 +2,8 @@
 import { parseArgs } from 'node:util';
 import { Campaign, formatSummary } from '../campaign.ts';
 import { REPORT_OPTIONS, type ReportOptions, runWithReport } from '../report/command.ts';
-import { type RunResult, runSeed } from '../world.ts';
+import type { RunResult } from '../result.ts';
+import { runSeed } from '../world.ts';
 import { count } from './arguments.ts';
 
 export const RUN_HELP = `Usage: npm run sim -- [run] [options]

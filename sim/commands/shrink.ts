@@ -1,9 +1,10 @@
 /** `npm run sim -- shrink SEED`: makes a failing run small, and saves what is left. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import type { Failure } from '../result.ts';
 import { describeScenario, encodeScenario, eventCount, parseScenario, type Scenario } from '../scenario.ts';
 import { Shrinker } from '../shrink.ts';
-import { type Failure, recordSeed, runScenario } from '../world.ts';
+import { recordSeed, runScenario } from '../world.ts';
 import { count, UsageError } from './arguments.ts';
 
 const LINES_SHOWN_MAX = 60;

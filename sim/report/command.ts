@@ -2,8 +2,9 @@
 import { writeFileSync } from 'node:fs';
 import { formatHistory } from '../check/history_file.ts';
 import { toCall } from '../check/linearizability.ts';
+import type { RunResult } from '../result.ts';
 import type { Scenario } from '../scenario.ts';
-import { type RunResult, runScenario, runSeed } from '../world.ts';
+import { runScenario, runSeed } from '../world.ts';
 import { readCommit } from './commit.ts';
 import { recordRun } from './record_run.ts';
 import { renderReport } from './render.ts';

@@ -1,7 +1,8 @@
 /** Runs a seed or plays a scenario, and records it. The run is the same as without. */
 import type { Operation } from '../check/history.ts';
+import type { RunResult } from '../result.ts';
 import type { Scenario } from '../scenario.ts';
-import { type RunResult, World } from '../world.ts';
+import { World } from '../world.ts';
 import type { RunRecord } from './record.ts';
 import { Recorder } from './recorder.ts';
 

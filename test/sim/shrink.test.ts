@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import type { RunResult } from '../../sim/result.ts';
 import { eventCount, type Scenario } from '../../sim/scenario.ts';
 import { Shrinker } from '../../sim/shrink.ts';
-import { type RunResult, recordSeed } from '../../sim/world.ts';
+import { recordSeed } from '../../sim/world.ts';
 
 const { scenario, result } = recordSeed('7', 3000);
 

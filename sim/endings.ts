@@ -1,0 +1,243 @@
+/**
+ * How a run ends: the calm, in which the cluster must come back; the blackout, after which only what was durable is
+ * left; now and then a steady time with links cut for good; the reckoning of all that clients saw; the shutdown.
+ * `world.ts` says in what order.
+ */
+import { assert } from '../src/base/assert.ts';
+import type { Operation } from './check/history.ts';
+import { checkLinearizability, formatOperations } from './check/linearizability.ts';
+import type { Machine } from './machine.ts';
+import type { SimRandom } from './random.ts';
+import { compareReplicas } from './replica_equality.ts';
+import { hostOf } from './strokes.ts';
+import { bucketName } from './workload.ts';
+import type { World } from './world.ts';
+
+/** After healing, this many election timeouts may pass before every key can be read. */
+const CALM_ELECTION_TIMEOUTS_MAX = 60;
+/** Of a thousand runs, how many end with links cut for good. */
+const STEADY_PERMILLE = 300;
+/** Election timeouts after which the cluster must have settled, and for which it is then watched. */
+const STEADY_AFTER_TIMEOUTS = 20;
+const STEADY_FOR_TIMEOUTS = 10;
+const SHUT_DOWN_MS = 4000;
+/** A closing connection may linger for a second. */
+const LINGER_MS = 1500;
+
+export class Endings {
+  readonly #world: World;
+  #waited = false;
+  /** The cluster must come back: not more machines were harmed than it can do without. Known from the calm on. */
+  #mustServe = true;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  /** Too many machines were harmed for the cluster to serve again, and it did not. */
+  get waited(): boolean {
+    return this.#waited;
+  }
+
+  /** Everything is healed; the cluster must serve each client again within the bound. */
+  calm(): void {
+    this.#world.note('calm');
+    const isHealthy = ({ id }: Machine): boolean =>
+      !this.#world.atlas.isDamaged(id) && !this.#world.atlas.isDownForGood(id);
+    this.#mustServe = this.#world.machines.filter(isHealthy).length * 2 > this.#world.machines.length;
+    assert(this.#mustServe || this.#world.options.damage === 'unrecoverable', 'a minority is harmed at most');
+    this.#world.network.healAll();
+    this.#world.network.setFaults({ longTailPermille: 0, bitFlipPerMillion: 0 });
+    for (const client of this.#world.clients) client.stop();
+    for (const machine of this.#world.machines) {
+      const { id, process, clock, disk } = machine;
+      disk.heal();
+      if (this.#mustServe && this.#world.atlas.isDamaged(id)) {
+        // Nothing repairs it yet: an operator takes it out.
+        if (process.alive) this.#world.crash(machine);
+        this.#world.atlas.retire(id);
+        continue;
+      }
+      clock.setDriftPpm(0);
+      clock.thaw();
+      process.setTaskUs(0);
+      process.resume();
+      if (machine.node?.isStopped === true) this.#world.kill(machine);
+      if (!process.alive) this.#world.boot(machine);
+    }
+    this.#readAll('calm');
+  }
+
+  /** All machines lose their power at once: what was acknowledged must be on the disks. */
+  blackout(): void {
+    this.#world.note('blackout');
+    for (const machine of this.#world.machines) if (machine.process.alive) this.#world.crash(machine);
+    for (const machine of this.#world.machines) this.#world.boot(machine);
+    this.#readAll('the blackout');
+  }
+
+  /**
+   * Some links are cut for good, but one node still reaches a majority: the cluster must settle on a leader within the
+   * bound, and then keep it. Pre-vote, CheckQuorum and stickiness together promise that, none of them alone.
+   */
+  steady(): void {
+    const random = this.#world.random.fork('steady');
+    const { nodes, timing } = this.#world.options;
+    if (nodes < 3 || !this.#mustServe || !random.chance(STEADY_PERMILLE)) return;
+    this.#world.note('steady');
+    const inService = this.#world.inService().map(({ id }) => id);
+    const hub = random.pick(inService);
+    const kept = new Set(
+      shuffled(inService, random)
+        .filter((id) => id !== hub)
+        .slice(0, nodes >> 1),
+    );
+    for (const { id: a } of this.#world.machines) {
+      for (const { id: b } of this.#world.machines) {
+        const isKept = (a === hub && kept.has(b)) || (b === hub && kept.has(a));
+        if (a >= b || isKept || random.chance(300)) continue;
+        this.#world.network.block(hostOf(a), hostOf(b));
+        this.#world.network.block(hostOf(b), hostOf(a));
+      }
+    }
+    const leader = this.#world.leader();
+    const keeps = leader !== null && this.#reached(leader) > nodes >> 1;
+    const atFirst = this.#terms();
+    this.#world.advance(STEADY_AFTER_TIMEOUTS * timing.electionTimeoutMs);
+    const before = this.#terms();
+    if (keeps && before !== atFirst) {
+      const what = `node ${leader} led and reaches a majority, but terms went from ${atFirst} to ${before}`;
+      this.#world.fail('steadiness', `with links cut, ${what}`);
+    }
+    this.#world.advance(STEADY_FOR_TIMEOUTS * timing.electionTimeoutMs);
+    if (this.#world.failed) return;
+    if (this.#world.leader() === null)
+      this.#world.fail('steadiness', 'nobody leads, although a node reaches a majority');
+    const after = this.#terms();
+    if (after !== before) {
+      this.#world.fail(
+        'steadiness',
+        `with links cut but a majority connected, terms went from ${before} to ${after}`,
+      );
+    }
+    this.#world.network.healAll();
+    this.#readAll('the links were joined');
+  }
+
+  /** Nodes that it can talk with, both ways, itself among them. */
+  #reached(node: number): number {
+    const host = hostOf(node);
+    const isFree = (other: string): boolean =>
+      this.#world.network.isBlocked(host, other) === 'free' &&
+      this.#world.network.isBlocked(other, host) === 'free';
+    return this.#world.inService().filter((machine) => machine.id === node || isFree(machine.host)).length;
+  }
+
+  #terms(): string {
+    return this.#world.machines.map(({ node }) => node?.replica.raft.term ?? 'down').join(', ');
+  }
+
+  /** All nodes stop in order: then nothing of them may be left, no timer, no open file, no connection. */
+  shutDown(): void {
+    this.#world.note('shut-down');
+    let running = 0;
+    for (const machine of this.#world.machines) {
+      const { id, node, process } = machine;
+      if (node === null || node.isStopped) continue;
+      running++;
+      process.run(() =>
+        node.stop((error) => {
+          running--;
+          if (error !== null) this.#world.onNodeError(machine, 'stop', 'did not stop in order', error);
+          // A timer that is left would soon run out and not be seen any more.
+          const { timers } = process.holdings;
+          if (timers > 0)
+            this.#world.fail('leak', `node ${id} says that it has stopped and holds ${timers} timers`);
+        }),
+      );
+    }
+    // Handing over takes two election timeouts at most, and a slow disk its own time.
+    const boundMs = SHUT_DOWN_MS + 2 * this.#world.options.timing.electionTimeoutMs;
+    for (let waitedMs = 0; running > 0 && waitedMs < boundMs && !this.#world.failed; waitedMs += 100)
+      this.#world.advance(100);
+    this.#world.advance(LINGER_MS);
+    if (this.#world.failed) return;
+    if (running > 0) this.#world.fail('stop', `${running} nodes have not stopped after ${boundMs} ms`);
+    for (const { id, process } of this.#world.machines) {
+      const { timers, files, connections } = process.holdings;
+      if (timers + files + connections === 0) continue;
+      const held = `${timers} timers, ${files} open files and ${connections} connections`;
+      this.#world.fail('leak', `node ${id} has stopped in order and still holds ${held}`);
+    }
+  }
+
+  /** Every key is read again, and the replicas catch up with each other, within the bound. */
+  #readAll(after: string): void {
+    const keys = [...new Set(this.#world.history.operations().map((operation) => operation.key))].sort();
+    let unfinished = 1;
+    this.#world.clients[0].readAll(keys, () => {
+      unfinished--;
+    });
+    const { timing, workload } = this.#world.options;
+    const boundMs = CALM_ELECTION_TIMEOUTS_MAX * timing.electionTimeoutMs + 2 * workload.patienceMs;
+    if (!this.#mustServe) {
+      this.#world.advance(boundMs >> 2);
+      if (unfinished > 0) this.#waited = true;
+      return;
+    }
+    for (let waitedMs = 0; waitedMs < boundMs && !this.#world.failed; waitedMs += 100) {
+      if (unfinished === 0 && this.#replicasAgree()) {
+        this.#compare();
+        return;
+      }
+      this.#world.advance(100);
+    }
+    if (this.#world.failed) return;
+    const applied = this.#world.machines.map(({ node }) => node?.replica.appliedIndex ?? 'down').join(', ');
+    const what = unfinished > 0 ? 'not every key could be read' : `the replicas had applied ${applied}`;
+    this.#world.fail('liveness', `${boundMs} ms after ${after} ${what}`);
+  }
+
+  /** All nodes are up and have applied all that any of them has. */
+  #replicasAgree(): boolean {
+    const [first, ...rest] = this.#world.inService().map(({ node }) => node?.replica.appliedIndex ?? -1);
+    return first !== -1 && rest.every((index) => index === first);
+  }
+
+  /**
+   * What became of each write of a value that was never answered: the cluster has settled since, all machines having started anew, so
+   * that an entry that is not committed never will be.
+   */
+  readonly #fateOf = (operation: Operation): number | 'never' | null => {
+    const { kind, key, argument, parts } = operation;
+    const value = kind === 'mset' ? (parts?.[0]?.value ?? null) : argument;
+    // Counters are counted on by the same numbers over and over.
+    if (value === null || kind === 'increment') return null;
+    const [bucket, name] = key.split('/');
+    return this.#world.invariants.committedAtUs(bucketName(Number(bucket)), name, value) ?? 'never';
+  };
+
+  reckon(): void {
+    if (this.#mustServe) this.#world.history.narrow(this.#fateOf);
+    const verdict = checkLinearizability(this.#world.history.operations());
+    if (verdict.ok === false) {
+      this.#world.onOffending(verdict.operations);
+      this.#world.fail('linearizability', `${verdict.explanation}\n${formatOperations(verdict.operations)}`);
+    } else if (verdict.ok === null) {
+      this.#world.fail(
+        'linearizability',
+        `key ${verdict.key}: gave up after ${verdict.statesVisited} states`,
+      );
+    }
+  }
+
+  #compare(): void {
+    const difference = compareReplicas(this.#world.inService());
+    if (difference !== null) this.#world.fail('replica equality', difference);
+  }
+}
+
+function shuffled<T>(items: readonly T[], random: SimRandom): T[] {
+  const rest = [...items];
+  return items.map(() => rest.splice(random.below(rest.length), 1)[0]);
+}

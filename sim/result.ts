@@ -1,0 +1,35 @@
+/** What a run of a world is asked for, and what comes of it. */
+
+/** What a run amounts to. `failure` is null when every check held. */
+export interface RunResult {
+  readonly seed: string;
+  readonly failure: Failure | null;
+  readonly simulatedSeconds: number;
+  readonly events: number;
+  readonly operations: number;
+  /** Strokes that broke something. */
+  readonly faults: number;
+  readonly crashes: number;
+  readonly elections: number;
+  readonly entries: number;
+  /** Names of the `sometimes` marks that the run reached, sorted. */
+  readonly marks: readonly string[];
+  /** Times that a disk failed or was harmed. */
+  readonly injuries: number;
+  /** Machines that are down for good. */
+  readonly machinesLost: number;
+  /** 1 when too many machines were harmed for the cluster to serve again, and it did not; else 0. */
+  readonly waited: number;
+  readonly hash: string;
+}
+
+export interface Failure {
+  readonly check: string;
+  readonly message: string;
+}
+
+export interface RunOptions {
+  readonly stormMs: number;
+  /** One line per traced event. */
+  readonly onLine?: (line: string) => void;
+}
