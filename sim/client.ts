@@ -12,6 +12,7 @@ import { type ClientReply, ReplyReader } from '../src/client/reply_reader.ts';
 import { fromUtf8, utf8 } from '../src/codec/bytes.ts';
 import type { Clock, Timer } from '../src/io/clock.ts';
 import type { Address, Connection, Network } from '../src/io/network.ts';
+import { AcknowledgedWrites, type FindCommitted } from './acknowledgements.ts';
 import type { History, Operation, OperationKind } from './check/history.ts';
 import type { SimRandom } from './random.ts';
 import {
@@ -41,6 +42,7 @@ export interface SimClientOptions {
   readonly onBatch: (batch: Batch) => void;
   /** A disk somewhere is not what it should be: an error that says so is right. */
   readonly mayBeDamaged: () => boolean;
+  readonly findCommitted: FindCommitted;
   /** An answer that no server may give. */
   readonly onWrongAnswer: (what: string) => void;
 }
@@ -52,6 +54,8 @@ interface Asked {
 }
 
 const US_PER_MS = 1000;
+/** Who can read may still be unable to write. */
+const FINAL_WRITE = '0/final';
 
 export class SimClient {
   readonly #options: SimClientOptions;
@@ -65,6 +69,8 @@ export class SimClient {
   /** Asked on this connection and not answered, oldest first; `null` stands for a change of bucket. */
   #asked: (Asked | null)[] = [];
   #bucket = 0;
+  /** On this connection. */
+  #acknowledged: AcknowledgedWrites;
   #patience: Timer | null = null;
   #stopped = false;
   /** Batches of the script that have been sent. */
@@ -77,6 +83,7 @@ export class SimClient {
     this.#options = options;
     const { random, workload, id } = options;
     this.#dialect = random.fork('dialect').chance(workload.respPermille) ? 'resp' : 'text';
+    this.#acknowledged = new AcknowledgedWrites(options.findCommitted);
     this.#source = new RequestSource(id, workload, random.fork('requests'));
   }
 
@@ -89,9 +96,9 @@ export class SimClient {
     this.#stopped = true;
   }
 
-  /** Reads every given key until each has been answered, however long it takes. */
+  /** Writes one key, then reads every given one, each until it has been answered, however long it takes. */
   readAll(keys: readonly string[], onFinished: () => void): void {
-    this.#finalKeys = [...keys];
+    this.#finalKeys = [FINAL_WRITE, ...keys.filter((key) => key !== FINAL_WRITE)];
     this.#onFinished = onFinished;
     if (this.#asked.length > 0) return;
     if (this.#isOpen) this.#next();
@@ -102,6 +109,7 @@ export class SimClient {
     const { network, random, addresses } = this.#options;
     this.#reader = new ReplyReader();
     this.#bucket = 0;
+    this.#acknowledged = new AcknowledgedWrites(this.#options.findCommitted);
     this.#isOpen = false;
     this.#node = node === 0 ? random.between(1, addresses.length) : node;
     const connection = network.connect(addresses[this.#node - 1], {
@@ -246,15 +254,18 @@ export class SimClient {
   }
 
   #askFinal(keys: string[]): void {
-    const key = keys[0];
-    if (key === undefined) {
+    const name = keys[0];
+    if (name === undefined) {
       this.#finalKeys = null;
       this.#stopped = true;
       this.#onFinished();
       return;
     }
-    const [bucket, name] = key.split('/');
-    const request = { kind: 'get', bucket: Number(bucket), key: name, value: null } as const;
+    const [bucket, key] = name.split('/');
+    const request: WorkloadRequest =
+      name === FINAL_WRITE
+        ? { kind: 'set', bucket: Number(bucket), key, value: this.#source.drawWord() }
+        : { kind: 'get', bucket: Number(bucket), key, value: null };
     this.#connection?.write(utf8(this.#useIfNeeded(request.bucket) + this.#askOne(request)));
     this.#watch();
   }
@@ -312,6 +323,8 @@ export class SimClient {
     } else {
       this.#options.onWrongAnswer(`${kind} was answered ${describeReply(reply)}`);
     }
+    const problem = this.#acknowledged.add(operation);
+    if (problem !== null) this.#options.onWrongAnswer(problem);
   }
 
   /** The whole value that has this field `v`; the word is unique. */

@@ -4,13 +4,13 @@
  * `world.ts` says in what order.
  */
 import { assert } from '../src/base/assert.ts';
+import { findWrite, refusedButCommitted } from './acknowledgements.ts';
 import type { Operation } from './check/history.ts';
 import { checkLinearizability, formatOperations } from './check/linearizability.ts';
 import type { Machine } from './machine.ts';
 import type { SimRandom } from './random.ts';
 import { compareReplicas } from './replica_equality.ts';
 import { hostOf } from './strokes.ts';
-import { bucketName } from './workload.ts';
 import type { World } from './world.ts';
 
 /** After healing, this many election timeouts may pass before every key can be read. */
@@ -209,16 +209,17 @@ export class Endings {
    * that an entry that is not committed never will be.
    */
   readonly #fateOf = (operation: Operation): number | 'never' | null => {
-    const { kind, key, argument, parts } = operation;
-    const value = kind === 'mset' ? (parts?.[0]?.value ?? null) : argument;
-    // Counters are counted on by the same numbers over and over.
-    if (value === null || kind === 'increment') return null;
-    const [bucket, name] = key.split('/');
-    return this.#world.invariants.committedAtUs(bucketName(Number(bucket)), name, value) ?? 'never';
+    const { invariants } = this.#world;
+    return findWrite(operation, (...write) => invariants.committedAtUs(...write) ?? 'never');
   };
 
   reckon(): void {
-    if (this.#mustServe) this.#world.history.narrow(this.#fateOf);
+    const { history, invariants } = this.#world;
+    const wronged = refusedButCommitted(history.refused(), (...write) =>
+      invariants.committedIndexOf(...write),
+    );
+    if (wronged !== null) this.#world.fail('wrong answer', wronged);
+    if (this.#mustServe) history.narrow(this.#fateOf);
     const verdict = checkLinearizability(this.#world.history.operations());
     if (verdict.ok === false) {
       this.#world.onOffending(verdict.operations);

@@ -5,6 +5,9 @@
  * - log matching: two logs that hold the same term at an index hold the same entry there and before;
  * - leader completeness: a leader's log holds every entry committed before its term;
  * - state machine safety: no two nodes have different entries committed (or applied) at an index;
+ * - what the first three rest on: a leader has durable votes of a majority, an entry is committed by a leader and held
+ *   durably by a majority, and a node applies only what is durable there;
+ * - a leader that goes by its lease is alone: nobody leads a later term;
  * - a restart finds all that was durable before, or does not come about;
  * - no write is proposed again that may have taken effect (`write_ledger.ts`);
  * - and of each node: term and commit index never fall, a vote is not changed within a term, while it lives; nothing is
@@ -51,6 +54,7 @@ class Shadow {
   /** Terms of the node's log by index; position 0 is unused. */
   readonly terms: number[] = [0];
   durableIndex = 0;
+  /** Durable, as the node itself says. */
   durableTerm = 0;
   durableVote: number | null = null;
 }
@@ -67,7 +71,11 @@ export class Invariants {
   /** Virtual time, in microseconds, at which each was first seen to be committed. */
   readonly #committedAtUs: number[] = [0];
   readonly #writes = new WriteLedger();
+  /** The highest term that has had a leader. */
+  #latestTerm = 0;
   elections = 0;
+  /** What a node's clock shows, in milliseconds; null: the node is not running. */
+  monotonicMsOf: (id: number) => number | null = () => null;
   nowUs: () => number = () => 0;
   /** A node has become leader. */
   onElection: (id: number) => void = () => {};
@@ -84,14 +92,19 @@ export class Invariants {
     return this.#committed.length - 1;
   }
 
+  /** The committed entry that holds the write of a value; null: none does, so far. */
+  committedIndexOf(bucket: string, key: string, value: string): number | null {
+    const place = this.#writes.placeOf(bucket, key, value);
+    return place !== null && this.#committed[place.index] === place.term ? place.index : null;
+  }
+
   /**
    * When the write of a value was committed, in microseconds of virtual time; null: it has not been. For good, once no node can be
    * holding it back any more.
    */
   committedAtUs(bucket: string, key: string, value: string): number | null {
-    const place = this.#writes.placeOf(bucket, key, value);
-    if (place === null || this.#committed[place.index] !== place.term) return null;
-    return this.#committedAtUs[place.index] ?? null;
+    const index = this.committedIndexOf(bucket, key, value);
+    return index === null ? null : (this.#committedAtUs[index] ?? null);
   }
 
   /** @param id From 1. */
@@ -112,15 +125,20 @@ export class Invariants {
       if (hasVoted) this.onVote(id);
     }
     this.#checkLog(id, shadow, subject.groupLog);
+    const { durable } = subject.hardState;
+    shadow.durableIndex = subject.groupLog.durableIndex;
+    shadow.durableTerm = durable.term;
+    shadow.durableVote = durable.vote;
     if (commitIndex !== shadow.commitIndex) this.#checkCommit(id, shadow, subject, commitIndex);
     if (role === 'leader' && this.#leaders.get(term) !== id) this.#checkLeader(id, term, subject.groupLog);
     if (subject.replica.appliedIndex > commitIndex) {
       fail('only committed entries are applied', { id, applied: subject.replica.appliedIndex, commitIndex });
     }
-    const { durable } = subject.hardState;
-    shadow.durableIndex = subject.groupLog.durableIndex;
-    shadow.durableTerm = durable.term;
-    shadow.durableVote = durable.vote;
+    if (subject.replica.appliedIndex > shadow.durableIndex && !this.mayBeDamaged(id)) {
+      const { appliedIndex: applied } = subject.replica;
+      fail('only durable entries are applied', { id, applied, durableIndex: shadow.durableIndex });
+    }
+    if (term < this.#latestTerm && role === 'leader') this.#checkLease(id);
   }
 
   #onRestart(id: number, shadow: Shadow, subject: Observed): void {
@@ -202,10 +220,15 @@ export class Invariants {
     if (commitIndex < shadow.commitIndex) {
       fail('the commit index only rises', { id, from: shadow.commitIndex, to: commitIndex });
     }
+    const { term: ownTerm } = subject.replica.raft;
+    if (commitIndex > this.commitIndex && subject.groupLog.termAt(commitIndex) !== ownTerm) {
+      fail('entries of earlier terms are committed by one of this term', { id, commitIndex, term: ownTerm });
+    }
     const first = Math.max(shadow.commitIndex + 1, subject.groupLog.firstIndex - 1, 1);
     for (let index = first; index <= commitIndex; index++) {
       const term = subject.groupLog.termAt(index);
       if (index >= this.#committed.length) {
+        this.#checkQuorum(id, index, term, subject);
         this.#committed.push(term);
         this.#committedIn.push(subject.replica.raft.term);
         this.#committedAtUs.push(this.nowUs());
@@ -216,11 +239,44 @@ export class Invariants {
     shadow.commitIndex = commitIndex;
   }
 
+  /** An entry is committed for the first time: by a leader, when a majority could not lose it any more. */
+  #checkQuorum(id: number, index: number, term: number, { replica }: Observed): void {
+    if (replica.raft.role !== 'leader') fail('only a leader commits', { id, index, term });
+    let copies = 0;
+    for (const [at, { durableIndex, terms }] of this.#shadows.entries()) {
+      if ((durableIndex >= index && terms[index] === term) || this.mayBeDamaged(at + 1)) copies++;
+    }
+    if (copies * 2 > this.#shadows.length) return;
+    fail('what is committed is durable on a majority', { id, index, term, copies });
+  }
+
+  #checkVotes(id: number, term: number): void {
+    let votes = 0;
+    for (const [at, { durableTerm, durableVote }] of this.#shadows.entries()) {
+      const isOurs = durableTerm === term && durableVote === id;
+      // Who has gone on to a later term may have voted in this one.
+      if (isOurs || durableTerm > term || this.mayBeDamaged(at + 1)) votes++;
+    }
+    if (votes * 2 <= this.#shadows.length)
+      fail('a leader has durable votes of a majority', { id, term, votes });
+  }
+
+  #checkLease(id: number): void {
+    const nowMs = this.monotonicMsOf(id);
+    const raft = this.#shadows[id - 1].subject?.replica.raft;
+    if (nowMs === null || raft === undefined || raft.term >= this.#latestTerm || !raft.holdsLeaseAt(nowMs))
+      return;
+    fail('who holds a lease is the only leader', { id, term: raft.term, laterTerm: this.#latestTerm });
+  }
+
   #checkLeader(id: number, term: number, log: GroupLog): void {
     const other = this.#leaders.get(term);
     if (other !== undefined) fail('election safety', { term, leaders: [other, id] });
     this.elections++;
     this.#leaders.set(term, id);
+    this.#latestTerm = Math.max(this.#latestTerm, term);
+    this.#checkVotes(id, term);
+    for (let node = 1; node <= this.#shadows.length; node++) this.#checkLease(node);
     for (let index = Math.max(1, log.firstIndex - 1); index < this.#committed.length; index++) {
       // Only what was committed in earlier terms: an election may end late, when a later leader has committed more.
       if (this.#committedIn[index] >= term) continue;

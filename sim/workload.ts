@@ -162,11 +162,16 @@ export class RequestSource {
     return { kind: isRead ? 'mget' : 'mset', bucket, key: parts[0].key, value: null, parts };
   }
 
+  /** Unique. */
+  drawWord(): string {
+    return `c${this.#client}.${++this.#sequence}`;
+  }
+
   /** Unique, and of any length up to the largest: short ones often, long ones to fill memtables and segments. */
   #drawValue(): string {
     const { valueBytesMin, valueBytesMax, jsonPermille } = this.#workload;
     const random = this.#random;
-    const unique = `c${this.#client}.${++this.#sequence}`;
+    const unique = this.drawWord();
     const length = random.chance(500) ? valueBytesMin : random.between(valueBytesMin, valueBytesMax);
     if (jsonPermille > 0) return `${JSON_HEAD}${unique}","pad":"${'.'.repeat(length)}"}`;
     return unique.padEnd(length, random.chance(500) ? '.' : ' "x"');

@@ -118,6 +118,10 @@ export class World {
       filesOf: (machine) => this.machine(machine).disk.files(),
     });
     this.invariants.nowUs = () => this.scheduler.nowUs;
+    this.invariants.monotonicMsOf = (node) => {
+      const { process, clock, node: running } = this.machine(node);
+      return process.alive && running !== null && !running.isStopped ? clock.monotonicMs() : null;
+    };
     this.invariants.mayBeDamaged = (node) => this.atlas.isInjured(node);
     this.invariants.onVote = (node) => {
       this.#powerCuts.consider(this.machine(node));
@@ -455,6 +459,7 @@ export class World {
       workload: this.options.workload,
       script: this.#script?.batches.filter(({ client }) => client === id) ?? null,
       onBatch: (batch) => this.#batches.push(batch),
+      findCommitted: (...write) => this.invariants.committedIndexOf(...write),
       mayBeDamaged: () => this.machines.some((machine) => this.atlas.isInjured(machine.id)),
       onWrongAnswer: (what) => this.fail('wrong answer', `client ${id}: ${what}`),
     });

@@ -45,6 +45,7 @@ export interface Part {
 
 export class History {
   readonly #operations: (Operation | null)[] = [];
+  readonly #refused: Operation[] = [];
   /** Is told of operations that end without an answer that counts. */
   onGivenUp: (operation: Operation, outcome: 'unknown' | 'refused') => void = () => {};
 
@@ -82,6 +83,7 @@ export class History {
   /** It certainly did not take effect and never will: it is as if it had not been asked. */
   fail(operation: Operation): void {
     this.#operations[operation.id] = null;
+    this.#refused.push(operation);
     this.onGivenUp(operation, 'refused');
   }
 
@@ -105,6 +107,11 @@ export class History {
         operation.isNarrowed = true;
       }
     }
+  }
+
+  /** Those that failed for certain. */
+  refused(): readonly Operation[] {
+    return this.#refused;
   }
 
   operations(): readonly Operation[] {

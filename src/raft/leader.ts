@@ -115,12 +115,17 @@ export class Leader {
    * the promise, at any later time.
    */
   get holdsLease(): boolean {
+    return this.holdsLeaseAt(this.#core.nowMs);
+  }
+
+  /** @param nowMs The monotonic time, not before that of the last step. */
+  holdsLeaseAt(nowMs: number): boolean {
     const { leaseMs } = this.#core;
     if (leaseMs === null || this.#successorWasAsked) return false;
     const times = this.#quorumScratch;
     let at = 0;
     for (const follower of this.#followers.values()) times[at++] = follower.heartbeatAnsweredMs;
-    const elapsedMs = this.#elapsedMs();
+    const elapsedMs = Math.floor(nowMs - this.#sinceMs);
     times[at] = elapsedMs;
     const promisedAtMs = quorumValue(times);
     return promisedAtMs >= 0 && elapsedMs < promisedAtMs + leaseMs;

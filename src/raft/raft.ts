@@ -84,6 +84,11 @@ export class Raft {
     }
   }
 
+  /** This node leads and may answer reads by its lease at this monotonic time, which is not before that of its last step. */
+  holdsLeaseAt(nowMs: number): boolean {
+    return this.#role.role === 'leader' && this.#role.holdsLeaseAt(nowMs);
+  }
+
   /** Monotonic time at which `tick` has something to do. May move later; a tick too early does nothing. */
   get deadlineMs(): number {
     return this.#role.role === 'leader' ? this.#role.deadlineMs : this.#role.electionDeadlineMs;
