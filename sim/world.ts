@@ -6,8 +6,8 @@
  * so that only what was really durable is left; and the reckoning, in which every key has been read once more and the
  * linearizability check sees what became of each acknowledged write, and replicas are compared.
  *
- * Beside that, the seed's trials put a log, and a node's vote, alone through what a cluster seldom does to them
- * (`log_trial.ts`, `vote_trial.ts`).
+ * Beside that, the seed's trials put a log, a node's vote and a store alone through what a cluster seldom does to them
+ * (`log_trial.ts`, `vote_trial.ts`, `store_trial.ts`).
  *
  * A world is drawn from a seed, or plays a scenario: the strokes and requests of an earlier run, or a part of them.
  */
@@ -35,11 +35,17 @@ import type { Probe } from './report/probe.ts';
 import type { Failure, RunOptions, RunResult } from './result.ts';
 import { SCENARIO_FORMAT, type Scenario } from './scenario.ts';
 import { Scheduler } from './scheduler.ts';
+import { tryStore } from './store_trial.ts';
 import { applyStroke, describeStroke, hostOf, isFault, type Stroke, type StrokeAction } from './strokes.ts';
 import { Trace } from './trace.ts';
 import { tryVotes } from './vote_trial.ts';
 import type { Batch } from './workload.ts';
 
+const TRIALS = [
+  ['log trial', tryLog],
+  ['vote trial', tryVotes],
+  ['store trial', tryStore],
+] as const;
 const DATA = '/data';
 const PORT = 9000;
 const US_PER_MS = 1000;
@@ -262,11 +268,10 @@ export class World {
     } finally {
       setRareProbe(null);
     }
-    if (!this.failed) {
-      const problem = tryLog(this.random.fork('log trial'));
-      if (problem !== null) this.fail('log trial', problem);
-      const loss = tryVotes(this.random.fork('vote trial'));
-      if (loss !== null) this.fail('vote trial', loss);
+    for (const [name, run] of TRIALS) {
+      if (this.failed) break;
+      const problem = run(this.random.fork(name));
+      if (problem !== null) this.fail(name, problem);
     }
     return {
       seed: this.#seed,

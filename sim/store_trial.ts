@@ -1,0 +1,275 @@
+/**
+ * The store alone, under the state machine that uses it, on a simulated disk, through short lives: writes and deletes of
+ * few keys in tiny memtables, reads between them, iterators held while tables are flushed and merged beneath them, kills
+ * and crashes at any moment. A start applies again what tables do not cover, as a replica does.
+ *
+ * Whatever is read is what a map in memory says, or, when the trial has ended in damage, an error that says so.
+ */
+import { CorruptionError } from '../src/base/errors.ts';
+import { compareBytes, utf8 } from '../src/codec/bytes.ts';
+import { storeKey } from '../src/kv/key_space.ts';
+import type { Write } from '../src/kv/request.ts';
+import { StateMachine } from '../src/kv/state_machine.ts';
+import { encodeStored, NEVER } from '../src/kv/stored_value.ts';
+import { encodeWrite } from '../src/kv/write_codec.ts';
+import { Store, type StoreOptions } from '../src/lsm/store.ts';
+import type { StoreIterator } from '../src/lsm/store_iterator.ts';
+import { SimClock } from './clock.ts';
+import { SimDisk } from './disk.ts';
+import { SimProcess } from './process.ts';
+import type { SimRandom } from './random.ts';
+import { Scheduler } from './scheduler.ts';
+import { Trace } from './trace.ts';
+
+const LIVES_MAX = 4;
+const ROUNDS_MAX = 8;
+/** Entries applied in one turn, at most. */
+const BATCH_MAX = 12;
+const DAMAGE_PERMILLE = 600;
+const SYNC_US = { min: 50, max: 2000 };
+const OPENING_US = 10_000_000;
+const DIRECTORY = '/store';
+const BUCKET = 'b';
+
+/** Runs a trial; what went wrong, or null. */
+export function tryStore(random: SimRandom): string | null {
+  return new StoreTrial(random).run();
+}
+
+interface Live {
+  readonly store: Store;
+  readonly machine: StateMachine;
+}
+
+interface Value {
+  readonly revision: number;
+  readonly text: string;
+}
+
+class StoreTrial {
+  readonly #random: SimRandom;
+  readonly #scheduler = new Scheduler();
+  readonly #disk: SimDisk;
+  readonly #process: SimProcess;
+  readonly #clock: SimClock;
+  readonly #tuning: Partial<StoreOptions>;
+  readonly #keys: number;
+  readonly #valueBytesMax: number;
+  /** What a log would hold: entry `i` is at `i - 1`. */
+  readonly #entries: Write[] = [];
+  #applied = 0;
+  #model = new Map<string, Value>();
+  #isDamaged = false;
+  #failure: string | null = null;
+
+  constructor(random: SimRandom) {
+    this.#random = random;
+    const scheduler = this.#scheduler;
+    const faults = { syncUs: SYNC_US };
+    this.#disk = new SimDisk({ scheduler, random: random.fork('disk'), trace: new Trace(), faults });
+    this.#process = new SimProcess('store', scheduler);
+    this.#process.onPanic = (error) => this.#fail(error.stack ?? error.message);
+    this.#clock = new SimClock(scheduler, this.#process, { offsetMs: 0, driftPpm: 0 });
+    this.#keys = random.pick([3, 10, 40]);
+    this.#valueBytesMax = random.pick([4, 40, 400]);
+    this.#tuning = {
+      memtableBytes: 1 << random.between(8, 11),
+      blockBytes: 1 << random.between(6, 10),
+      restartInterval: random.pick([1, 2, 16]),
+      filterBitsPerKey: random.pick([0, 1, 10]),
+      immutableMemtablesMax: random.pick([1, 2, 4]),
+      mergeAtTables: random.between(2, 5),
+      stepBytes: 1 << random.between(6, 12),
+    };
+  }
+
+  run(): string | null {
+    const random = this.#random;
+    for (let lives = random.between(1, LIVES_MAX); lives > 0 && this.#failure === null; lives--) {
+      const live = this.#open();
+      if (live === null) break;
+      this.#live(live);
+      this.#process.crash();
+      if (random.chance(700)) this.#disk.crash();
+      this.#process.restart();
+    }
+    if (this.#failure === null && random.chance(DAMAGE_PERMILLE)) this.#checkDamaged();
+    return this.#failure;
+  }
+
+  /** A store that holds what its tables cover, and what follows applied again. Null: it does not open. */
+  #open(): Live | null {
+    let opened: Store | Error | null = null;
+    const options = {
+      disk: this.#disk.attach(this.#process),
+      directory: DIRECTORY,
+      clock: this.#clock,
+      logger: { log: () => {} },
+      ...this.#tuning,
+    };
+    this.#process.run(() =>
+      Store.open(options, (outcome) => {
+        opened = outcome.ok ? outcome.value : outcome.error;
+      }),
+    );
+    const end = this.#scheduler.nowUs + OPENING_US;
+    while (opened === null && this.#failure === null && this.#scheduler.stepUntil(end)) {
+      // Until it is open.
+    }
+    const store = opened as Store | Error | null;
+    if (store === null) this.#fail('the store does not open in time');
+    if (store instanceof Error) this.#onError('the store does not open', store);
+    if (store === null || store instanceof Error) return null;
+    store.onFailure = (error) => this.#onError('the store has failed', error);
+    let live: Live | null = null;
+    this.#process.run(() => {
+      try {
+        live = { store, machine: new StateMachine(store) };
+        this.#recover(live);
+      } catch (error) {
+        this.#onError('what the store holds cannot be read', error);
+      }
+    });
+    return this.#failure === null ? live : null;
+  }
+
+  #recover(live: Live): void {
+    const { flushedIndex } = live.store;
+    if (flushedIndex > this.#entries.length) {
+      this.#fail(`tables cover ${flushedIndex} entries of ${this.#entries.length}`);
+      return;
+    }
+    this.#model = new Map();
+    this.#applied = flushedIndex;
+    for (let index = 1; index <= flushedIndex; index++) this.#applyToModel(index);
+    this.#compareAll(live.store.iterator(), this.#model, `after a start, up to entry ${flushedIndex},`);
+    // Nothing new: what a log would bring back.
+    for (let index = flushedIndex + 1; index <= this.#entries.length; index++) this.#apply(live, index);
+  }
+
+  #live(live: Live): void {
+    const random = this.#random;
+    for (let rounds = random.between(1, ROUNDS_MAX); rounds > 0 && this.#failure === null; rounds--) {
+      let held: { readonly iterator: StoreIterator; readonly model: Map<string, Value> } | null = null;
+      this.#process.run(() => {
+        try {
+          this.#write(live);
+          this.#read(live);
+          if (random.chance(300)) {
+            held = { iterator: live.store.iterator(), model: new Map(this.#model) };
+          }
+          if (random.chance(150)) live.store.flush(() => {});
+          if (random.chance(100)) live.store.merge(() => {});
+          // Behind what has just left the memtable no write may follow in the same entry.
+          this.#read(live);
+        } catch (error) {
+          this.#onError('a read failed', error);
+        }
+      });
+      const end = this.#scheduler.nowUs + random.below(6 * SYNC_US.max);
+      this.#scheduler.runUntil(end);
+      this.#process.run(() => {
+        try {
+          this.#read(live);
+          if (held !== null) this.#compareAll(held.iterator, held.model, 'an iterator that was held');
+        } catch (error) {
+          this.#onError('a read failed', error);
+        }
+      });
+    }
+  }
+
+  #write(live: Live): void {
+    const random = this.#random;
+    for (let count = random.between(0, BATCH_MAX); count > 0 && live.store.writable; count--) {
+      const key = utf8(`k${random.below(this.#keys)}`);
+      const index = this.#entries.length + 1;
+      const text = `${index}`.padEnd(random.below(this.#valueBytesMax), '.');
+      this.#entries.push(
+        random.chance(250)
+          ? { type: 'delete', bucket: BUCKET, keys: [key] }
+          : { type: 'set', bucket: BUCKET, key, value: utf8(text) },
+      );
+      this.#apply(live, index);
+    }
+  }
+
+  #apply({ machine }: Live, index: number): void {
+    machine.apply(index, encodeWrite(this.#entries[index - 1], 0), 'wanted');
+    this.#applied = index;
+    this.#applyToModel(index);
+  }
+
+  #applyToModel(index: number): void {
+    const write = this.#entries[index - 1];
+    if (write.type === 'set') {
+      this.#model.set(textOf(write.key), { revision: index, text: textOf(write.value) });
+    } else if (write.type === 'delete') {
+      for (const key of write.keys) this.#model.delete(textOf(key));
+    }
+  }
+
+  /** Some keys, and one that has never been. */
+  #read({ machine }: Live): void {
+    for (let at = 0; at <= this.#keys && this.#failure === null; at += this.#random.between(1, 3)) {
+      const name = `k${at}`;
+      const found = machine.read({ type: 'get', bucket: BUCKET, key: utf8(name) }, 0);
+      const expected = this.#model.get(name)?.text ?? null;
+      if (found === 'due' || found.type === 'error') {
+        if (!this.#isDamaged) this.#fail(`a read of ${name} was answered ${JSON.stringify(found)}`);
+        continue;
+      }
+      const text = found.type === 'value' && found.value !== null ? textOf(found.value) : null;
+      if (text !== expected)
+        this.#fail(`${name} is ${expected} after ${this.#applied} entries; read: ${text}`);
+    }
+  }
+
+  /** Closes the iterator. */
+  #compareAll(iterator: StoreIterator, model: Map<string, Value>, where: string): void {
+    const expected = [...model]
+      .map(([name, value]) => ({ key: storeKey(BUCKET, utf8(name)), ...value }))
+      .sort((a, b) => compareBytes(a.key, b.key));
+    try {
+      for (const { key, text, revision } of expected) {
+        const more = iterator.next();
+        const value = encodeStored(utf8(text), revision, NEVER);
+        if (more && compareBytes(iterator.key(), key) === 0 && compareBytes(iterator.value(), value) === 0)
+          continue;
+        const found = more ? `${textOf(iterator.key())} = ${textOf(iterator.value())}` : 'the end';
+        this.#fail(`${where} ${textOf(key)} = ${text} should come; it is ${found}`);
+        return;
+      }
+      if (iterator.next()) this.#fail(`${where} ${textOf(iterator.key())} should not be there`);
+    } finally {
+      iterator.close();
+    }
+  }
+
+  /** A byte of a file changes. */
+  #checkDamaged(): void {
+    this.#disk.crash();
+    const paths = this.#disk.files().filter((path) => this.#disk.sizeOf(path) > 0);
+    if (paths.length === 0) return;
+    const path = this.#random.pick(paths);
+    this.#disk.flipByte(path, this.#random.below(this.#disk.sizeOf(path)));
+    this.#isDamaged = true;
+    const live = this.#open();
+    if (live !== null) this.#live(live);
+  }
+
+  /** Damage that is said is not a failure, where there is some. */
+  #onError(what: string, error: unknown): void {
+    if (this.#isDamaged && error instanceof CorruptionError) return;
+    const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#fail(`${what}: ${why}`);
+  }
+
+  #fail(what: string): void {
+    this.#failure ??= what;
+  }
+}
+
+function textOf(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes);
+}
