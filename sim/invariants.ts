@@ -33,10 +33,14 @@ export class InvariantViolation extends Error {
   }
 }
 
-export interface Observed {
-  readonly replica: Replica;
-  readonly groupLog: GroupLog;
-  readonly hardState: HardStateFile;
+/** What is looked at of a node, or of what stands for one. */
+export interface FollowedNode {
+  readonly replica: Pick<Replica, 'raft' | 'appliedIndex'>;
+  readonly groupLog: Pick<
+    GroupLog,
+    'firstIndex' | 'lastIndex' | 'lastTerm' | 'durableIndex' | 'termAt' | 'entry'
+  >;
+  readonly hardState: Pick<HardStateFile, 'durable'>;
 }
 
 /** An entry as far as it must be the same everywhere. */
@@ -47,7 +51,7 @@ interface EntryMark {
 
 /** What was last seen of one node. */
 class Shadow {
-  subject: Observed | null = null;
+  subject: FollowedNode | null = null;
   term = 0;
   vote: number | null = null;
   commitIndex = 0;
@@ -108,7 +112,7 @@ export class Invariants {
   }
 
   /** @param id From 1. */
-  check(id: number, subject: Observed): void {
+  check(id: number, subject: FollowedNode): void {
     const shadow = this.#shadows[id - 1];
     const { raft } = subject.replica;
     const isNew = shadow.subject !== subject;
@@ -141,7 +145,7 @@ export class Invariants {
     if (term < this.#latestTerm && role === 'leader') this.#checkLease(id);
   }
 
-  #onRestart(id: number, shadow: Shadow, subject: Observed): void {
+  #onRestart(id: number, shadow: Shadow, subject: FollowedNode): void {
     this.#checkKept(id, shadow, subject);
     shadow.subject = subject;
     shadow.commitIndex = 0;
@@ -151,7 +155,7 @@ export class Invariants {
     shadow.terms.length = 1;
   }
 
-  #checkKept(id: number, shadow: Shadow, { groupLog, hardState }: Observed): void {
+  #checkKept(id: number, shadow: Shadow, { groupLog, hardState }: FollowedNode): void {
     const { durableIndex, durableTerm, durableVote } = shadow;
     const { term, vote } = hardState.durable;
     if (term < durableTerm || (term === durableTerm && durableVote !== null && vote !== durableVote)) {
@@ -165,7 +169,7 @@ export class Invariants {
     }
   }
 
-  #checkLog(id: number, shadow: Shadow, log: GroupLog): void {
+  #checkLog(id: number, shadow: Shadow, log: FollowedNode['groupLog']): void {
     const { terms } = shadow;
     const last = log.lastIndex;
     const base = log.firstIndex - 1;
@@ -187,7 +191,7 @@ export class Invariants {
   }
 
   /** Null when it is damaged, on a node where that may be. */
-  #read(id: number, log: GroupLog, index: number): Entry | null {
+  #read(id: number, log: FollowedNode['groupLog'], index: number): Entry | null {
     try {
       return log.entry(index);
     } catch (error) {
@@ -216,7 +220,7 @@ export class Invariants {
 
   readonly #committedTermAt = (index: number): number | null => this.#committed[index] ?? null;
 
-  #checkCommit(id: number, shadow: Shadow, subject: Observed, commitIndex: number): void {
+  #checkCommit(id: number, shadow: Shadow, subject: FollowedNode, commitIndex: number): void {
     if (commitIndex < shadow.commitIndex) {
       fail('the commit index only rises', { id, from: shadow.commitIndex, to: commitIndex });
     }
@@ -240,7 +244,7 @@ export class Invariants {
   }
 
   /** An entry is committed for the first time: by a leader, when a majority could not lose it any more. */
-  #checkQuorum(id: number, index: number, term: number, { replica }: Observed): void {
+  #checkQuorum(id: number, index: number, term: number, { replica }: FollowedNode): void {
     if (replica.raft.role !== 'leader') fail('only a leader commits', { id, index, term });
     let copies = 0;
     for (const [at, { durableIndex, terms }] of this.#shadows.entries()) {
@@ -269,7 +273,7 @@ export class Invariants {
     fail('who holds a lease is the only leader', { id, term: raft.term, laterTerm: this.#latestTerm });
   }
 
-  #checkLeader(id: number, term: number, log: GroupLog): void {
+  #checkLeader(id: number, term: number, log: FollowedNode['groupLog']): void {
     const other = this.#leaders.get(term);
     if (other !== undefined) fail('election safety', { term, leaders: [other, id] });
     this.elections++;

@@ -6,8 +6,8 @@
  * so that only what was really durable is left; and the reckoning, in which every key has been read once more and the
  * linearizability check sees what became of each acknowledged write, and replicas are compared.
  *
- * Beside that, the seed's trials put a log, a node's vote and a store alone through what a cluster seldom does to them
- * (`log_trial.ts`, `vote_trial.ts`, `store_trial.ts`).
+ * Beside that, the seed's trials put a log, a node's vote, a store and the consensus cores alone through what a
+ * cluster seldom does to them (`log_trial.ts`, `vote_trial.ts`, `store_trial.ts`, `core_trial.ts`).
  *
  * A world is drawn from a seed, or plays a scenario: the strokes and requests of an earlier run, or a part of them.
  */
@@ -20,6 +20,7 @@ import { Atlas } from './atlas.ts';
 import { History, type Operation } from './check/history.ts';
 import { SimClient } from './client.ts';
 import { SimClock } from './clock.ts';
+import { tryCores } from './core_trial.ts';
 import { Endings } from './endings.ts';
 import { Invariants } from './invariants.ts';
 import { tryLog } from './log_trial.ts';
@@ -45,6 +46,7 @@ const TRIALS = [
   ['log trial', tryLog],
   ['vote trial', tryVotes],
   ['store trial', tryStore],
+  ['core trial', tryCores],
 ] as const;
 const DATA = '/data';
 const PORT = 9000;
