@@ -144,8 +144,8 @@ export class SimClient {
 
   #reconnect(): void {
     this.#disconnect();
-    const { clock, random } = this.#options;
-    clock.after(random.between(1, 200), () => {
+    const { clock, random, workload } = this.#options;
+    clock.after(random.between(1, workload.reconnectMsMax), () => {
       if (this.#connection === null) this.#connect();
     });
   }

@@ -20,7 +20,7 @@ import { TrialLog } from './trial_log.ts';
 
 const TRIALS = 8;
 const US_PER_MS = 1000;
-const MAYBES = ['short-append', 'equal-election-timeout', 'low-probe'];
+const MAYBES = ['short-append', 'equal-election-timeout', 'low-probe', 'needless-snapshot'];
 const LINK_CHANGES_PERMILLE = 50;
 const SNAPSHOT_US_MAX = 50 * US_PER_MS;
 const KEY = utf8('k');

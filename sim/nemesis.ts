@@ -43,7 +43,7 @@ export class Nemesis {
     this.#world.onBoot = (node) => this.#onBoot(node);
     this.#world.onVote = (node) => this.#onVote(node);
     this.#repeat(faults.crashEveryMs, () => this.#crash(this.#pick(), this.#drawDowntimeMs()));
-    this.#repeat(faults.restartStormEveryMs, () => this.#restartStorm(this.#pick(), this.#draw(2, 6)));
+    this.#repeat(faults.restartStormEveryMs, () => this.#startRestartStorm());
     this.#repeat(faults.blackoutEveryMs, () => this.#blackout());
     this.#repeat(faults.crashInsideEveryMs, () => this.#crashInside());
     this.#repeat(faults.upgradeEveryMs, () => this.#upgrade());
@@ -126,6 +126,18 @@ export class Nemesis {
   #crash(node: number, downMs: number, killPermille = 200): void {
     if (this.#isUp(node)) this.#strike({ kind: this.#random.chance(killPermille) ? 'kill' : 'crash', node });
     this.#after(downMs, () => this.#boot(node));
+  }
+
+  #startRestartStorm(): void {
+    const node = this.#pick();
+    const leader = this.#world.leader();
+    // What one life asks for is then answered in the next.
+    if (leader !== null && leader !== node && this.#random.chance(500)) {
+      const factor = this.#random.pick([10, 100]);
+      const normal = { kind: 'slow-disk', node: leader, factor: 1 } as const;
+      this.#strikeFor({ kind: 'slow-disk', node: leader, factor }, normal, this.#draw(500, 2000));
+    }
+    this.#restartStorm(node, this.#draw(2, 6));
   }
 
   #restartStorm(node: number, crashes: number): void {

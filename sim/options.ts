@@ -188,6 +188,7 @@ const PLAIN_WORKLOAD: Workload = {
   burstMsMax: 1000,
   silenceMsMax: 0,
   patienceMs: 5000,
+  reconnectMsMax: 200,
   respPermille: 0,
 };
 
@@ -206,7 +207,13 @@ export function completeOptions(options: WorldOptions): WorldOptions {
 }
 
 /** Rare paths that a run may widen; the names stand in the code, see `src/base/rare.ts`. */
-const MAYBES = ['short-append', 'equal-election-timeout', 'low-probe', 'read-by-lease'] as const;
+const MAYBES = [
+  'short-append',
+  'equal-election-timeout',
+  'low-probe',
+  'read-by-lease',
+  'needless-snapshot',
+] as const;
 
 const UNRECOVERABLE_PERMILLE = 60;
 
@@ -255,6 +262,7 @@ export function drawOptions(random: SimRandom): WorldOptions {
       silenceMsMax: workload.pick([0, 1000, 4000, 8000]),
       patienceMs: workload.pick([1000, 5000, 15_000]),
       respPermille: workload.pick([0, 300, 1000]),
+      reconnectMsMax: workload.pick([5, 50, 200]),
     },
     damage: random.fork('damage').chance(UNRECOVERABLE_PERMILLE) ? 'unrecoverable' : 'recoverable',
     powerCutPermille: sometimes(random.fork('power cut'), 300, 100, 600),

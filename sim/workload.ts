@@ -35,6 +35,8 @@ export interface Workload {
   readonly burstMsMax: number;
   readonly silenceMsMax: number;
   readonly patienceMs: number;
+  /** A client whose connection broke waits for up to this long. */
+  readonly reconnectMsMax: number;
   /** Of a thousand clients, how many speak RESP; the others send lines of text. */
   readonly respPermille: number;
 }

@@ -53,7 +53,10 @@ const PORT = 9000;
 const US_PER_MS = 1000;
 const COMMAND_PATIENCE_MS = 2000;
 /** After these what is on the disk is not what it was a moment ago. */
-const POWER_CUT_MARKS: ReadonlySet<string> = new Set(['a conflicting suffix is replaced']);
+const POWER_CUT_MARKS: ReadonlySet<string> = new Set([
+  'a conflicting suffix is replaced',
+  'a snapshot is installed',
+]);
 
 export class World {
   readonly options: WorldOptions;

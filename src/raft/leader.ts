@@ -175,11 +175,10 @@ export class Leader {
         progress.canSend &&
         (progress.nextIndex <= core.log.lastIndex || progress.state !== 'replicate')
       ) {
-        if (progress.nextIndex < core.log.firstIndex) {
+        if (progress.nextIndex < core.log.firstIndex || this.#offersWithoutNeed(progress)) {
           this.#offerSnapshot(peer, progress);
           break;
         }
-        assert(progress.state !== 'snapshot', 'what a follower needs does not come back', { peer });
         if (progress.nextIndex !== sharedFrom) {
           sharedFrom = progress.nextIndex;
           const { lastIndex } = core.log;
@@ -322,6 +321,12 @@ export class Leader {
       entries,
     });
     progress.onSent(prevIndex + entries.length, payloadBytes(entries), nowMs);
+  }
+
+  /** An offer stands until it is answered. One that nobody needs is right too, only costly: whoever gets it must cope. */
+  #offersWithoutNeed({ state, matchIndex }: Progress): boolean {
+    if (state === 'snapshot') return true;
+    return state === 'probe' && matchIndex < this.#core.snapshots.index && maybe('needless-snapshot');
   }
 
   #offerSnapshot(peer: NodeId, progress: Progress): void {
