@@ -7,7 +7,7 @@
  * linearizability check sees what became of each acknowledged write, and replicas are compared.
  *
  * Beside that, the seed's trials put a log, a node's vote, a store and the consensus cores alone through what a
- * cluster seldom does to them (`log_trial.ts`, `vote_trial.ts`, `store_trial.ts`, `core_trial.ts`).
+ * cluster seldom does to them (see `trials/`).
  *
  * A world is drawn from a seed, or plays a scenario: the strokes and requests of an earlier run, or a part of them.
  */
@@ -20,10 +20,8 @@ import { Atlas } from './atlas.ts';
 import { History, type Operation } from './check/history.ts';
 import { SimClient } from './client.ts';
 import { SimClock } from './clock.ts';
-import { tryCores } from './core_trial.ts';
 import { Endings } from './endings.ts';
 import { Invariants } from './invariants.ts';
-import { tryLog } from './log_trial.ts';
 import { type Machine, makeMachine } from './machine.ts';
 import { Nemesis } from './nemesis.ts';
 import { SimNetwork } from './network.ts';
@@ -36,10 +34,12 @@ import type { Probe } from './report/probe.ts';
 import type { Failure, RunOptions, RunResult } from './result.ts';
 import { SCENARIO_FORMAT, type Scenario } from './scenario.ts';
 import { Scheduler } from './scheduler.ts';
-import { tryStore } from './store_trial.ts';
 import { applyStroke, describeStroke, hostOf, isFault, type Stroke, type StrokeAction } from './strokes.ts';
 import { Trace } from './trace.ts';
-import { tryVotes } from './vote_trial.ts';
+import { tryCores } from './trials/core_trial.ts';
+import { tryLog } from './trials/log_trial.ts';
+import { tryStore } from './trials/store_trial.ts';
+import { tryVotes } from './trials/vote_trial.ts';
 import type { Batch } from './workload.ts';
 
 const TRIALS = [

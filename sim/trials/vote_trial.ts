@@ -4,14 +4,14 @@
  * or in damage: with one of the two copies harmed nothing may be lost, with both the start must be refused, or have lost
  * nothing either.
  */
-import { CorruptionError } from '../src/base/errors.ts';
-import type { HardState } from '../src/raft/output.ts';
-import { HardStateFile } from '../src/replica/hard_state_file.ts';
-import { SimDisk } from './disk.ts';
-import { SimProcess } from './process.ts';
-import type { SimRandom } from './random.ts';
-import { Scheduler } from './scheduler.ts';
-import { Trace } from './trace.ts';
+import { CorruptionError } from '../../src/base/errors.ts';
+import type { HardState } from '../../src/raft/output.ts';
+import { HardStateFile } from '../../src/replica/hard_state_file.ts';
+import { SimDisk } from '../disk.ts';
+import { SimProcess } from '../process.ts';
+import type { SimRandom } from '../random.ts';
+import { Scheduler } from '../scheduler.ts';
+import { Trace } from '../trace.ts';
 
 const TRIALS = 10;
 const LIVES_MAX = 4;

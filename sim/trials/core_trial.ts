@@ -6,26 +6,23 @@
  * allows. What may not happen is told by `invariants.ts`; beside that, no read is let through at an index below what was
  * committed when it was asked for. In the end, when all is well, a leader must take and commit a proposal.
  */
-import { setRareProbe } from '../src/base/rare.ts';
-import { utf8 } from '../src/codec/bytes.ts';
-import { encodeWrite } from '../src/kv/write_codec.ts';
-import { DEFAULT_FLOW } from '../src/raft/flow.ts';
-import type { Message, NodeId } from '../src/raft/message.ts';
-import type { HardState } from '../src/raft/output.ts';
-import { Raft } from '../src/raft/raft.ts';
-import { type FollowedNode, Invariants, InvariantViolation } from './invariants.ts';
-import type { SimRandom } from './random.ts';
-import { Scheduler } from './scheduler.ts';
-import { TrialLog } from './trial_log.ts';
+import { setRareProbe } from '../../src/base/rare.ts';
+import { utf8 } from '../../src/codec/bytes.ts';
+import { encodeWrite } from '../../src/kv/write_codec.ts';
+import type { Message, NodeId } from '../../src/raft/message.ts';
+import type { HardState } from '../../src/raft/output.ts';
+import type { Raft } from '../../src/raft/raft.ts';
+import { Invariants, InvariantViolation } from '../invariants.ts';
+import type { SimRandom } from '../random.ts';
+import { Scheduler } from '../scheduler.ts';
+import { CoreNode } from './core_node.ts';
+import { drawWeather, TIMEOUT_US, US_PER_MS, type Weather } from './core_weather.ts';
 
 const TRIALS = 8;
-const US_PER_MS = 1000;
 const MAYBES = ['short-append', 'equal-election-timeout', 'low-probe', 'needless-snapshot'];
 const LINK_CHANGES_PERMILLE = 50;
 const SNAPSHOT_US_MAX = 50 * US_PER_MS;
 const KEY = utf8('k');
-const ELECTION_TIMEOUT_MS = 120;
-const TIMEOUT_US = ELECTION_TIMEOUT_MS * US_PER_MS;
 /** Both in election timeouts. */
 const STORM_TIMEOUTS = 40;
 const CALM_TIMEOUTS = 40;
@@ -54,90 +51,10 @@ function tryOnce(random: SimRandom): string | null {
   }
 }
 
-/** What a trial draws once. */
-interface Weather {
-  /** A link has one of these, for a while. */
-  readonly delaysUs: readonly number[];
-  readonly proposePermille: number;
-  readonly lossPermille: number;
-  readonly saveUsMax: number;
-  /** Mean time between two things that happen to the cluster. */
-  readonly everyUs: number;
-  readonly crashPermille: number;
-  readonly crashLeaders: boolean;
-  /** Of a thousand crashes, how many are over within milliseconds. */
-  readonly quickPermille: number;
-  readonly transferPermille: number;
-  readonly cutPermille: number;
-  /** Of a thousand cuts, how many are around a leader. */
-  readonly cutLeaderPermille: number;
-  /** Of a thousand cuts, how many are between one node and all others. */
-  readonly wholePermille: number;
-  readonly compactPermille: number;
-}
-
-/** Any weather, or one in which what only seldom goes wrong has the best chances to. */
-function drawWeather(random: SimRandom): Weather {
-  const any: Weather = {
-    delaysUs: random.pick([[1000], [1000, 1000, TIMEOUT_US >> 1], [1000, TIMEOUT_US >> 3, TIMEOUT_US]]),
-    proposePermille: random.pick([20, 200, 600]),
-    lossPermille: random.pick([0, 20, 200]),
-    saveUsMax: random.pick([100, 5000, TIMEOUT_US >> 2]),
-    everyUs: random.pick([TIMEOUT_US >> 4, TIMEOUT_US >> 2, TIMEOUT_US]),
-    crashPermille: random.pick([0, 50, 300]),
-    crashLeaders: true,
-    quickPermille: 500,
-    transferPermille: random.pick([0, 50, 200]),
-    cutPermille: random.pick([0, 100, 200]),
-    cutLeaderPermille: 500,
-    wholePermille: 500,
-    compactPermille: random.pick([0, 50, 300]),
-  };
-  // Logs stay alike, so that anybody can win.
-  const quiet: Weather = {
-    ...any,
-    proposePermille: 5,
-    lossPermille: 0,
-    saveUsMax: 100,
-    everyUs: TIMEOUT_US >> 3,
-    crashPermille: 0,
-    crashLeaders: false,
-    quickPermille: 950,
-    transferPermille: 0,
-    cutLeaderPermille: 900,
-    compactPermille: 0,
-  };
-  switch (random.pick(['any', 'silenced leaders', 'promises', 'transfers', 'snapshots'])) {
-    case 'silenced leaders':
-      return { ...quiet, delaysUs: [1000, TIMEOUT_US >> 1], cutPermille: 100, wholePermille: 1000 };
-    case 'promises':
-      // The leader loses sight of one follower and goes on with the others, who forget what they can.
-      return {
-        ...quiet,
-        delaysUs: [1000, TIMEOUT_US >> 1],
-        crashPermille: 600,
-        cutPermille: 25,
-        wholePermille: 0,
-      };
-    case 'transfers':
-      return { ...any, crashPermille: 100, transferPermille: 300, proposePermille: 300 };
-    case 'snapshots':
-      return {
-        ...any,
-        proposePermille: 600,
-        everyUs: TIMEOUT_US >> 3,
-        cutPermille: 100,
-        compactPermille: 300,
-      };
-    default:
-      return any;
-  }
-}
-
 class CoreTrial {
   readonly #random: SimRandom;
   readonly #scheduler = new Scheduler();
-  readonly #nodes: TrialNode[];
+  readonly #nodes: CoreNode[];
   readonly #invariants: Invariants;
   readonly #weather: Weather;
   /** Directed links that carry nothing, as `from>to`. */
@@ -164,7 +81,7 @@ class CoreTrial {
         rate: 1 + random.between(-driftPpmMax, driftPpmMax) / 1_000_000,
       };
       const voters = Array.from({ length: count }, (_one, voter) => voter + 1);
-      return new TrialNode({
+      return new CoreNode({
         id: at + 1,
         voters,
         clock,
@@ -185,8 +102,7 @@ class CoreTrial {
     this.#scheduler.runUntil(STORM_TIMEOUTS * TIMEOUT_US);
     this.#isCalm = true;
     this.#cut.clear();
-    // The others are enough.
-    const absent = this.#nodes.length > 2 && this.#random.chance(500) ? this.#random.pick(this.#nodes) : null;
+    const absent = this.#drawAbsent();
     for (const node of this.#nodes) if (!node.isUp && node !== absent) this.#start(node);
     if (absent?.isUp === true) absent.crash();
     const before = this.#invariants.commitIndex;
@@ -199,6 +115,19 @@ class CoreTrial {
     throw new Error(
       `${CALM_TIMEOUTS} election timeouts into the calm nothing was committed: ${roles.join(', ')}`,
     );
+  }
+
+  /** Who stays away in the calm: the others are enough. A leader may have just begun to hand over to that node. */
+  #drawAbsent(): CoreNode | null {
+    const random = this.#random;
+    if (this.#nodes.length < 3 || random.chance(400)) return null;
+    const absent = random.pick(this.#nodes);
+    if (random.chance(500)) {
+      for (const node of this.#nodes) {
+        if (node !== absent) this.#act(node, (raft) => raft.transferLeadership(absent.id));
+      }
+    }
+    return absent;
   }
 
   /** A write that is like no other. */
@@ -263,7 +192,7 @@ class CoreTrial {
     }
   }
 
-  #crash(node: TrialNode): void {
+  #crash(node: CoreNode): void {
     const { crashLeaders, quickPermille } = this.#weather;
     if (!node.isUp || (node.raft.role === 'leader' && !crashLeaders)) return;
     node.crash();
@@ -275,7 +204,7 @@ class CoreTrial {
     );
   }
 
-  #start(node: TrialNode): void {
+  #start(node: CoreNode): void {
     node.start(node.nowMs(this.#scheduler.nowUs));
     this.#turn(node);
     for (const other of this.#nodes) {
@@ -283,14 +212,14 @@ class CoreTrial {
     }
   }
 
-  #act(node: TrialNode, action: (raft: Raft, nowMs: number) => void): void {
+  #act(node: CoreNode, action: (raft: Raft, nowMs: number) => void): void {
     if (!node.isUp) return;
     action(node.raft, node.nowMs(this.#scheduler.nowUs));
     this.#turn(node);
   }
 
   /** In the order of `src/replica/replica.ts`: no message leaves before the hard states of its turn and of earlier ones. */
-  #turn(node: TrialNode): void {
+  #turn(node: CoreNode): void {
     const output = node.raft.takeOutput();
     for (const { id, index } of output.reads) {
       const asked = this.#asked.get(id);
@@ -310,12 +239,12 @@ class CoreTrial {
     this.#watchClock(node);
   }
 
-  #save(node: TrialNode, state: HardState): void {
+  #save(node: CoreNode, state: HardState): void {
     node.saves.push(state);
     if (node.saves.length === 1) this.#writeNext(node);
   }
 
-  #writeNext(node: TrialNode): void {
+  #writeNext(node: CoreNode): void {
     this.#later(node, this.#weather.saveUsMax, () => {
       const saved = node.saves.shift();
       if (saved === undefined) return;
@@ -326,12 +255,12 @@ class CoreTrial {
     });
   }
 
-  #release(node: TrialNode): void {
+  #release(node: CoreNode): void {
     for (const { to, message } of node.heldBack) this.#send(node.id, to, message);
     node.heldBack = [];
   }
 
-  #sync(node: TrialNode): void {
+  #sync(node: CoreNode): void {
     node.isSyncing = true;
     const batch = node.log.begin();
     this.#later(node, this.#weather.saveUsMax, () => {
@@ -362,7 +291,7 @@ class CoreTrial {
   }
 
   /** A snapshot is installed some time after it was offered, as it is at the leader then. */
-  #fetch(node: TrialNode, from: NodeId): void {
+  #fetch(node: CoreNode, from: NodeId): void {
     this.#later(node, SNAPSHOT_US_MAX, () => {
       const source = this.#nodes[from - 1];
       const { index } = source.snapshots;
@@ -373,7 +302,7 @@ class CoreTrial {
   }
 
   /** A task of this life of the node, within `us`; a turn follows it. */
-  #later(node: TrialNode, us: number, task: () => void): void {
+  #later(node: CoreNode, us: number, task: () => void): void {
     const { life } = node;
     this.#scheduler.after(1 + this.#random.below(us), () => {
       if (node.life !== life) return;
@@ -382,7 +311,7 @@ class CoreTrial {
     });
   }
 
-  #watchClock(node: TrialNode): void {
+  #watchClock(node: CoreNode): void {
     const { deadlineMs } = node.raft;
     if (node.watchedMs === deadlineMs) return;
     node.watchedMs = deadlineMs;
@@ -392,98 +321,5 @@ class CoreTrial {
       node.watchedMs = null;
       this.#act(node, (raft, nowMs) => raft.tick(Math.max(nowMs, deadlineMs)));
     });
-  }
-}
-
-interface TrialNodeOptions {
-  readonly id: NodeId;
-  readonly voters: readonly NodeId[];
-  readonly clock: { readonly offsetMs: number; readonly rate: number };
-  readonly clockDriftPpmMax: number | null;
-  readonly heartbeatMs: number;
-  readonly random: SimRandom;
-}
-
-class TrialNode {
-  readonly #options: TrialNodeOptions;
-  readonly log = new TrialLog();
-  readonly hardState: { durable: HardState } = { durable: { term: 0, vote: null } };
-  readonly snapshots = { index: 0 };
-  saves: HardState[] = [];
-  heldBack: { readonly to: NodeId; readonly message: Message }[] = [];
-  isSyncing = false;
-  isUp = false;
-  life = 0;
-  /** The deadline at which the core is to be woken. */
-  watchedMs: number | null = null;
-  raft: Raft;
-  observed: FollowedNode;
-
-  constructor(options: TrialNodeOptions) {
-    this.#options = options;
-    this.raft = this.#make(0);
-    this.observed = this.#observe();
-  }
-
-  get id(): NodeId {
-    return this.#options.id;
-  }
-
-  nowMs(trueUs: number): number {
-    const { offsetMs, rate } = this.#options.clock;
-    return offsetMs + (trueUs * rate) / US_PER_MS;
-  }
-
-  /** Whole microseconds of true time, not before the node's clock shows `nowMs`. */
-  usAt(nowMs: number): number {
-    const { offsetMs, rate } = this.#options.clock;
-    return Math.ceil(((nowMs - offsetMs) * US_PER_MS) / rate);
-  }
-
-  start(nowMs: number): void {
-    this.isUp = true;
-    this.life++;
-    this.raft = this.#make(nowMs);
-    this.observed = this.#observe();
-  }
-
-  crash(): void {
-    this.isUp = false;
-    this.life++;
-    this.log.crash();
-    this.saves = [];
-    this.heldBack = [];
-    this.isSyncing = false;
-    this.watchedMs = null;
-  }
-
-  /** Shortens the log by all that is committed and durable here, but for `tail` entries. */
-  compact(tail: number): void {
-    if (!this.isUp) return;
-    const index = Math.min(this.raft.commitIndex, this.log.durableIndex);
-    this.snapshots.index = Math.max(this.snapshots.index, index);
-    this.log.compact(index - tail);
-  }
-
-  #make(nowMs: number): Raft {
-    const { id, voters, clockDriftPpmMax, heartbeatMs, random } = this.#options;
-    return new Raft({
-      id,
-      voters,
-      log: this.log,
-      random,
-      timing: { heartbeatMs, electionTimeoutMs: ELECTION_TIMEOUT_MS },
-      flow: DEFAULT_FLOW,
-      clockDriftPpmMax,
-      snapshots: this.snapshots,
-      hardState: this.hardState.durable,
-      appliedIndex: this.snapshots.index,
-      nowMs,
-    });
-  }
-
-  #observe(): FollowedNode {
-    const { raft, log, hardState } = this;
-    return { replica: { raft, appliedIndex: 0 }, groupLog: log, hardState };
   }
 }

@@ -2,9 +2,9 @@
  * A log in memory for consensus cores on trial: what is appended becomes durable batch by batch, and a crash brings back
  * what was durable last, also a suffix whose replacement was not.
  */
-import { assert } from '../src/base/assert.ts';
-import type { Entry, Index, Term } from '../src/log/entry.ts';
-import type { RaftLog } from '../src/raft/raft_log.ts';
+import { assert } from '../../src/base/assert.ts';
+import type { Entry, Index, Term } from '../../src/log/entry.ts';
+import type { RaftLog } from '../../src/raft/raft_log.ts';
 
 interface Content {
   /** Index and term of what stands before the first entry. */
@@ -14,7 +14,7 @@ interface Content {
 
 const EMPTY: Content = { base: { index: 0, term: 0 }, entries: [] };
 
-export class TrialLog implements RaftLog {
+export class CoreLog implements RaftLog {
   #live: Content = EMPTY;
   #durable: Content = EMPTY;
   durableIndex: Index = 0;

@@ -10,17 +10,17 @@
  * What a recovery finds must hold everything that was durable, must be a log that this life has had, and must not bring
  * back what an earlier recovery has not found.
  */
-import { CorruptionError } from '../src/base/errors.ts';
-import type { Entry } from '../src/log/entry.ts';
-import { EntryKind } from '../src/log/entry.ts';
-import type { GroupLog } from '../src/log/group_log.ts';
-import { Log } from '../src/log/log.ts';
-import { SimClock } from './clock.ts';
-import { fileKindOf, SimDisk } from './disk.ts';
-import { SimProcess } from './process.ts';
-import type { SimRandom } from './random.ts';
-import { Scheduler } from './scheduler.ts';
-import { Trace } from './trace.ts';
+import { CorruptionError } from '../../src/base/errors.ts';
+import type { Entry } from '../../src/log/entry.ts';
+import { EntryKind } from '../../src/log/entry.ts';
+import type { GroupLog } from '../../src/log/group_log.ts';
+import { Log } from '../../src/log/log.ts';
+import { SimClock } from '../clock.ts';
+import { fileKindOf, SimDisk } from '../disk.ts';
+import { SimProcess } from '../process.ts';
+import type { SimRandom } from '../random.ts';
+import { Scheduler } from '../scheduler.ts';
+import { Trace } from '../trace.ts';
 
 const LIVES = 16;
 const STEPS_MAX = 3;

@@ -5,21 +5,21 @@
  *
  * Whatever is read is what a map in memory says, or, when the trial has ended in damage, an error that says so.
  */
-import { CorruptionError } from '../src/base/errors.ts';
-import { compareBytes, utf8 } from '../src/codec/bytes.ts';
-import { storeKey } from '../src/kv/key_space.ts';
-import type { Write } from '../src/kv/request.ts';
-import { StateMachine } from '../src/kv/state_machine.ts';
-import { encodeStored, NEVER } from '../src/kv/stored_value.ts';
-import { encodeWrite } from '../src/kv/write_codec.ts';
-import { Store, type StoreOptions } from '../src/lsm/store.ts';
-import type { StoreIterator } from '../src/lsm/store_iterator.ts';
-import { SimClock } from './clock.ts';
-import { SimDisk } from './disk.ts';
-import { SimProcess } from './process.ts';
-import type { SimRandom } from './random.ts';
-import { Scheduler } from './scheduler.ts';
-import { Trace } from './trace.ts';
+import { CorruptionError } from '../../src/base/errors.ts';
+import { compareBytes, utf8 } from '../../src/codec/bytes.ts';
+import { storeKey } from '../../src/kv/key_space.ts';
+import type { Write } from '../../src/kv/request.ts';
+import { StateMachine } from '../../src/kv/state_machine.ts';
+import { encodeStored, NEVER } from '../../src/kv/stored_value.ts';
+import { encodeWrite } from '../../src/kv/write_codec.ts';
+import { Store, type StoreOptions } from '../../src/lsm/store.ts';
+import type { StoreIterator } from '../../src/lsm/store_iterator.ts';
+import { SimClock } from '../clock.ts';
+import { SimDisk } from '../disk.ts';
+import { SimProcess } from '../process.ts';
+import type { SimRandom } from '../random.ts';
+import { Scheduler } from '../scheduler.ts';
+import { Trace } from '../trace.ts';
 
 const LIVES_MAX = 4;
 const ROUNDS_MAX = 8;

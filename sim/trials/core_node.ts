@@ -1,0 +1,102 @@
+/** A consensus core on trial: its log and its hard state in memory, its clock, and what waits to be written or sent. */
+import { DEFAULT_FLOW } from '../../src/raft/flow.ts';
+import type { Message, NodeId } from '../../src/raft/message.ts';
+import type { HardState } from '../../src/raft/output.ts';
+import { Raft } from '../../src/raft/raft.ts';
+import type { FollowedNode } from '../invariants.ts';
+import type { SimRandom } from '../random.ts';
+import { CoreLog } from './core_log.ts';
+import { ELECTION_TIMEOUT_MS, US_PER_MS } from './core_weather.ts';
+
+export interface CoreNodeOptions {
+  readonly id: NodeId;
+  readonly voters: readonly NodeId[];
+  readonly clock: { readonly offsetMs: number; readonly rate: number };
+  readonly clockDriftPpmMax: number | null;
+  readonly heartbeatMs: number;
+  readonly random: SimRandom;
+}
+
+export class CoreNode {
+  readonly #options: CoreNodeOptions;
+  readonly log = new CoreLog();
+  readonly hardState: { durable: HardState } = { durable: { term: 0, vote: null } };
+  readonly snapshots = { index: 0 };
+  saves: HardState[] = [];
+  heldBack: { readonly to: NodeId; readonly message: Message }[] = [];
+  isSyncing = false;
+  isUp = false;
+  life = 0;
+  /** The deadline at which the core is to be woken. */
+  watchedMs: number | null = null;
+  raft: Raft;
+  observed: FollowedNode;
+
+  constructor(options: CoreNodeOptions) {
+    this.#options = options;
+    this.raft = this.#make(0);
+    this.observed = this.#observe();
+  }
+
+  get id(): NodeId {
+    return this.#options.id;
+  }
+
+  nowMs(trueUs: number): number {
+    const { offsetMs, rate } = this.#options.clock;
+    return offsetMs + (trueUs * rate) / US_PER_MS;
+  }
+
+  /** Whole microseconds of true time, not before the node's clock shows `nowMs`. */
+  usAt(nowMs: number): number {
+    const { offsetMs, rate } = this.#options.clock;
+    return Math.ceil(((nowMs - offsetMs) * US_PER_MS) / rate);
+  }
+
+  start(nowMs: number): void {
+    this.isUp = true;
+    this.life++;
+    this.raft = this.#make(nowMs);
+    this.observed = this.#observe();
+  }
+
+  crash(): void {
+    this.isUp = false;
+    this.life++;
+    this.log.crash();
+    this.saves = [];
+    this.heldBack = [];
+    this.isSyncing = false;
+    this.watchedMs = null;
+  }
+
+  /** Shortens the log by all that is committed and durable here, but for `tail` entries. */
+  compact(tail: number): void {
+    if (!this.isUp) return;
+    const index = Math.min(this.raft.commitIndex, this.log.durableIndex);
+    this.snapshots.index = Math.max(this.snapshots.index, index);
+    this.log.compact(index - tail);
+  }
+
+  #make(nowMs: number): Raft {
+    const { id, voters, clockDriftPpmMax, heartbeatMs, random } = this.#options;
+    return new Raft({
+      id,
+      voters,
+      log: this.log,
+      random,
+      timing: { heartbeatMs, electionTimeoutMs: ELECTION_TIMEOUT_MS },
+      flow: DEFAULT_FLOW,
+      clockDriftPpmMax,
+      snapshots: this.snapshots,
+      hardState: this.hardState.durable,
+      appliedIndex: this.snapshots.index,
+      nowMs,
+    });
+  }
+
+  #observe(): FollowedNode {
+    const { raft, log, hardState } = this;
+    return { replica: { raft, appliedIndex: 0 }, groupLog: log, hardState };
+  }
+}

@@ -1,0 +1,86 @@
+/** What happens to consensus cores on trial, and how often. */
+import type { SimRandom } from '../random.ts';
+
+export const US_PER_MS = 1000;
+export const ELECTION_TIMEOUT_MS = 120;
+export const TIMEOUT_US = ELECTION_TIMEOUT_MS * US_PER_MS;
+
+/** What a trial draws once. */
+export interface Weather {
+  /** A link has one of these, for a while. */
+  readonly delaysUs: readonly number[];
+  readonly proposePermille: number;
+  readonly lossPermille: number;
+  readonly saveUsMax: number;
+  /** Mean time between two things that happen to the cluster. */
+  readonly everyUs: number;
+  readonly crashPermille: number;
+  readonly crashLeaders: boolean;
+  /** Of a thousand crashes, how many are over within milliseconds. */
+  readonly quickPermille: number;
+  readonly transferPermille: number;
+  readonly cutPermille: number;
+  /** Of a thousand cuts, how many are around a leader. */
+  readonly cutLeaderPermille: number;
+  /** Of a thousand cuts, how many are between one node and all others. */
+  readonly wholePermille: number;
+  readonly compactPermille: number;
+}
+
+/** Any weather, or one in which what only seldom goes wrong has the best chances to. */
+export function drawWeather(random: SimRandom): Weather {
+  const any: Weather = {
+    delaysUs: random.pick([[1000], [1000, 1000, TIMEOUT_US >> 1], [1000, TIMEOUT_US >> 3, TIMEOUT_US]]),
+    proposePermille: random.pick([20, 200, 600]),
+    lossPermille: random.pick([0, 20, 200]),
+    saveUsMax: random.pick([100, 5000, TIMEOUT_US >> 2]),
+    everyUs: random.pick([TIMEOUT_US >> 4, TIMEOUT_US >> 2, TIMEOUT_US]),
+    crashPermille: random.pick([0, 50, 300]),
+    crashLeaders: true,
+    quickPermille: 500,
+    transferPermille: random.pick([0, 50, 200]),
+    cutPermille: random.pick([0, 100, 200]),
+    cutLeaderPermille: 500,
+    wholePermille: 500,
+    compactPermille: random.pick([0, 50, 300]),
+  };
+  // Logs stay alike, so that anybody can win.
+  const quiet: Weather = {
+    ...any,
+    proposePermille: 5,
+    lossPermille: 0,
+    saveUsMax: 100,
+    everyUs: TIMEOUT_US >> 3,
+    crashPermille: 0,
+    crashLeaders: false,
+    quickPermille: 950,
+    transferPermille: 0,
+    cutLeaderPermille: 900,
+    compactPermille: 0,
+  };
+  switch (random.pick(['any', 'silenced leaders', 'promises', 'transfers', 'snapshots'])) {
+    case 'silenced leaders':
+      return { ...quiet, delaysUs: [1000, TIMEOUT_US >> 1], cutPermille: 100, wholePermille: 1000 };
+    case 'promises':
+      // The leader loses sight of one follower and goes on with the others, who forget what they can.
+      return {
+        ...quiet,
+        delaysUs: [1000, TIMEOUT_US >> 1],
+        crashPermille: 600,
+        cutPermille: 25,
+        wholePermille: 0,
+      };
+    case 'transfers':
+      return { ...any, crashPermille: 100, transferPermille: 300, proposePermille: 300 };
+    case 'snapshots':
+      return {
+        ...any,
+        proposePermille: 600,
+        everyUs: TIMEOUT_US >> 3,
+        cutPermille: 100,
+        compactPermille: 300,
+      };
+    default:
+      return any;
+  }
+}

@@ -1,0 +1,18 @@
+/** What the trials find is told by `npm run mutants`; here: that they hold, and that they are what their seed says. */
+import { describe, expect, it } from 'vitest';
+import { SimRandom } from '../../../sim/random.ts';
+import { tryCores } from '../../../sim/trials/core_trial.ts';
+import { tryLog } from '../../../sim/trials/log_trial.ts';
+import { tryStore } from '../../../sim/trials/store_trial.ts';
+import { tryVotes } from '../../../sim/trials/vote_trial.ts';
+
+const TRIALS = { tryLog, tryVotes, tryStore, tryCores };
+const SEEDS = 25;
+
+describe('a trial', () => {
+  for (const [name, run] of Object.entries(TRIALS)) {
+    it(`like ${name} holds whatever the seed`, () => {
+      for (let seed = 0; seed < SEEDS; seed++) expect(run(new SimRandom(`${seed}`))).toBeNull();
+    });
+  }
+});
