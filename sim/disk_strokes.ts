@@ -151,5 +151,8 @@ function fileOf(kind: FileKind | 'any'): string {
 }
 
 function nth(count: number): string {
-  return count === 1 ? 'next' : `${count}th`;
+  if (count === 1) return 'next';
+  const tens = count % 100;
+  const ending = tens > 10 && tens < 14 ? 'th' : (['th', 'st', 'nd', 'rd'][count % 10] ?? 'th');
+  return `${count}${ending}`;
 }
