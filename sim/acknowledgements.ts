@@ -11,7 +11,8 @@ export type FindCommitted = (bucket: string, key: string, value: string) => numb
 
 /** The value by which a write is known; null: an operation that none is known by. */
 export function valueOfWrite({ kind, argument, parts }: Operation): string | null {
-  if (kind === 'mset') return parts?.[0]?.value ?? null;
+  // The first thing that they write is to the operation's key.
+  if (kind === 'mset' || kind === 'txn' || kind === 'exec') return parts?.[0]?.value ?? null;
   // Counters are counted on by the same numbers over and over.
   return kind === 'increment' ? null : argument;
 }

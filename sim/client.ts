@@ -14,6 +14,7 @@ import type { Clock, Timer } from '../src/io/clock.ts';
 import type { Address, Connection, Network } from '../src/io/network.ts';
 import { AcknowledgedWrites, type FindCommitted } from './acknowledgements.ts';
 import type { History, Operation, OperationKind } from './check/history.ts';
+import { commandsOf, type Dialect, format, readAnswer } from './dialect.ts';
 import type { SimRandom } from './random.ts';
 import {
   type Batch,
@@ -60,14 +61,14 @@ const FINAL_WRITE = '0/final';
 export class SimClient {
   readonly #options: SimClientOptions;
   readonly #source: RequestSource;
-  readonly #dialect: 'text' | 'resp';
+  readonly #dialect: Dialect;
   #connection: Connection | null = null;
   /** Number of the node connected with, from 1. */
   #node = 0;
   #isOpen = false;
   #reader = new ReplyReader();
-  /** Asked on this connection and not answered, oldest first; `null` stands for a change of bucket. */
-  #asked: (Asked | null)[] = [];
+  /** Asked on this connection and not answered, oldest first; a word stands for a command that is answered so. */
+  #asked: (Asked | 'OK' | 'QUEUED')[] = [];
   #bucket = 0;
   /** On this connection. */
   #acknowledged: AcknowledgedWrites;
@@ -138,7 +139,9 @@ export class SimClient {
     this.#isOpen = false;
     connection?.destroy();
     this.#patience?.cancel();
-    for (const asked of this.#asked) if (asked !== null) this.#options.history.unknown(asked.operation);
+    for (const asked of this.#asked) {
+      if (typeof asked === 'object') this.#options.history.unknown(asked.operation);
+    }
     this.#asked = [];
   }
 
@@ -207,50 +210,28 @@ export class SimClient {
   #useIfNeeded(bucket: number): string {
     if (bucket === this.#bucket) return '';
     this.#bucket = bucket;
-    this.#asked.push(null);
-    return this.#format(['USE', bucketName(bucket)]);
+    this.#asked.push('OK');
+    return format(['USE', bucketName(bucket)], this.#dialect);
   }
 
   #askOne(request: WorkloadRequest): string {
     const { history, id, nowUs } = this.#options;
-    const { kind, bucket, key, value, field, expected, parts } = request;
-    const named = parts?.map((part) => ({ ...part, key: `${bucket}/${part.key}` }));
-    const operation = history.invoke(id, `${bucket}/${key}`, kind, value, nowUs(), expected, named);
-    this.#asked.push({ operation, isField: field === true });
+    const { kind, bucket, key, value, field, expected, parts, guard } = request;
+    const operation = history.invoke(id, `${bucket}/${key}`, kind, value, nowUs(), {
+      ...(expected === undefined ? {} : { expected }),
+      ...(guard === undefined ? {} : { guard: { ...guard, key: `${bucket}/${guard.key}` } }),
+      ...(parts === undefined
+        ? {}
+        : { parts: parts.map((part) => ({ ...part, key: `${bucket}/${part.key}` })) }),
+    });
     const word = value === null ? null : wordOf(value);
     if (word !== null && value !== null) this.#options.values.set(word, value);
-    switch (kind) {
-      case 'set':
-        return this.#format(['SET', key, value ?? '']);
-      case 'delete':
-        return this.#format(['del', key]);
-      case 'exists':
-        return this.#format(['EXISTS', key]);
-      case 'cas':
-        return this.#dialect === 'text'
-          ? this.#format(['SETX', key, 'IFEQ', expected ?? '', 'VALUE', value ?? ''])
-          : this.#format(['SET', key, value ?? '', 'IFEQ', expected ?? '']);
-      case 'mget':
-        return this.#format(['MGET', ...(parts ?? []).map((part) => part.key)]);
-      case 'mset':
-        return this.#format(['MSET', ...(parts ?? []).flatMap((part) => [part.key, part.value ?? ''])]);
-      case 'setnx':
-        return this.#format(['SETNX', key, value ?? '']);
-      case 'increment':
-        return this.#format(['INCRBY', key, value ?? '']);
-      case 'append':
-        return this.#format(['APPEND', key, value ?? '']);
-      case 'getset':
-        return this.#format(['GETSET', key, value ?? '']);
-      case 'get':
-        return field === true ? this.#format(['JGET', key, 'v']) : this.#format(['Get', key]);
+    let text = '';
+    for (const { words, expects } of commandsOf(request, this.#dialect)) {
+      this.#asked.push(expects === 'answer' ? { operation, isField: field === true } : expects);
+      text += format(words, this.#dialect);
     }
-  }
-
-  #format(words: readonly string[]): string {
-    if (this.#dialect === 'text') return `${words.join(' ')}\r\n`;
-    // Everything that is asked here is ASCII: a character is a byte.
-    return `*${words.length}\r\n${words.map((word) => `$${word.length}\r\n${word}\r\n`).join('')}`;
+    return text;
   }
 
   #askFinal(keys: string[]): void {
@@ -275,16 +256,18 @@ export class SimClient {
     for (let reply = this.#reader.next(); reply !== null; reply = this.#reader.next()) {
       const asked = this.#asked.shift();
       if (asked === undefined) this.#options.onWrongAnswer('an answer to nothing');
-      else if (asked === null) this.#expectOk(reply);
+      else if (typeof asked === 'string') this.#expect(asked, reply);
       else this.#onReply(asked, reply);
       if (this.#connection === null) return;
     }
     this.#next();
   }
 
-  #expectOk(reply: ClientReply): void {
-    if (reply.type !== 'simple' || reply.text !== 'OK') {
-      this.#options.onWrongAnswer(`USE was answered ${describeReply(reply)}`);
+  #expect(word: 'OK' | 'QUEUED', reply: ClientReply): void {
+    // What a queued command is refused for, its EXEC is told as well.
+    if (word === 'QUEUED' && reply.type === 'error') return;
+    if (reply.type !== 'simple' || reply.text !== word) {
+      this.#options.onWrongAnswer(`${describeReply(reply)} came instead of ${word}`);
     }
   }
 
@@ -298,31 +281,15 @@ export class SimClient {
     }
     const final = this.#finalKeys;
     if (final !== null && final[0] === operation.key) final.shift();
-    if (
-      reply.type === 'simple' &&
-      reply.text === 'OK' &&
-      (kind === 'set' || kind === 'mset' || kind === 'delete')
-    ) {
-      history.ok(operation, null, nowUs());
-    } else if (reply.type === 'integer' && kind === 'delete' && this.#dialect === 'resp') {
-      history.ok(operation, null, nowUs());
-    } else if (reply.type === 'bulk' && kind === 'get') {
-      const value = reply.value === null ? null : fromUtf8(reply.value);
-      history.ok(operation, value !== null && isField ? this.#valueOf(operation, value) : value, nowUs());
-    } else if (reply.type === 'array' && reply.items !== null && kind === 'mget') {
-      operation.results = reply.items.map(textOf);
-      history.ok(operation, operation.results.map((text) => text ?? 'none').join(', '), nowUs());
-    } else if (reply.type === 'bulk' && kind === 'getset') {
-      history.ok(operation, reply.value === null ? null : fromUtf8(reply.value), nowUs());
-    } else if (kind === 'cas' && reply.type === 'simple' && reply.text === 'OK') {
-      history.ok(operation, '1', nowUs());
-    } else if (kind === 'cas' && reply.type === 'bulk' && reply.value === null) {
-      history.ok(operation, '0', nowUs());
-    } else if (reply.type === 'integer' && BY_NUMBER.has(kind)) {
-      history.ok(operation, String(reply.value), nowUs());
-    } else {
+    const answer = readAnswer(operation, reply, this.#dialect);
+    if (answer === null) {
       this.#options.onWrongAnswer(`${kind} was answered ${describeReply(reply)}`);
+      return;
     }
+    const { result, results, entries } = answer;
+    if (results !== undefined) operation.results = results;
+    if (entries !== undefined) operation.entries = entries;
+    history.ok(operation, isField && result !== null ? this.#valueOf(operation, result) : result, nowUs());
     const problem = this.#acknowledged.add(operation);
     if (problem !== null) this.#options.onWrongAnswer(problem);
   }
@@ -340,13 +307,14 @@ export class SimClient {
     if (
       text === 'ERR no leader' ||
       text.startsWith('ERR overloaded') ||
-      text === 'ERR the node is stopping'
+      text === 'ERR the node is stopping' ||
+      text.startsWith('EXECABORT')
     ) {
       history.fail(operation);
     } else if (text.startsWith('ERR unknown outcome')) {
       history.unknown(operation);
     } else if (this.#options.mayBeDamaged() && ABOUT_A_DISK.test(text)) {
-      if (['get', 'exists', 'mget'].includes(operation.kind)) history.fail(operation);
+      if (READS.has(operation.kind)) history.fail(operation);
       else history.unknown(operation);
     } else {
       this.#options.onWrongAnswer(`${operation.kind} ${operation.key} was answered '-${text}'`);
@@ -354,11 +322,10 @@ export class SimClient {
   }
 }
 
+const READS: ReadonlySet<OperationKind> = new Set(['get', 'exists', 'mget', 'scan']);
+
 /** What an error says that a disk has caused. */
 const ABOUT_A_DISK = /^ERR (corruption in \/|[a-zA-Z]+ (of )?\/\S*: E[A-Z]+: )/;
-
-/** They are answered with a number: what was counted, found, done. */
-const BY_NUMBER: ReadonlySet<OperationKind> = new Set(['exists', 'setnx', 'increment', 'append']);
 
 const REPLY_SHOWN_MAX = 60;
 
@@ -368,11 +335,6 @@ function errorIn(reply: ClientReply): string | null {
   if (reply.type !== 'array' || reply.items === null) return null;
   for (const item of reply.items) if (item.type === 'error') return item.text;
   return null;
-}
-
-/** Null for what is no value. */
-function textOf(reply: ClientReply): string | null {
-  return reply.type === 'bulk' && reply.value !== null ? fromUtf8(reply.value) : null;
 }
 
 function describeReply(reply: ClientReply): string {

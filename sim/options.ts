@@ -178,6 +178,8 @@ const PLAIN_WORKLOAD: Workload = {
   getsetPermille: 0,
   appendPermille: 0,
   manyPermille: 0,
+  transactionPermille: 0,
+  scanPermille: 0,
   incrementPermille: 0,
   jsonPermille: 0,
   valueBytesMin: 0,
@@ -275,7 +277,13 @@ function drawChanges(
   random: SimRandom,
 ): Pick<
   Workload,
-  'casPermille' | 'getsetPermille' | 'appendPermille' | 'manyPermille' | 'incrementPermille'
+  | 'casPermille'
+  | 'getsetPermille'
+  | 'appendPermille'
+  | 'manyPermille'
+  | 'transactionPermille'
+  | 'scanPermille'
+  | 'incrementPermille'
 > {
   return {
     casPermille: sometimes(random, 300, 10, 80),
@@ -283,6 +291,8 @@ function drawChanges(
     appendPermille: sometimes(random, 250, 5, 40),
     manyPermille: sometimes(random, 200, 10, 60),
     incrementPermille: sometimes(random, 300, 10, 80),
+    transactionPermille: sometimes(random, 250, 10, 80),
+    scanPermille: sometimes(random, 200, 3, 30),
   };
 }
 

@@ -2,7 +2,7 @@
  * What a simulated client asks for: batches of requests, drawn with a mix that the seed decided, in bursts with silences
  * between them. A batch is plain data; values are told by a unique word in them.
  */
-import type { OperationKind, Part } from './check/history.ts';
+import type { KeyGuard, OperationKind, Part } from './check/history.ts';
 import type { SimRandom } from './random.ts';
 
 export interface Workload {
@@ -21,6 +21,10 @@ export interface Workload {
   readonly appendPermille: number;
   /** Reads and writes of up to three keys at once; together. */
   readonly manyPermille: number;
+  /** Transactions, with a condition (TXN) or queued (MULTI and EXEC). Not beside JSON values. */
+  readonly transactionPermille: number;
+  /** Reads of a whole bucket. */
+  readonly scanPermille: number;
   /** Of counters, which are keys of their own; a third as many again read them. */
   readonly incrementPermille: number;
   /** Of a thousand reads, how many ask for a field of a JSON value; above 0 all values are JSON. */
@@ -54,6 +58,8 @@ export interface WorkloadRequest {
   readonly expected?: string;
   /** All keys of an mget or mset, of one bucket, and what an mset writes to each. */
   readonly parts?: readonly Part[];
+  /** Of a transaction. */
+  readonly guard?: KeyGuard;
   /** A get that asks for the value's field `v`. */
   readonly field?: true;
 }
@@ -125,6 +131,7 @@ export class RequestSource {
   #drawChange(draw: number, bucket: number, key: string): WorkloadRequest | null {
     const { casPermille, getsetPermille, appendPermille, manyPermille, incrementPermille, jsonPermille } =
       this.#workload;
+    const { transactionPermille, scanPermille } = this.#workload;
     let left = draw;
     if (left < casPermille) {
       const name = `${bucket}/${key}`;
@@ -145,10 +152,38 @@ export class RequestSource {
     }
     if (left < manyPermille) return this.#drawMany(bucket);
     left -= manyPermille;
+    if (jsonPermille === 0) {
+      if (left < transactionPermille) return this.#drawTransaction(bucket);
+      left -= transactionPermille;
+    }
+    if (left < scanPermille) return { kind: 'scan', bucket, key: '', value: null };
+    left -= scanPermille;
     if (left >= incrementPermille) return null;
     const counter = `n${this.#random.below(2)}`;
     if (this.#random.chance(250)) return { kind: 'get', bucket, key: counter, value: null };
     return { kind: 'increment', bucket, key: counter, value: String(this.#random.between(-3, 10)) };
+  }
+
+  /** Writes one key, writes or reads some more, and may ask first for what this client has written last somewhere. */
+  #drawTransaction(bucket: number): WorkloadRequest {
+    const random = this.#random;
+    const { keysPerBucket } = this.#workload;
+    const count = Math.min(keysPerBucket, random.between(1, 3));
+    const first = random.below(keysPerBucket);
+    const parts = Array.from({ length: count }, (_none, at): Part => {
+      const key = `k${(first + at) % keysPerBucket}`;
+      return { key, value: at > 0 && random.chance(400) ? null : this.drawWord() };
+    });
+    const { key } = parts[0];
+    if (random.chance(300)) return { kind: 'exec', bucket, key, value: null, parts };
+    const guarded = `k${random.below(keysPerBucket)}`;
+    const expected = this.#written.get(`${bucket}/${guarded}`) ?? null;
+    const isSayable = expected === null || !expected.includes(' ');
+    for (const part of parts) {
+      if (part.value !== null) this.#written.set(`${bucket}/${part.key}`, part.value);
+    }
+    const request = { kind: 'txn', bucket, key, value: null, parts } as const;
+    return isSayable && random.chance(700) ? { ...request, guard: { key: guarded, expected } } : request;
   }
 
   #drawMany(bucket: number): WorkloadRequest {

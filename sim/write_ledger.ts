@@ -55,6 +55,10 @@ function nameOf(payload: Uint8Array): string | null {
       return nameOfWrite(write.bucket, latin1(write.key), latin1(write.value));
     case 'set-many':
       return nameOfWrite(write.bucket, latin1(write.keys[0]), latin1(write.values[0]));
+    case 'transaction': {
+      const [first] = write.success;
+      return first?.type === 'set' ? nameOfWrite(first.bucket, latin1(first.key), latin1(first.value)) : null;
+    }
     default:
       return null;
   }

@@ -11,7 +11,10 @@ export type OperationKind =
   | 'append'
   | 'getset'
   | 'mget'
-  | 'mset';
+  | 'mset'
+  | 'scan'
+  | 'txn'
+  | 'exec';
 
 export interface Operation {
   readonly id: number;
@@ -23,8 +26,10 @@ export interface Operation {
   readonly argument: string | null;
   /** What a cas wants to find. */
   readonly expected?: string | null;
-  /** All keys of an mget or mset, and what an mset writes to each. */
+  /** All keys of an mget or mset, and what an mset writes to each; the steps of a transaction. */
   readonly parts?: readonly Part[];
+  /** Without it nothing of a transaction is done. */
+  readonly guard?: KeyGuard;
   /** Integer time, of any unit. */
   readonly invokedAt: number;
   /** Null: the outcome is unknown. A write may then take effect at any time after its invocation, or never. */
@@ -33,9 +38,20 @@ export interface Operation {
   result: string | null;
   /** It was never answered, but is known to have taken effect by `returnedAt`: maybe after what its client asked later. */
   isNarrowed?: true;
-  /** What an mget answered. */
+  /** What an mget answered; what each step of a transaction did, null for one that writes. */
   results?: readonly (string | null)[];
+  /** What a scan of a bucket answered; keys are as the server names them. */
+  entries?: readonly (readonly [key: string, value: string])[];
 }
+
+/** The key holds this, or, null, nothing. */
+export interface KeyGuard {
+  readonly key: string;
+  readonly expected: string | null;
+}
+
+/** What only some operations have. */
+export type Details = Pick<Operation, 'expected' | 'parts' | 'guard'>;
 
 export interface Part {
   readonly key: string;
@@ -55,8 +71,7 @@ export class History {
     kind: Operation['kind'],
     argument: string | null,
     at: number,
-    expected: string | null = null,
-    parts?: readonly Part[],
+    details: Details = {},
   ): Operation {
     const id = this.#operations.length;
     const operation = {
@@ -65,11 +80,11 @@ export class History {
       key,
       kind,
       argument,
-      expected,
+      expected: null,
       invokedAt: at,
       returnedAt: null,
       result: null,
-      ...(parts === undefined ? {} : { parts }),
+      ...details,
     };
     this.#operations.push(operation);
     return operation;

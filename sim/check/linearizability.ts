@@ -7,8 +7,8 @@
  */
 import { type CheckOptions as CallCheckOptions, CHECK_DEFAULTS, checkCalls } from './check_calls.ts';
 import { explain } from './explain.ts';
-import type { Operation } from './history.ts';
-import type { Call, Op, Result } from './model.ts';
+import type { Operation, Part } from './history.ts';
+import type { Call, KeyOp, Op, Result } from './model.ts';
 
 export type Verdict =
   | { readonly ok: true; readonly statesVisited: number }
@@ -63,7 +63,7 @@ export function toCall(operation: Operation): Call {
   return { id, process, call: invokedAt, return: returnedAt, op: opOf(operation), result };
 }
 
-function opOf({ kind, key, argument, expected, parts = [] }: Operation): Op {
+function opOf({ kind, key, argument, expected, guard, parts = [] }: Operation): Op {
   const value = argument ?? '';
   switch (kind) {
     case 'set':
@@ -82,6 +82,11 @@ function opOf({ kind, key, argument, expected, parts = [] }: Operation): Op {
         guards: [],
         steps: parts.map((part) => ({ type: 'write', key: part.key, value: part.value ?? '' })),
       };
+    case 'txn':
+    case 'exec':
+      return { type: 'transaction', guards: guard === undefined ? [] : [guard], steps: parts.map(stepOf) };
+    case 'scan':
+      return { type: 'scan', prefix: bucketOf(key), from: null, to: null, limit: null };
     case 'append':
     case 'getset':
       return { type: kind, key, value };
@@ -93,7 +98,16 @@ function opOf({ kind, key, argument, expected, parts = [] }: Operation): Op {
   }
 }
 
-function resultOf({ kind, result, results }: Operation): Result {
+function stepOf({ key, value }: Part): KeyOp {
+  return value === null ? { type: 'read', key } : { type: 'write', key, value };
+}
+
+/** Keys are named `bucket/key`. */
+function bucketOf(key: string): string {
+  return key.slice(0, key.indexOf('/') + 1);
+}
+
+function resultOf({ kind, key, result, results = [], entries = [], parts = [] }: Operation): Result {
   switch (kind) {
     case 'set':
     case 'delete':
@@ -101,7 +115,18 @@ function resultOf({ kind, result, results }: Operation): Result {
     case 'mset':
       return { type: 'ok' };
     case 'mget':
-      return { type: 'ok', value: results ?? [] };
+      return { type: 'ok', value: results };
+    case 'scan':
+      return { type: 'ok', value: entries.map(([name, value]) => [bucketOf(key) + name, value] as const) };
+    case 'txn':
+    case 'exec': {
+      if (result === '0') return { type: 'fail' };
+      const steps = parts.map(
+        ({ value }, at): Result =>
+          value === null ? { type: 'ok', value: results[at] ?? null } : { type: 'ok' },
+      );
+      return { type: 'ok', value: steps };
+    }
     case 'cas':
     case 'setnx':
       return { type: result === '1' ? 'ok' : 'fail' };
