@@ -2,8 +2,8 @@
  * A simulated client: speaks one of the server's dialects over the simulated network to the real server code, one
  * batch of requests at a time, and writes down what it asked and what it was told.
  *
- * It never repeats a write by itself. A reply that does not come in time, or a connection that breaks, leaves the
- * outcome of what was asked unknown, and the client goes on over a new connection, usually to another node.
+ * A reply that does not come in time, or a connection that breaks, leaves the outcome of what was asked unknown, and the
+ * client goes on over a new connection, usually to another node. It repeats a write only in a session (`client_session.ts`).
  *
  * What it asks is drawn as it goes, or comes from a script: then each batch is sent at its time, or as soon after it
  * as the batch before has been answered or given up, to the node that the script names.
@@ -14,6 +14,7 @@ import type { Clock, Timer } from '../src/io/clock.ts';
 import type { Address, Connection, Network } from '../src/io/network.ts';
 import { AcknowledgedWrites, type FindCommitted } from './acknowledgements.ts';
 import type { History, Operation, OperationKind } from './check/history.ts';
+import { ClientSession, type OnceWrite } from './client_session.ts';
 import { commandsOf, type Dialect, format, readAnswer } from './dialect.ts';
 import type { SimRandom } from './random.ts';
 import {
@@ -50,11 +51,14 @@ export interface SimClientOptions {
 
 interface Asked {
   readonly operation: Operation;
+  /** It is asked again, under its number, until it is answered; null: it is not. */
+  readonly once: OnceWrite | null;
   /** The answer is the field `v` of the value, not the value. */
   readonly isField: boolean;
 }
 
 const US_PER_MS = 1000;
+const SOON_MS_MAX = 20;
 /** Who can read may still be unable to write. */
 const FINAL_WRITE = '0/final';
 
@@ -67,11 +71,12 @@ export class SimClient {
   #node = 0;
   #isOpen = false;
   #reader = new ReplyReader();
-  /** Asked on this connection and not answered, oldest first; a word stands for a command that is answered so. */
-  #asked: (Asked | 'OK' | 'QUEUED')[] = [];
+  /** Asked on this connection and not answered, oldest first; a word stands for what is no operation. */
+  #asked: (Asked | 'OK' | 'QUEUED' | 'session')[] = [];
   #bucket = 0;
   /** On this connection. */
   #acknowledged: AcknowledgedWrites;
+  readonly #session: ClientSession | null;
   #patience: Timer | null = null;
   #stopped = false;
   /** Batches of the script that have been sent. */
@@ -85,6 +90,7 @@ export class SimClient {
     const { random, workload, id } = options;
     this.#dialect = random.fork('dialect').chance(workload.respPermille) ? 'resp' : 'text';
     this.#acknowledged = new AcknowledgedWrites(options.findCommitted);
+    this.#session = random.fork('session').chance(workload.sessionPermille) ? new ClientSession() : null;
     this.#source = new RequestSource(id, workload, random.fork('requests'));
   }
 
@@ -140,7 +146,9 @@ export class SimClient {
     connection?.destroy();
     this.#patience?.cancel();
     for (const asked of this.#asked) {
-      if (typeof asked === 'object') this.#options.history.unknown(asked.operation);
+      if (typeof asked === 'string') continue;
+      if (asked.once === null) this.#options.history.unknown(asked.operation);
+      else this.#session?.keep(asked.once);
     }
     this.#asked = [];
   }
@@ -163,6 +171,15 @@ export class SimClient {
     if (this.#asked.length > 0 || !this.#isOpen) return;
     this.#patience?.cancel();
     const { clock, script } = this.#options;
+    const session = this.#session;
+    if (session?.hasUnanswered === true) {
+      this.#later(() => this.#repeat(session));
+      return;
+    }
+    if (session?.isOpen === false && !this.#stopped && this.#finalKeys === null) {
+      this.#later(() => this.#openSession(session));
+      return;
+    }
     if (this.#finalKeys !== null) {
       this.#askFinal(this.#finalKeys);
       return;
@@ -175,6 +192,31 @@ export class SimClient {
     clock.after(this.#source.drawThinkMs(clock.monotonicMs()), () => {
       if (this.#isReady()) this.#ask(this.#source.drawBatch());
     });
+  }
+
+  /** Soon, if the connection is still as idle. */
+  #later(task: () => void): void {
+    const { clock, random } = this.#options;
+    const connection = this.#connection;
+    clock.after(random.between(1, SOON_MS_MAX), () => {
+      if (this.#connection === connection && this.#asked.length === 0) task();
+    });
+  }
+
+  #openSession(session: ClientSession): void {
+    this.#asked.push('session');
+    this.#connection?.write(utf8(format(session.opening, this.#dialect)));
+    this.#watch();
+  }
+
+  #repeat(session: ClientSession): void {
+    let text = '';
+    for (const write of session.takeUnanswered()) {
+      text += this.#useIfNeeded(write.bucket) + format(write.words, this.#dialect);
+      this.#asked.push({ operation: write.operation, isField: false, once: write });
+    }
+    this.#connection?.write(utf8(text));
+    this.#watch();
   }
 
   #isReady(): boolean {
@@ -228,8 +270,9 @@ export class SimClient {
     if (word !== null && value !== null) this.#options.values.set(word, value);
     let text = '';
     for (const { words, expects } of commandsOf(request, this.#dialect)) {
-      this.#asked.push(expects === 'answer' ? { operation, isField: field === true } : expects);
-      text += format(words, this.#dialect);
+      const once = this.#session?.number(operation, bucket, words) ?? null;
+      this.#asked.push(expects === 'answer' ? { operation, isField: field === true, once } : expects);
+      text += format(once?.words ?? words, this.#dialect);
     }
     return text;
   }
@@ -263,7 +306,14 @@ export class SimClient {
     this.#next();
   }
 
-  #expect(word: 'OK' | 'QUEUED', reply: ClientReply): void {
+  #expect(word: 'OK' | 'QUEUED' | 'session', reply: ClientReply): void {
+    if (word === 'session') {
+      // Without one it is asked for again.
+      if (reply.type === 'integer') this.#session?.onOpened(String(reply.value));
+      else if (reply.type !== 'error' || !(isRefused(reply.text) || isUnknown(reply.text)))
+        this.#options.onWrongAnswer(`SESSION OPEN: ${describeReply(reply)}`);
+      return;
+    }
     // What a queued command is refused for, its EXEC is told as well.
     if (word === 'QUEUED' && reply.type === 'error') return;
     if (reply.type !== 'simple' || reply.text !== word) {
@@ -271,12 +321,12 @@ export class SimClient {
     }
   }
 
-  #onReply({ operation, isField }: Asked, reply: ClientReply): void {
+  #onReply({ operation, isField, once }: Asked, reply: ClientReply): void {
     const { history, nowUs } = this.#options;
     const { kind } = operation;
     const error = errorIn(reply);
     if (error !== null) {
-      this.#onError(operation, error);
+      this.#onError(operation, once, error);
       return;
     }
     const final = this.#finalKeys;
@@ -302,17 +352,14 @@ export class SimClient {
     return word;
   }
 
-  #onError(operation: Operation, text: string): void {
+  #onError(operation: Operation, once: OnceWrite | null, text: string): void {
     const { history } = this.#options;
-    if (
-      text === 'ERR no leader' ||
-      text.startsWith('ERR overloaded') ||
-      text === 'ERR the node is stopping' ||
-      text.startsWith('EXECABORT')
-    ) {
+    // What is refused now may have been carried out when it was asked before.
+    if (isRefused(text) && (once === null || once.attempts === 1)) {
       history.fail(operation);
-    } else if (text.startsWith('ERR unknown outcome')) {
-      history.unknown(operation);
+    } else if (isRefused(text) || isUnknown(text)) {
+      if (once === null) history.unknown(operation);
+      else this.#session?.keep(once);
     } else if (this.#options.mayBeDamaged() && ABOUT_A_DISK.test(text)) {
       if (READS.has(operation.kind)) history.fail(operation);
       else history.unknown(operation);
@@ -323,6 +370,20 @@ export class SimClient {
 }
 
 const READS: ReadonlySet<OperationKind> = new Set(['get', 'exists', 'mget', 'scan']);
+
+/** It was not carried out, and will not be. */
+function isRefused(error: string): boolean {
+  return (
+    error === 'ERR no leader' ||
+    error.startsWith('ERR overloaded') ||
+    error === 'ERR the node is stopping' ||
+    error.startsWith('EXECABORT')
+  );
+}
+
+function isUnknown(error: string): boolean {
+  return error.startsWith('ERR unknown outcome');
+}
 
 /** What an error says that a disk has caused. */
 const ABOUT_A_DISK = /^ERR (corruption in \/|[a-zA-Z]+ (of )?\/\S*: E[A-Z]+: )/;

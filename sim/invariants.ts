@@ -55,6 +55,7 @@ class Shadow {
   term = 0;
   vote: number | null = null;
   commitIndex = 0;
+  isLeader = false;
   /** Terms of the node's log by index; position 0 is unused. */
   readonly terms: number[] = [0];
   durableIndex = 0;
@@ -96,10 +97,13 @@ export class Invariants {
     return this.#committed.length - 1;
   }
 
-  /** The committed entry that holds the write of a value; null: none does, so far. */
+  /** The first committed entry that holds the write of a value; null: none does, so far. */
   committedIndexOf(bucket: string, key: string, value: string): number | null {
-    const place = this.#writes.placeOf(bucket, key, value);
-    return place !== null && this.#committed[place.index] === place.term ? place.index : null;
+    let first: number | null = null;
+    for (const { index, term } of this.#writes.placesOf(bucket, key, value)) {
+      if (this.#committed[index] === term && (first === null || index < first)) first = index;
+    }
+    return first;
   }
 
   /**
@@ -118,6 +122,9 @@ export class Invariants {
     const isNew = shadow.subject !== subject;
     if (isNew) this.#onRestart(id, shadow, subject);
     const { term, vote, role, commitIndex } = raft;
+    // It may have led when it did what is seen now, earlier in this event.
+    const mayHaveLed = role === 'leader' || shadow.isLeader;
+    const isOfTerm = term === shadow.term;
     if (term !== shadow.term || vote !== shadow.vote) {
       if (term < shadow.term) fail('terms only rise', { id, from: shadow.term, to: term });
       if (term === shadow.term && shadow.vote !== null) {
@@ -133,7 +140,12 @@ export class Invariants {
     shadow.durableIndex = subject.groupLog.durableIndex;
     shadow.durableTerm = durable.term;
     shadow.durableVote = durable.vote;
+    if (commitIndex > this.commitIndex && !mayHaveLed)
+      fail('only a leader commits', { id, commitIndex, term });
+    if (commitIndex > this.commitIndex && isOfTerm && subject.groupLog.termAt(commitIndex) !== term)
+      fail('entries of earlier terms are committed by one of this term', { id, commitIndex, term });
     if (commitIndex !== shadow.commitIndex) this.#checkCommit(id, shadow, subject, commitIndex);
+    shadow.isLeader = role === 'leader';
     if (role === 'leader' && this.#leaders.get(term) !== id) this.#checkLeader(id, term, subject.groupLog);
     if (subject.replica.appliedIndex > commitIndex) {
       fail('only committed entries are applied', { id, applied: subject.replica.appliedIndex, commitIndex });
@@ -149,6 +161,7 @@ export class Invariants {
     this.#checkKept(id, shadow, subject);
     shadow.subject = subject;
     shadow.commitIndex = 0;
+    shadow.isLeader = false;
     shadow.vote = null;
     // Terms below the last seen are possible after a crash: what was not durable yet was not shown to anybody.
     shadow.term = 0;
@@ -224,15 +237,11 @@ export class Invariants {
     if (commitIndex < shadow.commitIndex) {
       fail('the commit index only rises', { id, from: shadow.commitIndex, to: commitIndex });
     }
-    const { term: ownTerm } = subject.replica.raft;
-    if (commitIndex > this.commitIndex && subject.groupLog.termAt(commitIndex) !== ownTerm) {
-      fail('entries of earlier terms are committed by one of this term', { id, commitIndex, term: ownTerm });
-    }
     const first = Math.max(shadow.commitIndex + 1, subject.groupLog.firstIndex - 1, 1);
     for (let index = first; index <= commitIndex; index++) {
       const term = subject.groupLog.termAt(index);
       if (index >= this.#committed.length) {
-        this.#checkQuorum(id, index, term, subject);
+        this.#checkQuorum(id, index, term);
         this.#committed.push(term);
         this.#committedIn.push(subject.replica.raft.term);
         this.#committedAtUs.push(this.nowUs());
@@ -243,9 +252,8 @@ export class Invariants {
     shadow.commitIndex = commitIndex;
   }
 
-  /** An entry is committed for the first time: by a leader, when a majority could not lose it any more. */
-  #checkQuorum(id: number, index: number, term: number, { replica }: FollowedNode): void {
-    if (replica.raft.role !== 'leader') fail('only a leader commits', { id, index, term });
+  /** An entry is committed for the first time: a majority must not be able to lose it any more. */
+  #checkQuorum(id: number, index: number, term: number): void {
     let copies = 0;
     for (const [at, { durableIndex, terms }] of this.#shadows.entries()) {
       if ((durableIndex >= index && terms[index] === term) || this.mayBeDamaged(at + 1)) copies++;

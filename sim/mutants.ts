@@ -533,4 +533,32 @@ export const MUTANTS: readonly Mutant[] = [
     find: '      kept.sync((error) => {\n        if (error !== null) done({ ok: false, error });\n        else next(at + 1);\n      });\n',
     replace: '      next(at + 1);\n',
   },
+  {
+    name: 'guard-ignored',
+    what: 'a transaction is carried out although its condition does not hold',
+    file: 'src/kv/transaction.ts',
+    find: 'transaction.guards.every((guard) => holds(keys, guard))',
+    replace: 'transaction.guards.every((guard) => holds(keys, guard) || true)',
+  },
+  {
+    name: 'transaction-reads-the-past',
+    what: 'reads of a transaction do not see what the transaction has written',
+    file: 'src/kv/transaction.ts',
+    find: 'readPoint(drafted, point)',
+    replace: 'readPoint(keys, point)',
+  },
+  {
+    name: 'repetition-carried-out',
+    what: 'a repeated write of a session is carried out again',
+    file: 'src/kv/sessions.ts',
+    find: '  if (known !== null) {\n',
+    replace: '  if (known !== null && number < 0) {\n',
+  },
+  {
+    name: 'iterator-old-memtable-first',
+    what: 'iterators take the older of two versions in memory',
+    file: 'src/lsm/store.ts',
+    find: '    for (let at = this.#immutables.length - 1; at >= 0; at--) {\n      sources',
+    replace: '    for (let at = 0; at < this.#immutables.length; at++) {\n      sources',
+  },
 ];

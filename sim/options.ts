@@ -191,6 +191,7 @@ const PLAIN_WORKLOAD: Workload = {
   silenceMsMax: 0,
   patienceMs: 5000,
   reconnectMsMax: 200,
+  sessionPermille: 0,
   respPermille: 0,
 };
 
@@ -265,6 +266,7 @@ export function drawOptions(random: SimRandom): WorldOptions {
       patienceMs: workload.pick([1000, 5000, 15_000]),
       respPermille: workload.pick([0, 300, 1000]),
       reconnectMsMax: workload.pick([5, 50, 200]),
+      sessionPermille: sometimes(random.fork('sessions'), 300, 200, 1000),
     },
     damage: random.fork('damage').chance(UNRECOVERABLE_PERMILLE) ? 'unrecoverable' : 'recoverable',
     powerCutPermille: sometimes(random.fork('power cut'), 300, 100, 600),

@@ -41,6 +41,8 @@ export interface Workload {
   readonly patienceMs: number;
   /** A client whose connection broke waits for up to this long. */
   readonly reconnectMsMax: number;
+  /** Of a thousand clients, how many write in sessions, and repeat what was not answered. */
+  readonly sessionPermille: number;
   /** Of a thousand clients, how many speak RESP; the others send lines of text. */
   readonly respPermille: number;
 }
@@ -168,11 +170,13 @@ export class RequestSource {
   #drawTransaction(bucket: number): WorkloadRequest {
     const random = this.#random;
     const { keysPerBucket } = this.#workload;
-    const count = Math.min(keysPerBucket, random.between(1, 3));
+    const count = random.between(1, 3);
     const first = random.below(keysPerBucket);
     const parts = Array.from({ length: count }, (_none, at): Part => {
-      const key = `k${(first + at) % keysPerBucket}`;
-      return { key, value: at > 0 && random.chance(400) ? null : this.drawWord() };
+      const isRead = at > 0 && random.chance(400);
+      // What it has written itself is there for it as well.
+      const key = `k${(first + (isRead && random.chance(300) ? 0 : at)) % keysPerBucket}`;
+      return { key, value: isRead ? null : this.drawWord() };
     });
     const { key } = parts[0];
     if (random.chance(300)) return { kind: 'exec', bucket, key, value: null, parts };

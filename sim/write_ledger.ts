@@ -1,9 +1,10 @@
 /**
  * Every write that clients have asked for, by the entries that hold it. Simulated clients never ask for the same write
- * twice (each value has a word of its own), so a value in a second entry means that the store has proposed it again. It
+ * twice without a number (each value has a word of its own), so a value in a second entry means that the store has proposed it again. It
  * may do so only when the first entry can never take effect: when another has been committed in its place. Otherwise
  * both may, and a client that was told of one outcome may see two.
  */
+import type { Write } from '../src/kv/request.ts';
 import { decodeWrite } from '../src/kv/write_codec.ts';
 
 export interface Place {
@@ -12,11 +13,11 @@ export interface Place {
 }
 
 export class WriteLedger {
-  readonly #places = new Map<string, Place>();
+  readonly #places = new Map<string, Place[]>();
 
-  /** The entry that has held last the write of this value, of several the first; null: none ever has. */
-  placeOf(bucket: string, key: string, value: string): Place | null {
-    return this.#places.get(nameOfWrite(bucket, key, value)) ?? null;
+  /** The entries that have held the write of this value (of several values the first), in the order in which they appeared. */
+  placesOf(bucket: string, key: string, value: string): readonly Place[] {
+    return this.#places.get(nameOfWrite(bucket, key, value)) ?? [];
   }
 
   /**
@@ -31,11 +32,15 @@ export class WriteLedger {
     payload: Uint8Array,
     committedTermAt: (index: number) => number | null,
   ): string | null {
-    const name = nameOf(payload);
+    const { write } = decodeWrite(payload);
+    const isNumbered = write.type === 'session-write';
+    const name = nameOf(isNumbered ? write.write : write);
     if (name === null) return null;
-    const before = this.#places.get(name);
-    this.#places.set(name, { index, term });
-    if (before === undefined) return null;
+    const places = this.#places.get(name) ?? [];
+    this.#places.set(name, places);
+    const before = places.at(-1);
+    places.push({ index, term });
+    if (before === undefined || isNumbered) return null;
     const committed = committedTermAt(before.index);
     if (committed !== null && committed !== before.term) return null;
     return (
@@ -46,8 +51,7 @@ export class WriteLedger {
 }
 
 /** Of a write that is unique: of one that brings a value. */
-function nameOf(payload: Uint8Array): string | null {
-  const { write } = decodeWrite(payload);
+function nameOf(write: Write): string | null {
   switch (write.type) {
     case 'set':
     case 'set-if':

@@ -38,6 +38,8 @@ export interface Operation {
   result: string | null;
   /** It was never answered, but is known to have taken effect by `returnedAt`: maybe after what its client asked later. */
   isNarrowed?: true;
+  /** It was asked more than once, in a session: maybe again after what its client asked later. */
+  isRepeated?: true;
   /** What an mget answered; what each step of a transaction did, null for one that writes. */
   results?: readonly (string | null)[];
   /** What a scan of a bucket answered; keys are as the server names them. */

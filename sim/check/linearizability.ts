@@ -59,7 +59,8 @@ export function toCall(operation: Operation): Call {
   const isTold = returnedAt !== null && operation.isNarrowed !== true;
   const result: Result = isTold ? resultOf(operation) : { type: 'unknown' };
   // Of what was asked over a connection that broke the client's order is not kept.
-  const process = operation.isNarrowed === true ? -1 - id : client;
+  const isInOrder = operation.isNarrowed !== true && operation.isRepeated !== true;
+  const process = isInOrder ? client : -1 - id;
   return { id, process, call: invokedAt, return: returnedAt, op: opOf(operation), result };
 }
 
