@@ -59,6 +59,7 @@ interface Asked {
 
 const US_PER_MS = 1000;
 const SOON_MS_MAX = 20;
+const FINAL_PIPELINE = 10;
 /** Who can read may still be unable to write. */
 const FINAL_WRITE = '0/final';
 
@@ -278,19 +279,22 @@ export class SimClient {
   }
 
   #askFinal(keys: string[]): void {
-    const name = keys[0];
-    if (name === undefined) {
+    if (keys.length === 0) {
       this.#finalKeys = null;
       this.#stopped = true;
       this.#onFinished();
       return;
     }
-    const [bucket, key] = name.split('/');
-    const request: WorkloadRequest =
-      name === FINAL_WRITE
-        ? { kind: 'set', bucket: Number(bucket), key, value: this.#source.drawWord() }
-        : { kind: 'get', bucket: Number(bucket), key, value: null };
-    this.#connection?.write(utf8(this.#useIfNeeded(request.bucket) + this.#askOne(request)));
+    let text = '';
+    for (const name of keys.slice(0, FINAL_PIPELINE)) {
+      const [bucket, key] = name.split('/');
+      const request: WorkloadRequest =
+        name === FINAL_WRITE
+          ? { kind: 'set', bucket: Number(bucket), key, value: this.#source.drawWord() }
+          : { kind: 'get', bucket: Number(bucket), key, value: null };
+      text += this.#useIfNeeded(request.bucket) + this.#askOne(request);
+    }
+    this.#connection?.write(utf8(text));
     this.#watch();
   }
 
@@ -329,8 +333,8 @@ export class SimClient {
       this.#onError(operation, once, error);
       return;
     }
-    const final = this.#finalKeys;
-    if (final !== null && final[0] === operation.key) final.shift();
+    const asked = this.#finalKeys?.indexOf(operation.key) ?? -1;
+    if (asked >= 0) this.#finalKeys?.splice(asked, 1);
     const answer = readAnswer(operation, reply, this.#dialect);
     if (answer === null) {
       this.#options.onWrongAnswer(`${kind} was answered ${describeReply(reply)}`);

@@ -144,11 +144,15 @@ export class Raft {
 
   /**
    * A snapshot of the state up to `index`, whose entry is of `term`, is installed and durable.
-   * @returns false: nothing was to be done, all that is committed here already.
+   * @returns false: all that is committed here already; the leader is told so.
    */
   restore(index: Index, term: Term, nowMs: number): boolean {
     this.#setTime(nowMs);
-    if (index <= this.#core.commitIndex) return false;
+    if (index <= this.#core.commitIndex) {
+      // Who gave it takes it for needed, and must hear how far this node is.
+      if (this.#role.role === 'follower') this.#role.onRestored();
+      return false;
+    }
     sometimes('a snapshot is installed');
     const { role } = this.#role;
     const { log } = this.#core;

@@ -183,6 +183,10 @@ export class Replica {
       limits: options.snapshots,
       send: options.sendSnapshot,
       onInstalled: (index, term) => this.#onInstalled(index, term),
+      onKnown: (index, term) => {
+        this.#raft.restore(index, term, options.clock.monotonicMs());
+        this.#planTurn();
+      },
       onFailure: options.onFailure,
     });
     log.onDurable = (index) => this.#onDurable(index);

@@ -43,6 +43,8 @@ export interface SnapshotsOptions {
   readonly send: (to: NodeId, message: SnapshotMessage) => void;
   /** The store holds the state as of `index`, durably. */
   readonly onInstalled: (index: Index, term: Term) => void;
+  /** What was fetched is no newer than what the store holds. */
+  readonly onKnown: (index: Index, term: Term) => void;
   readonly onFailure: (error: Error) => void;
 }
 
@@ -120,9 +122,12 @@ export class Snapshots {
   }
 
   #install({ index, term }: SnapshotIdentity): void {
-    const { store, disk, directory, onInstalled, onFailure } = this.#options;
+    const { store, disk, directory, onInstalled, onKnown, onFailure } = this.#options;
     this.#fetch = null;
-    if (index <= store.appliedIndex) return;
+    if (index <= store.appliedIndex) {
+      onKnown(index, term);
+      return;
+    }
     const cursor = new SnapshotFileCursor(disk, snapshotPath(directory));
     this.#cursor = cursor;
     store.install(index, cursor, (error) => {

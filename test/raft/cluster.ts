@@ -239,12 +239,11 @@ export class Cluster {
     member.log.compact(index);
   }
 
-  /** The node has fetched what it was offered, and installed it. */
+  /** The node has fetched what it was offered last, maybe again, and installed it. */
   restore(id: NodeId): void {
     const member = this.member(id);
     if (member.offer === null) throw new Error(`node ${id} was offered no snapshot`);
     const { index, term } = member.offer;
-    member.offer = null;
     if (member.raft.restore(index, term, this.nowMs)) member.snapshotIndex = index;
     this.collect(id);
   }
