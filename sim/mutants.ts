@@ -227,7 +227,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'table-not-synced',
     what: 'a table goes into the manifest before it is durable',
-    file: 'src/lsm/table_build.ts',
+    file: 'src/lsm/run_build.ts',
     find: '    file.sync((error) => {\n      if (this.#stopped) return;',
     replace:
       '    this.#options.clock.later(() => {\n      const error = null as Error | null;\n      if (this.#stopped) return;',
@@ -235,17 +235,17 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'table-name-not-synced',
     what: 'a table goes into the manifest before its name is durable',
-    file: 'src/lsm/table_build.ts',
-    find: '        disk.syncDirectory(directory, (directoryError) => {\n          if',
+    file: 'src/lsm/run_build.ts',
+    find: '    disk.syncDirectory(directory, (error) => {\n      if',
     replace:
-      '        this.#options.clock.later(() => {\n          disk.exists(directory);\n          const directoryError = null as Error | null;\n          if',
+      '    this.#options.clock.later(() => {\n      disk.exists(directory);\n      const error = null as Error | null;\n      if',
   },
   {
     name: 'manifest-edit-not-synced',
     what: 'a flush is done before the manifest is durable',
     file: 'src/lsm/manifest.ts',
-    find: '      this.#file.sync(done);\n',
-    replace: '      done(null);\n',
+    find: '      this.#file.sync((error) => {\n',
+    replace: '      ((done: (error: Error | null) => void) => done(null))((error) => {\n',
   },
   {
     name: 'current-before-manifest',
@@ -265,33 +265,31 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'obsolete-table-removed-early',
     what: 'replaced tables are removed before the manifest says so',
-    file: 'src/lsm/store.ts',
-    find: '        this.#commit(reader, { flushedIndex: this.#flushedIndex, removed }, () => {\n',
+    file: 'src/lsm/compactor.ts',
+    find: '    this.#tables.change({\n',
     replace:
-      '        for (const table of tables) this.#options.disk.remove(table.reader.path);\n        this.#commit(reader, { flushedIndex: this.#flushedIndex, removed }, () => {\n',
+      "    if (kind === 'merge') for (const table of removed) this.#options.disk.remove(table.path);\n    this.#tables.change({\n",
   },
   {
     name: 'flush-covers-too-much',
     what: 'a flush claims the entry that follows the ones it holds',
     file: 'src/lsm/store.ts',
-    find: '    this.#coveredIndex = this.#appliedIndex;\n    this.#immutables.push({ memtable: this.#active, coveredIndex: this.#coveredIndex });',
-    replace:
-      '    this.#coveredIndex = this.#appliedIndex;\n    this.#immutables.push({ memtable: this.#active, coveredIndex: this.#coveredIndex + 1 });',
+    find: '    this.#immutables.push({ memtable: this.#active, coveredIndex: this.#appliedIndex });',
+    replace: '    this.#immutables.push({ memtable: this.#active, coveredIndex: this.#appliedIndex + 1 });',
   },
   {
     name: 'tombstone-dropped-early',
-    what: 'a flush drops tombstones although older tables remain',
-    file: 'src/lsm/store.ts',
-    find: "      tombstones: this.#version.tables.length === 0 ? 'drop' : 'keep',\n",
-    replace: "      tombstones: 'drop',\n",
+    what: 'a flush or a compaction drops tombstones although older runs hold the keys',
+    file: 'src/lsm/retention.ts',
+    find: '    return kind === RecordKind.Put || stripe > 0 || this.#below.mayHold(key, null);\n',
+    replace: '    return kind === RecordKind.Put || stripe > 0;\n',
   },
   {
     name: 'old-table-first',
-    what: 'of two versions of a key the older table wins',
-    file: 'src/lsm/store.ts',
-    find: '    if (reader !== null) this.#install([new Table(reader, this.#onTableUnused), ...this.#version.tables]);\n',
-    replace:
-      '    if (reader !== null) this.#install([...this.#version.tables, new Table(reader, this.#onTableUnused)]);\n',
+    what: 'of two versions of a key in level 0 the older run wins',
+    file: 'src/lsm/version.ts',
+    find: 'a.level - b.level || b.number - a.number',
+    replace: 'a.level - b.level || a.number - b.number',
   },
   {
     name: 'old-memtable-first',
@@ -304,8 +302,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'merge-keeps-old',
     what: 'a merge keeps the older of two versions of a key',
     file: 'src/lsm/merge_cursor.ts',
-    find: 'compareBytes(source.key, best.key) < 0)) best = source;',
-    replace: 'compareBytes(source.key, best.key) <= 0)) best = source;',
+    find: '    return order === 0 ? a < b : order < 0;',
+    replace: '    return order === 0 ? a > b : order < 0;',
   },
   {
     name: 'bloom-false-negative',
@@ -459,9 +457,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'file-left-open',
     what: 'a closed store leaves its tables open',
-    file: 'src/lsm/store.ts',
-    find: '    this.#manifest.close();\n    this.#version.release();\n',
-    replace: '    this.#manifest.close();\n',
+    file: 'src/lsm/table_set.ts',
+    find: '    this.#version.release();\n  }\n\n  #append',
+    replace: '  }\n\n  #append',
   },
   {
     name: 'votes-written-together',

@@ -79,6 +79,11 @@ class StoreTrial {
       filterBitsPerKey: random.pick([0, 1, 10]),
       immutableMemtablesMax: random.pick([1, 2, 4]),
       mergeAtTables: random.between(2, 5),
+      compaction: random.pick(['levelled', 'size-tiered']),
+      tableBytes: 1 << random.between(7, 12),
+      levelBytes: 1 << random.between(8, 12),
+      levelGrowth: random.between(2, 5),
+      stopAtRuns: random.pick([4, 24]),
       stepBytes: 1 << random.between(6, 12),
     };
   }

@@ -29,6 +29,12 @@ export function verifyBlock(block: Uint8Array, place: BlockPlace): void {
   }
 }
 
+/** Where a record starts, and its whole key. */
+interface GroupRecord {
+  readonly start: number;
+  readonly key: Uint8Array;
+}
+
 /** Stands on one record of a block, or, while it is not valid, on none. */
 export class BlockReader {
   readonly #block: Uint8Array;
@@ -46,6 +52,9 @@ export class BlockReader {
   #valueLength = 0;
   /** Start of the record behind. */
   #next = 0;
+  /** For going backwards: records right before the one at `#groupEnd`, in order, since a restart point. */
+  readonly #group: GroupRecord[] = [];
+  #groupEnd = -1;
   isValid = false;
   sequence: Index = 0;
   kind: RecordKind = RecordKind.Put;
@@ -101,6 +110,57 @@ export class BlockReader {
     this.#check();
   }
 
+  seekToLast(): void {
+    this.isValid = false;
+    this.#start = this.#recordsEnd;
+    this.previous();
+  }
+
+  /** To the last record whose key is below; not valid when there is none in this block. */
+  seekBelow(key: Uint8Array): void {
+    this.seek(key);
+    this.previous();
+  }
+
+  /** To the record before; from behind the last one to the last. */
+  previous(): void {
+    const end = this.#start;
+    this.isValid = false;
+    if (end === 0) return;
+    if (this.#groupEnd !== end || this.#group.length === 0) this.#gatherGroup(end);
+    const record = this.#group.pop();
+    if (record === undefined) return;
+    // Whatever the record shares with the one before it is the beginning of its own key.
+    this.#setWholeKey(record.key);
+    this.#next = record.start;
+    this.#advance();
+    this.#groupEnd = record.start;
+    this.#check();
+  }
+
+  /** The records from the last restart point before `end` up to there. */
+  #gatherGroup(end: number): void {
+    let low = 0;
+    let high = this.#restarts - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.#restartAt(middle) < end) low = middle;
+      else high = middle - 1;
+    }
+    this.#group.length = 0;
+    this.#goTo(this.#restartAt(low));
+    while (this.isValid && this.#start < end) {
+      this.#group.push({ start: this.#start, key: this.key.slice() });
+      this.#advance();
+    }
+  }
+
+  #setWholeKey(key: Uint8Array): void {
+    if (key.length > this.#keyBytes.length) this.#keyBytes = new Uint8Array(2 * key.length);
+    this.#keyBytes.set(key);
+    this.#keyLength = key.length;
+  }
+
   /** Order of the key stood on against `key`, as `compareBytes`, but without a view, whose making costs more than comparing. */
   #compare(key: Uint8Array): number {
     const own = this.#keyBytes;
@@ -128,6 +188,7 @@ export class BlockReader {
   #advance(): void {
     const start = this.#next;
     this.isValid = false;
+    this.#start = start;
     if (start >= this.#recordsEnd) return;
     const varints = this.#varints;
     varints.offset = start;
@@ -148,7 +209,6 @@ export class BlockReader {
     this.#setKey(shared, crcAt + 4, rest);
     this.sequence = sequence;
     this.kind = kind;
-    this.#start = start;
     this.#crcAt = crcAt;
     this.#valueStart = valueStart;
     this.#valueLength = valueLength;

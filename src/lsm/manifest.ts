@@ -10,9 +10,10 @@
  * on.
  */
 
+import { assert } from '../base/assert.ts';
 import { CorruptionError, EnvelopeError } from '../base/errors.ts';
 import { sometimes } from '../base/rare.ts';
-import { concatBytes } from '../codec/bytes.ts';
+import { compareBytes, concatBytes } from '../codec/bytes.ts';
 import { crc32 } from '../codec/crc32.ts';
 import { VarintReader, varintSize, writeVarint } from '../codec/varint.ts';
 import type { AppendFile } from '../io/disk.ts';
@@ -21,31 +22,49 @@ import { readUint32, writeUint32 } from './bytes.ts';
 import { placeSeed } from './table_format.ts';
 
 const RECORD_HEADER_BYTES = 9;
-/** An edit lists tables by number: more than this is not an edit. */
-const PAYLOAD_BYTES_MAX = 16 * 1024 * 1024;
-const ManifestRecord = { Edit: 1, Seal: 2 } as const;
+/** More than this is not an edit. */
+const PAYLOAD_BYTES_MAX = 64 * 1024 * 1024;
+const LEVELS_MAX = 64;
+/** Kind 1 was an edit without levels and key ranges. */
+const ManifestRecord = { Seal: 2, Edit: 3 } as const;
 const EMPTY = new Uint8Array(0);
+
+/** A table, where it stands, and what keys `[low, end)` it is about. */
+export interface TableEntry {
+  readonly number: number;
+  readonly level: number;
+  /** In level 0, the age of its run: a higher one is newer. */
+  readonly run: number;
+  readonly low: Uint8Array;
+  readonly end: Uint8Array;
+}
 
 /** A change of the store's state, or, as the first of a file, the whole of it. */
 export interface VersionEdit {
   readonly flushedIndex: Index;
   /** The lowest number that no file has been given yet. */
   readonly nextFile: number;
-  readonly added: readonly number[];
+  /** Added after `removed`: a table that is in both has moved. */
+  readonly added: readonly TableEntry[];
   readonly removed: readonly number[];
 }
 
 export interface ManifestState {
   readonly flushedIndex: Index;
   readonly nextFile: number;
-  /** Numbers of the tables, ascending: from old to new. */
-  readonly tables: readonly number[];
+  /** By number. */
+  readonly tables: readonly TableEntry[];
 }
 
-/** Appends edits, one at a time. */
+/**
+ * Appends edits, one at a time. What the disk has no space for can be tried again: an append that fails leaves the
+ * position, so the next one overwrites what it may have left. A sync that fails is final.
+ */
 export class ManifestWriter {
   readonly #file: AppendFile;
   readonly #number: number;
+  /** Records of the edit at hand that are not durable yet. */
+  #pending: { readonly kind: number; readonly payload: Uint8Array }[] = [];
 
   /** Takes over an empty file. `number` is that of its name. */
   constructor(file: AppendFile, number: number) {
@@ -53,18 +72,33 @@ export class ManifestWriter {
     this.#number = number;
   }
 
-  /** The edit is valid when `done` has come without an error. An error is final. */
+  /** The edit is valid when `done` has come without an error. An error is final, unless it says ENOSPC: see `resume`. */
   append(edit: VersionEdit, done: (error: Error | null) => void): void {
-    this.#appendRecord(ManifestRecord.Edit, encodeEdit(edit), (error) => {
-      if (error === null) this.#appendRecord(ManifestRecord.Seal, EMPTY, done);
-      else done(error);
-    });
+    assert(this.#pending.length === 0, 'edits are appended one at a time');
+    this.#pending = [
+      { kind: ManifestRecord.Edit, payload: encodeEdit(edit) },
+      { kind: ManifestRecord.Seal, payload: EMPTY },
+    ];
+    this.resume(done);
   }
 
-  #appendRecord(kind: number, payload: Uint8Array, done: (error: Error | null) => void): void {
+  /** Goes on with the edit that `append` had no space for. */
+  resume(done: (error: Error | null) => void): void {
+    const [next] = this.#pending;
+    if (next === undefined) {
+      done(null);
+      return;
+    }
     try {
-      this.#file.append(encodeRecord(kind, payload, placeSeed(this.#number, this.#file.position)));
-      this.#file.sync(done);
+      this.#file.append(encodeRecord(next.kind, next.payload, placeSeed(this.#number, this.#file.position)));
+      this.#file.sync((error) => {
+        if (error !== null) {
+          done(error);
+          return;
+        }
+        this.#pending.shift();
+        this.resume(done);
+      });
     } catch (error) {
       done(error instanceof Error ? error : new Error(String(error)));
     }
@@ -80,7 +114,7 @@ export class ManifestWriter {
  * @throws CorruptionError when a record that was once durable is damaged.
  */
 export function readManifest(bytes: Uint8Array, path: string, number: number): ManifestState {
-  const tables = new Set<number>();
+  const tables = new Map<number, TableEntry>();
   let flushedIndex: Index = 0;
   let nextFile = 1;
   let at = 0;
@@ -100,7 +134,7 @@ export function readManifest(bytes: Uint8Array, path: string, number: number): M
         if (!tables.delete(table))
           throw new CorruptionError(path, at, `table ${table} is removed but was not there`);
       }
-      for (const table of edit.added) tables.add(table);
+      for (const table of edit.added) tables.set(table.number, table);
       if (edit.flushedIndex < flushedIndex) {
         throw new CorruptionError(
           path,
@@ -117,7 +151,7 @@ export function readManifest(bytes: Uint8Array, path: string, number: number): M
     at = record.end;
   }
   if (edits === 0) throw new CorruptionError(path, 0, 'the manifest is empty');
-  return { flushedIndex, nextFile, tables: [...tables].sort((a, b) => a - b) };
+  return { flushedIndex, nextFile, tables: [...tables.values()].sort((a, b) => a.number - b.number) };
 }
 
 function encodeRecord(kind: number, payload: Uint8Array, seed: number): Uint8Array {
@@ -155,21 +189,18 @@ function hasRecordBehind(bytes: Uint8Array, damagedAt: number, number: number): 
 }
 
 function encodeEdit(edit: VersionEdit): Uint8Array {
-  const numbers = [
-    edit.flushedIndex,
-    edit.nextFile,
-    edit.added.length,
-    ...edit.added,
-    edit.removed.length,
-    ...edit.removed,
-  ];
-  return concatBytes(
-    numbers.map((number) => {
-      const bytes = new Uint8Array(varintSize(number));
-      writeVarint(bytes, 0, number);
-      return bytes;
-    }),
-  );
+  const parts = [varint(edit.flushedIndex), varint(edit.nextFile), varint(edit.added.length)];
+  for (const { number, level, run, low, end } of edit.added) {
+    parts.push(varint(number), varint(level), varint(run), varint(low.length), low, varint(end.length), end);
+  }
+  parts.push(varint(edit.removed.length), ...edit.removed.map(varint));
+  return concatBytes(parts);
+}
+
+function varint(number: number): Uint8Array {
+  const bytes = new Uint8Array(varintSize(number));
+  writeVarint(bytes, 0, number);
+  return bytes;
 }
 
 function decodeEdit(payload: Uint8Array, path: string, at: number): VersionEdit {
@@ -179,12 +210,32 @@ function decodeEdit(payload: Uint8Array, path: string, at: number): VersionEdit 
     if (value < 0) throw new CorruptionError(path, at, 'an edit of the manifest is malformed');
     return value;
   };
-  const readList = (): number[] => {
+  const readKey = (): Uint8Array => {
+    const length = read();
+    const start = reader.offset;
+    if (start + length > payload.length)
+      throw new CorruptionError(path, at, 'a key of the manifest is cut short');
+    reader.offset = start + length;
+    return payload.slice(start, reader.offset);
+  };
+  const readTable = (): TableEntry => {
+    const table = { number: read(), level: read(), run: read(), low: readKey(), end: readKey() };
+    if (table.level >= LEVELS_MAX || compareBytes(table.low, table.end) >= 0) {
+      throw new CorruptionError(path, at, `what the manifest says of table ${table.number} makes no sense`);
+    }
+    return table;
+  };
+  const readList = <T>(readOne: () => T): T[] => {
     const count = read();
     if (count > payload.length) throw new CorruptionError(path, at, 'an edit of the manifest is malformed');
-    return Array.from({ length: count }, read);
+    return Array.from({ length: count }, readOne);
   };
-  const edit = { flushedIndex: read(), nextFile: read(), added: readList(), removed: readList() };
+  const edit = {
+    flushedIndex: read(),
+    nextFile: read(),
+    added: readList(readTable),
+    removed: readList(read),
+  };
   if (reader.offset !== payload.length)
     throw new CorruptionError(path, at, 'an edit of the manifest is too long');
   return edit;

@@ -6,11 +6,14 @@
  * one link per level (word address of the next node, 0: none), then the key's and the value's bytes, padded.
  *
  * Versions of a key are ordered from new to old. Nodes are never changed but for their links, so a cursor stays valid
- * while others are added; the arena may move when it grows, the addresses in it do not.
+ * while others are added; the arena may move when it grows, the addresses in it do not. Range tombstones are kept beside
+ * the list.
  */
 import { assert } from '../base/assert.ts';
+import { compareBytes } from '../codec/bytes.ts';
 import type { Index } from '../log/entry.ts';
-import { type Cursor, RecordKind } from './record.ts';
+import { type RangeTombstone, RangeTombstones } from './range_tombstones.ts';
+import { RecordKind, type TwoWayCursor } from './record.ts';
 
 const HEIGHT_MAX = 12;
 const NODE_WORDS = 5;
@@ -23,6 +26,8 @@ const TWO_TO_32 = 0x1_0000_0000;
  * which everything would be copied. The system commits no memory for what is not touched.
  */
 const HEADROOM = 0.25;
+/** What a range tombstone counts beside its keys, in bytes: about what it takes. */
+const RANGE_OVERHEAD_BYTES = 128;
 const EMPTY = new Uint8Array(0);
 
 export class Memtable {
@@ -37,6 +42,11 @@ export class Memtable {
   readonly #path = new Int32Array(HEIGHT_MAX);
   /** How many bytes the key of the node found last has in common with the key that was looked for. */
   #shared = 0;
+  /** In the order in which they came, and fragmented when they were asked for since. */
+  readonly #rangeTombstones: RangeTombstone[] = [];
+  #ranges: RangeTombstones | null = null;
+  #rangesAreFresh = true;
+  #rangeBytes = 0;
   /** Lowest and highest log index that it holds something of; 0 while empty. */
   firstIndex: Index = 0;
   lastIndex: Index = 0;
@@ -52,11 +62,20 @@ export class Memtable {
   }
 
   get usedBytes(): number {
-    return this.#end * WORD_BYTES;
+    return this.#end * WORD_BYTES + this.#rangeBytes;
   }
 
   get isEmpty(): boolean {
-    return this.entries === 0;
+    return this.entries === 0 && this.#rangeTombstones.length === 0;
+  }
+
+  /** The range tombstones that it holds now, as a set that does not change; null when there is none. */
+  get ranges(): RangeTombstones | null {
+    if (!this.#rangesAreFresh) {
+      this.#ranges = RangeTombstones.of(this.#rangeTombstones);
+      this.#rangesAreFresh = true;
+    }
+    return this.#ranges;
   }
 
   /** Address that the next node gets: above those of all that are there. */
@@ -91,15 +110,66 @@ export class Memtable {
     this.#bytes.set(key, keyStart);
     this.#bytes.set(value, keyStart + key.length);
     this.#end = Math.ceil((keyStart + key.length + value.length) / WORD_BYTES);
-    if (this.entries === 0) this.firstIndex = sequence;
+    if (this.isEmpty) this.firstIndex = sequence;
     this.lastIndex = sequence;
     this.entries++;
+  }
+
+  /**
+   * Deletes the keys `[gte, lt)`, which it copies. `sequence` as in `add`. What the same sequence has put there before gets
+   * tombstones of its own, because a range tombstone hides only what is older.
+   */
+  addRange(gte: Uint8Array, lt: Uint8Array, sequence: Index): void {
+    assert(compareBytes(gte, lt) < 0, 'a range tombstone covers something');
+    const hidden: Uint8Array[] = [];
+    if (sequence === this.lastIndex) {
+      for (let node = this.seek(gte); node !== 0; node = this.after(node)) {
+        const key = this.keyAt(node);
+        if (compareBytes(key, lt) >= 0) break;
+        if (this.sequenceAt(node) === sequence) hidden.push(key.slice());
+      }
+    }
+    for (const key of hidden) this.add(key, sequence, RecordKind.Tombstone, EMPTY);
+    if (this.isEmpty) this.firstIndex = sequence;
+    this.lastIndex = sequence;
+    this.#rangeTombstones.push({ gte: gte.slice(), lt: lt.slice(), sequence });
+    this.#rangeBytes += RANGE_OVERHEAD_BYTES + gte.length + lt.length;
+    this.#rangesAreFresh = false;
   }
 
   /** Address of the newest version of the key; 0 when there is none. */
   find(key: Uint8Array): number {
     const node = this.#findPath(key);
     return node !== 0 && this.#shared === key.length && this.#words[node] === key.length ? node : 0;
+  }
+
+  /** Address of the newest version of the key that is not above `visible`; 0 when there is none. */
+  findVisible(key: Uint8Array, visible: Index): number {
+    let node = this.find(key);
+    while (node !== 0 && this.sequenceAt(node) > visible) {
+      node = this.after(node);
+      if (node !== 0 && compareBytes(this.keyAt(node), key) !== 0) node = 0;
+    }
+    return node;
+  }
+
+  /** Address of the newest version of the last key that is below; 0 when there is none. */
+  below(key: Uint8Array): number {
+    this.#findPath(key);
+    const oldest = this.#path[0];
+    return oldest === HEAD ? 0 : this.#findPath(this.keyAt(oldest));
+  }
+
+  /** Address of the newest version of the last key; 0 when there is none. */
+  last(): number {
+    const words = this.#words;
+    let node = HEAD;
+    for (let level = this.#height - 1; level >= 0; level--) {
+      for (let next = words[node + NODE_WORDS + level]; next !== 0; next = words[node + NODE_WORDS + level]) {
+        node = next;
+      }
+    }
+    return node === HEAD ? 0 : this.#findPath(this.keyAt(node));
   }
 
   /** Address of the first node whose key is not below; 0 when there is none. */
@@ -194,7 +264,7 @@ export class Memtable {
     const capacity = Math.ceil(Math.max(needed, 1.5 * this.#bytes.length) / WORD_BYTES) * WORD_BYTES;
     const buffer = new SharedArrayBuffer(capacity);
     const bytes = new Uint8Array(buffer);
-    bytes.set(this.#bytes.subarray(0, this.usedBytes));
+    bytes.set(this.#bytes.subarray(0, this.#end * WORD_BYTES));
     this.#bytes = bytes;
     this.#words = new Int32Array(buffer);
   }
@@ -204,7 +274,7 @@ export class Memtable {
  * The records that a memtable holds when the cursor is made, newest version of a key first. What is added later has
  * higher addresses and is passed over, a later write of the same log entry, too.
  */
-export class MemtableCursor implements Cursor {
+export class MemtableCursor implements TwoWayCursor {
   readonly #memtable: Memtable;
   readonly #end: number;
   #node = 0;
@@ -246,9 +316,33 @@ export class MemtableCursor implements Cursor {
     this.#settle(this.#memtable.seek(key));
   }
 
+  seekToLast(): void {
+    this.#settleBack(this.#memtable.last());
+  }
+
+  seekBelow(key: Uint8Array): void {
+    this.#settleBack(this.#memtable.below(key));
+  }
+
   #settle(from: number): void {
     let node = from;
     while (node >= this.#end) node = this.#memtable.after(node);
     this.#node = node;
+  }
+
+  /** As `#settle`, but a key of which all versions are later gives way to the key before it. */
+  #settleBack(from: number): void {
+    let newest = from;
+    while (newest !== 0) {
+      const key = this.#memtable.keyAt(newest);
+      let node = newest;
+      while (node >= this.#end) node = this.#memtable.after(node);
+      if (node === newest || (node !== 0 && compareBytes(this.#memtable.keyAt(node), key) === 0)) {
+        this.#node = node;
+        return;
+      }
+      newest = this.#memtable.below(key);
+    }
+    this.#node = 0;
   }
 }

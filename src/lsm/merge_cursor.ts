@@ -1,25 +1,33 @@
-/** Merges cursors, newest source first, into one that shows each key once, in its newest version. */
+/**
+ * Merges cursors, newest source first, into one that shows every version of every key: keys ascending, versions from new
+ * to old. What a source holds of a key is newer than what the sources behind it hold.
+ *
+ * Records often come from the same source many times in a row, so the source that would be next is remembered: while
+ * the current one stays before it, one comparison a record is enough.
+ */
 import { compareBytes } from '../codec/bytes.ts';
 import type { Index } from '../log/entry.ts';
 import type { Cursor, RecordKind } from './record.ts';
 
+const NONE = -1;
+
 export class MergeCursor implements Cursor {
   readonly #sources: readonly Cursor[];
-  #current: Cursor | null = null;
-  /** A copy: the source's own view changes as it moves. */
-  #key: Uint8Array = new Uint8Array(0);
+  /** Places in `#sources` of the first record and of the one behind it in another source. */
+  #current = NONE;
+  #second = NONE;
 
-  /** @param sources From new to old: of equal keys the first source's counts. */
+  /** @param sources From new to old: of equal keys the first source's come first. */
   constructor(sources: readonly Cursor[]) {
     this.#sources = sources;
   }
 
   get isValid(): boolean {
-    return this.#current !== null;
+    return this.#current !== NONE;
   }
 
   get key(): Uint8Array {
-    return this.#key;
+    return this.#source().key;
   }
 
   get sequence(): Index {
@@ -35,11 +43,10 @@ export class MergeCursor implements Cursor {
   }
 
   next(): void {
-    // Older versions of the key, in this source and in older ones, are passed over.
-    for (const source of this.#sources) {
-      while (source.isValid && compareBytes(source.key, this.#key) <= 0) source.next();
-    }
-    this.#pick();
+    const current = this.#source();
+    current.next();
+    if (!current.isValid || (this.#second !== NONE && !this.#isBefore(this.#current, this.#second)))
+      this.#pick();
   }
 
   seekToFirst(): void {
@@ -54,16 +61,25 @@ export class MergeCursor implements Cursor {
 
   /** O(sources): there are a handful. */
   #pick(): void {
-    let best: Cursor | null = null;
-    for (const source of this.#sources) {
-      if (source.isValid && (best === null || compareBytes(source.key, best.key) < 0)) best = source;
+    this.#current = NONE;
+    this.#second = NONE;
+    for (let at = 0; at < this.#sources.length; at++) {
+      if (!this.#sources[at].isValid) continue;
+      if (this.#current === NONE || this.#isBefore(at, this.#current)) {
+        this.#second = this.#current;
+        this.#current = at;
+      } else if (this.#second === NONE || this.#isBefore(at, this.#second)) this.#second = at;
     }
-    this.#current = best;
-    if (best !== null) this.#key = best.key.slice();
+  }
+
+  /** Order of the records that two sources stand on: by key, then from new to old. */
+  #isBefore(a: number, b: number): boolean {
+    const order = compareBytes(this.#sources[a].key, this.#sources[b].key);
+    return order === 0 ? a < b : order < 0;
   }
 
   #source(): Cursor {
-    if (this.#current === null) throw new RangeError('the cursor is behind the last record');
-    return this.#current;
+    if (this.#current === NONE) throw new RangeError('the cursor is behind the last record');
+    return this.#sources[this.#current];
   }
 }

@@ -4,10 +4,13 @@ import type { Index } from '../log/entry.ts';
 export const RecordKind = { Put: 1, Tombstone: 2 } as const;
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind];
 
+/** Every version is visible to who reads with this sequence number. */
+export const ALL_VISIBLE: Index = Number.MAX_SAFE_INTEGER;
+
 /**
- * Goes through records in order: keys ascending and, in a memtable, versions of a key from new to old. Views are valid
- * until control returns to the event loop or the cursor moves. A new cursor stands nowhere (it is not valid) until it is told
- * to seek. After an error it must not be used further.
+ * Goes through records in order: keys ascending, versions of a key from new to old. Views are valid until control returns
+ * to the event loop or the cursor moves. A new cursor stands nowhere (it is not valid) until it is told to seek. After an
+ * error it must not be used further.
  */
 export interface Cursor {
   /** False behind the last record; nothing else may be asked then. */
@@ -21,4 +24,15 @@ export interface Cursor {
   seekToFirst(): void;
   /** To the first record whose key is not below. */
   seek(key: Uint8Array): void;
+}
+
+/**
+ * A cursor that goes backwards too, from key to key: it always comes to stand on the newest version of a key, from where
+ * `next` shows the older ones.
+ */
+export interface TwoWayCursor extends Cursor {
+  /** To the newest version of the last key. */
+  seekToLast(): void;
+  /** To the newest version of the last key that is below; not valid when there is none. */
+  seekBelow(key: Uint8Array): void;
 }

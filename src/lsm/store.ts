@@ -1,6 +1,6 @@
 /**
- * The store: a log-structured merge tree (O'Neil et al., 1996). Writes go to a memtable; a full one is flushed to a
- * sorted table in the background; when there are many tables they are merged into one.
+ * The store: a log-structured merge tree (O'Neil et al., 1996). Writes go to a memtable; a full one is flushed to a run of
+ * sorted tables in the background, and runs are compacted into fewer and deeper ones (see `compaction.ts`).
  *
  * It has no log of its own. The sequence number of a write is the index of the log entry it came from, `flushedIndex`
  * says how far the tables cover that log, and after a crash the caller applies again what follows. An entry is never
@@ -8,25 +8,33 @@
  */
 
 import { assert } from '../base/assert.ts';
-import { EnvelopeError, type Outcome } from '../base/errors.ts';
-import { sometimes } from '../base/rare.ts';
+import { type CorruptionError, EnvelopeError, type Outcome } from '../base/errors.ts';
+import { rarely, sometimes } from '../base/rare.ts';
+import { compareBytes } from '../codec/bytes.ts';
+import type { Timer } from '../io/clock.ts';
 import type { Index } from '../log/entry.ts';
-import { hashKey } from './bloom_filter.ts';
-import type { ManifestWriter } from './manifest.ts';
-import { Memtable, MemtableCursor } from './memtable.ts';
-import { MergeCursor } from './merge_cursor.ts';
-import { type Cursor, RecordKind } from './record.ts';
-import { type OpenedFiles, readState, renewManifest, tablePath } from './store_files.ts';
+import { debtBytes, pendingRuns } from './compaction.ts';
+import { Compactor, type CompactorHost } from './compactor.ts';
+import { LiveRecords } from './live_records.ts';
+import { Memtable } from './memtable.ts';
+import { ReadSnapshot, type SnapshotSource } from './read_snapshot.ts';
+import { ALL_VISIBLE, type Cursor, RecordKind } from './record.ts';
+import { Retention } from './retention.ts';
+import { RunBuild } from './run_build.ts';
+import { type OpenedFiles, readState, renewManifest } from './store_files.ts';
 import { type IteratorRange, StoreIterator } from './store_iterator.ts';
-import { DEFAULTS, type StoreOptions, type StoreStatistics } from './store_options.ts';
-import { TableBuild } from './table_build.ts';
-import { TableCursor } from './table_cursor.ts';
-import { openTable, type TableReader } from './table_reader.ts';
-import { Table, Version } from './version.ts';
+import { DEFAULTS, type StoreOptions, type StoreStatistics, type WritePressure } from './store_options.ts';
+import { flushInput, getFromMemtable, getFromRuns, iteratorSources } from './store_reads.ts';
+import { statisticsOf } from './store_statistics.ts';
+import type { Table } from './table.ts';
+import type { TableReader } from './table_reader.ts';
+import { closeOpened, isOutOfSpace, type OpenedTable, openTables, TableSet } from './table_set.ts';
 
-export type { StoreOptions, StoreStatistics } from './store_options.ts';
+export type { ReadSnapshot } from './read_snapshot.ts';
+export type { StoreOptions, StoreStatistics, WritePressure } from './store_options.ts';
 
 const EMPTY = new Uint8Array(0);
+const NOTHING_BELOW = { mayHold: () => false };
 
 type Done = (error: Error | null) => void;
 
@@ -40,7 +48,7 @@ interface Immutable {
 /** What the tables held at one moment: the effects of all log entries up to `index`. */
 export interface StoreSnapshot {
   readonly index: Index;
-  /** The newest version of each key, ascending. */
+  /** The live keys, ascending. */
   readonly records: Cursor;
   /** Lets go of the tables; the records must not be used any more. */
   readonly release: () => void;
@@ -58,30 +66,38 @@ export class Store {
   onFailure: (error: Error) => void = () => {};
   /** `writable` has become true. */
   onWritable: () => void = () => {};
+  /** With quarantine: a table was found damaged. Its keys give errors from now on where they cannot be read. */
+  onDamage: (table: Table, error: CorruptionError) => void = () => {};
   readonly #options: StoreOptions & typeof DEFAULTS;
-  readonly #manifest: ManifestWriter;
+  readonly #tables: TableSet;
+  readonly #compactor: Compactor;
   #active: Memtable;
   /** From old to new. */
   #immutables: Immutable[] = [];
-  #version: Version;
-  /** Tables that a merge has replaced: their files go when nobody reads them any more. */
-  readonly #obsolete = new Set<number>();
-  #nextFile: number;
-  #flushedIndex: Index;
   #appliedIndex: Index;
-  /** What was applied up to here has left the active memtable: no write may be added to it. */
-  #coveredIndex: Index;
-  #build: TableBuild | null = null;
-  #isBusy = false;
-  #mergeIsWanted = false;
+  /** What was applied up to here has left the active memtable, or is seen by a snapshot: no write may be added to it. */
+  #closedIndex: Index;
+  /** Sequence numbers of the snapshots that are held, ascending; one as often as it is held. */
+  #snapshots: Index[] = [];
+  readonly #snapshotSource: SnapshotSource = {
+    getAt: (key, sequence) => this.#getAt(key, sequence),
+    iteratorAt: (range, sequence) => this.#iteratorAt(range, sequence),
+    onSnapshotReleased: (sequence) => this.#snapshots.splice(this.#snapshots.indexOf(sequence), 1),
+  };
+  /** Of a flush or of what replaces everything. */
+  #build: RunBuild | null = null;
+  #isFlushing = false;
+  #retry: Timer | null = null;
   #incoming: Incoming | null = null;
   /** Who waits for everything up to an index to be in tables. */
   #flushWaiters: { readonly index: Index; readonly done: Done }[] = [];
-  #mergeWaiters: Done[] = [];
+  #outOfSpace: Error | null = null;
   #failure: Error | null = null;
   #closed = false;
+  #compactionPressure: WritePressure = 'none';
+  #wasWritable = true;
   #flushes = 0;
-  #merges = 0;
+  #flushedBytes = 0;
 
   /**
    * Recovers a store, or makes a new one. `done` gets CorruptionError when a file is damaged or missing, DiskError when
@@ -89,17 +105,17 @@ export class Store {
    */
   static open(options: StoreOptions, done: (outcome: Outcome<Store>) => void): void {
     const { disk, directory, clock } = options;
-    const readers: TableReader[] = [];
+    let opened: readonly OpenedTable[] = [];
     const fail = (error: unknown): void => {
-      for (const reader of readers) reader.close();
+      closeOpened(opened);
       clock.later(() => done({ ok: false, error: toError(error) }));
     };
     try {
       disk.makeDirectory(directory);
       const state = readState(disk, directory);
-      for (const number of state.tables) readers.push(openTable(disk, tablePath(directory, number), number));
+      opened = openTables(disk, directory, state, options.damagedTables ?? DEFAULTS.damagedTables);
       renewManifest(disk, directory, state, (outcome) => {
-        if (outcome.ok) done({ ok: true, value: new Store(options, outcome.value, readers) });
+        if (outcome.ok) done({ ok: true, value: new Store(options, outcome.value, opened) });
         else fail(outcome.error);
       });
     } catch (error) {
@@ -107,22 +123,26 @@ export class Store {
     }
   }
 
-  /** @param readers Of all tables, from old to new. */
-  private constructor(options: StoreOptions, files: OpenedFiles, readers: readonly TableReader[]) {
+  private constructor(options: StoreOptions, files: OpenedFiles, opened: readonly OpenedTable[]) {
     this.#options = { ...DEFAULTS, ...options };
-    this.#manifest = files.manifest;
-    this.#nextFile = files.state.nextFile;
-    this.#flushedIndex = files.state.flushedIndex;
-    this.#appliedIndex = files.state.flushedIndex;
-    this.#coveredIndex = files.state.flushedIndex;
+    this.#tables = new TableSet(this.#options, files, opened, (error) => this.#fail(error));
+    const { flushedIndex } = files.state;
+    this.#appliedIndex = flushedIndex;
+    this.#closedIndex = flushedIndex;
     this.#active = new Memtable(this.#options.memtableBytes);
-    const tables = readers.map((reader) => new Table(reader, this.#onTableUnused));
-    this.#version = new Version(tables.reverse());
+    const host: CompactorHost = {
+      snapshots: () => this.#heldSnapshots(),
+      onCompacted: () => this.#work(),
+      onOutOfSpace: (error) => this.#noteOutOfSpace(error),
+      onDamage: (table, error) => this.#quarantine(table, error),
+      onFailure: (error) => this.#fail(error),
+    };
+    this.#compactor = new Compactor(this.#options, this.#tables, host);
   }
 
   /** Tables cover the log up to here, durably. */
   get flushedIndex(): Index {
-    return this.#flushedIndex;
+    return this.#tables.flushedIndex;
   }
 
   /** The last entry that was begun. */
@@ -130,9 +150,28 @@ export class Store {
     return this.#appliedIndex;
   }
 
-  /** False while too many memtables wait for their flush: who can wait should. */
+  /** False while too much waits for background work: who can wait should. */
   get writable(): boolean {
-    return this.#immutables.length < this.#options.immutableMemtablesMax;
+    return (
+      this.#immutables.length < this.#options.immutableMemtablesMax && this.#compactionPressure !== 'stop'
+    );
+  }
+
+  get pressure(): WritePressure {
+    return this.writable ? this.#compactionPressure : 'stop';
+  }
+
+  /** Why background work waits for space, while it does: it goes on by itself when there is some. */
+  get outOfSpace(): Error | null {
+    return this.#outOfSpace;
+  }
+
+  /** Tables that are known to be damaged; only with quarantine. */
+  get quarantined(): readonly Table[] {
+    return this.#tables.version
+      .placed()
+      .map(({ table }) => table)
+      .filter(({ damage }) => damage !== null);
   }
 
   /** What follows belongs to the log entry `index`, which is above `appliedIndex`; an entry may hold nothing. */
@@ -144,7 +183,10 @@ export class Store {
     this.#appliedIndex = index;
   }
 
-  /** The bytes are copied. Between `beginEntry` and whatever returns to the event loop, or calls `flush`. */
+  /**
+   * The bytes are copied. Between `beginEntry` and whatever returns to the event loop, or calls `flush` or
+   * `takeSnapshot`.
+   */
   put(key: Uint8Array, value: Uint8Array): void {
     this.#assertEntryIsOpen();
     this.#active.add(key, this.#appliedIndex, RecordKind.Put, value);
@@ -156,27 +198,27 @@ export class Store {
     this.#active.add(key, this.#appliedIndex, RecordKind.Tombstone, EMPTY);
   }
 
+  /** As `put`: deletes the keys `[gte, lt)` by a single record, however many there are. */
+  deleteRange(gte: Uint8Array, lt: Uint8Array): void {
+    this.#assertEntryIsOpen();
+    if (compareBytes(gte, lt) < 0) this.#active.addRange(gte, lt, this.#appliedIndex);
+  }
+
   /**
    * The value, as a view that is valid until control returns to the event loop; null when there is no such key.
    * @throws CorruptionError, DiskError when it cannot be told.
    */
   get(key: Uint8Array): Uint8Array | null {
-    const active = getFrom(this.#active, key);
-    if (active !== undefined) return active;
-    for (let at = this.#immutables.length - 1; at >= 0; at--) {
-      const found = getFrom(this.#immutables[at].memtable, key);
-      if (found !== undefined) return found;
-    }
-    const hash = hashKey(key);
-    for (const { reader } of this.#version.tables) {
-      const record = reader.find(key, hash);
-      if (record !== null) return record.kind === RecordKind.Put ? record.value : null;
-    }
-    return null;
+    return this.#getAt(key, ALL_VISIBLE);
   }
 
   has(key: Uint8Array): boolean {
     return this.get(key) !== null;
+  }
+
+  /** As `get`, of many keys: their values in the order of the keys. */
+  getMany(keys: readonly Uint8Array[]): (Uint8Array | null)[] {
+    return keys.map((key) => this.#getAt(key, ALL_VISIBLE));
   }
 
   /**
@@ -184,13 +226,14 @@ export class Store {
    * it: it holds files.
    */
   iterator(range: IteratorRange = {}): StoreIterator {
-    const version = this.#version.hold();
-    const sources: Cursor[] = [new MemtableCursor(this.#active)];
-    for (let at = this.#immutables.length - 1; at >= 0; at--) {
-      sources.push(new MemtableCursor(this.#immutables[at].memtable));
-    }
-    for (const { reader } of version.tables) sources.push(new TableCursor(reader));
-    return new StoreIterator(new MergeCursor(sources), range, () => version.release());
+    return this.#iteratorAt(range, ALL_VISIBLE);
+  }
+
+  /** Reads as of now, whatever is written later; the log entry at hand is complete with it. Release it. */
+  takeSnapshot(): ReadSnapshot {
+    this.#closedIndex = this.#appliedIndex;
+    this.#snapshots.push(this.#appliedIndex);
+    return new ReadSnapshot(this.#snapshotSource, this.#appliedIndex);
   }
 
   /**
@@ -199,64 +242,65 @@ export class Store {
    */
   flush(done: Done): void {
     if (!this.#isUsable(done)) return;
-    if (this.#appliedIndex > this.#coveredIndex) this.#rotate();
+    const covered = this.#immutables[this.#immutables.length - 1]?.coveredIndex ?? this.flushedIndex;
+    if (this.#appliedIndex > covered) this.#rotate();
     const last = this.#immutables[this.#immutables.length - 1];
     if (last === undefined) this.#options.clock.later(() => done(null));
     else this.#flushWaiters.push({ index: last.coveredIndex, done });
   }
 
-  /** Flushes, then merges all tables into one: what is deleted or superseded is gone. `done` comes later. */
+  /** Flushes, then merges all tables into one run: what is deleted or superseded is gone. `done` comes later. */
   merge(done: Done): void {
     if (!this.#isUsable(done)) return;
     this.flush((error) => {
-      if (error !== null) {
-        done(error);
-        return;
-      }
-      if (!this.#isUsable(done)) return;
-      this.#mergeWaiters.push(done);
-      this.#mergeIsWanted = true;
-      this.#work();
+      if (error !== null) done(error);
+      else if (this.#isUsable(done)) this.#compactor.mergeAll(done);
     });
   }
 
   /** What the tables hold now, `flushedIndex` and no further. */
   snapshot(): StoreSnapshot {
-    const version = this.#version.hold();
-    const records = new MergeCursor(version.tables.map(({ reader }) => new TableCursor(reader)));
-    return { index: this.#flushedIndex, records, release: () => version.release() };
+    const version = this.#tables.version.hold();
+    const release = (): void => version.release();
+    const sources = iteratorSources([], version, {}, ALL_VISIBLE);
+    const records = new LiveRecords(new StoreIterator(sources, {}, () => {}));
+    return { index: this.flushedIndex, records, release };
   }
 
   /**
    * Replaces all that the store holds by `records`, the state as of the log entry `index`, which is above `appliedIndex`.
    * `done` comes later, when that is durable; until then nothing must be applied, and the old state is there, also after a
-   * crash.
+   * crash. No snapshot may be held.
    */
   install(index: Index, records: Cursor, done: Done): void {
     if (!this.#isUsable(done)) return;
     assert(this.#incoming === null, 'one snapshot is installed at a time', { index });
+    assert(this.#snapshots.length === 0, 'nobody reads what a raft snapshot replaces', { index });
     assert(index > this.#appliedIndex, 'a snapshot brings something new', {
       index,
       applied: this.#appliedIndex,
     });
     this.#incoming = { index, records, done };
+    this.#compactor.pause();
     this.#work();
   }
 
   statistics(): StoreStatistics {
-    let tableBytes = 0;
-    let entries = this.#active.entries;
-    let memtableBytes = this.#active.usedBytes;
-    for (const { memtable } of this.#immutables) {
-      entries += memtable.entries;
-      memtableBytes += memtable.usedBytes;
-    }
-    for (const { reader } of this.#version.tables) {
-      tableBytes += reader.sizeBytes;
-      entries += reader.properties.records;
-    }
-    const { length: tables } = this.#version.tables;
-    return { tables, tableBytes, memtableBytes, flushes: this.#flushes, merges: this.#merges, entries };
+    const { merges, moves, mergedBytes } = this.#compactor;
+    return statisticsOf(
+      [this.#active, ...this.#immutables.map(({ memtable }) => memtable)],
+      this.#tables.version,
+      this.#options,
+      {
+        flushes: this.#flushes,
+        flushedBytes: this.#flushedBytes,
+        merges,
+        moves,
+        mergedBytes,
+        pressure: this.pressure,
+        snapshots: this.#snapshots.length,
+      },
+    );
   }
 
   /** Stops background work and closes the files; does not flush. Who waits is told so. Idempotent. */
@@ -264,14 +308,40 @@ export class Store {
     if (this.#closed) return;
     this.#closed = true;
     this.#build?.stop();
-    this.#manifest.close();
-    this.#version.release();
-    this.#tellWaiters(new EnvelopeError('CLOSED', 'the store was closed'));
+    this.#retry?.cancel();
+    const error = new EnvelopeError('CLOSED', 'the store was closed');
+    this.#compactor.stop(error);
+    this.#tables.close();
+    this.#tellWaiters(error);
+  }
+
+  #getAt(key: Uint8Array, visible: Index): Uint8Array | null {
+    const active = getFromMemtable(this.#active, key, visible);
+    if (active !== undefined) return active;
+    for (let at = this.#immutables.length - 1; at >= 0; at--) {
+      const found = getFromMemtable(this.#immutables[at].memtable, key, visible);
+      if (found !== undefined) return found;
+    }
+    return getFromRuns(this.#tables.version.runs, key, visible);
+  }
+
+  #iteratorAt(range: IteratorRange, visible: Index): StoreIterator {
+    const memtables = [this.#active];
+    for (let at = this.#immutables.length - 1; at >= 0; at--) memtables.push(this.#immutables[at].memtable);
+    const { version } = this.#tables;
+    const sources = iteratorSources(memtables, version, range, visible);
+    version.hold();
+    return new StoreIterator(sources, range, () => version.release());
+  }
+
+  /** A copy: a merge under way keeps to what was held when it began. What is taken later sees the newest versions only. */
+  #heldSnapshots(): Index[] {
+    return [...new Set(this.#snapshots)];
   }
 
   /** A write that came after its entry was given to a flush would be lost by a crash: replaying starts behind the entry. */
   #assertEntryIsOpen(): void {
-    if (this.#appliedIndex <= this.#coveredIndex) {
+    if (this.#appliedIndex <= this.#closedIndex) {
       assert(false, 'an entry is written before it is flushed', { index: this.#appliedIndex });
     }
   }
@@ -283,163 +353,146 @@ export class Store {
   }
 
   #rotate(): void {
-    this.#coveredIndex = this.#appliedIndex;
-    this.#immutables.push({ memtable: this.#active, coveredIndex: this.#coveredIndex });
+    this.#closedIndex = this.#appliedIndex;
+    this.#immutables.push({ memtable: this.#active, coveredIndex: this.#appliedIndex });
     this.#active = new Memtable(this.#options.memtableBytes);
     this.#work();
   }
 
-  /** Starts what is to be done next, if nothing is under way: flushes first, oldest first. */
+  /** Starts what is to be done next, if nothing is under way: memtables oldest first, beside one compaction. */
   #work(): void {
-    if (this.#isBusy || this.#closed || this.#failure !== null) return;
-    const { tables } = this.#version;
-    const [oldest] = this.#immutables;
-    if (this.#incoming !== null) this.#replaceAll(this.#incoming);
-    else if (oldest !== undefined) this.#flushOne(oldest);
-    else if (this.#mergeIsWanted || tables.length >= this.#options.mergeAtTables) this.#mergeAll(tables);
+    if (this.#closed || this.#failure !== null) return;
+    if (!this.#isFlushing) {
+      const [oldest] = this.#immutables;
+      if (this.#incoming === null) {
+        if (oldest !== undefined) this.#flushOne(oldest);
+      } else if (!this.#compactor.isBusy) this.#replaceAll(this.#incoming);
+    }
+    this.#compactor.work();
+    this.#reviewPressure();
   }
 
   #flushOne({ memtable, coveredIndex }: Immutable): void {
+    this.#isFlushing = true;
     if (memtable.isEmpty) {
       // Entries without writes: only the index moves.
       sometimes('a flush has nothing to write');
-      this.#isBusy = true;
-      this.#commit(null, { flushedIndex: coveredIndex, removed: [] }, () =>
-        this.#onFlushed(null, coveredIndex),
-      );
+      this.#commitFlush([], coveredIndex);
       return;
     }
-    this.#start({
-      records: new MergeCursor([new MemtableCursor(memtable)]),
-      // When nothing older is left, a tombstone has nothing to hide.
-      tombstones: this.#version.tables.length === 0 ? 'drop' : 'keep',
-      onBuilt: (reader) => {
-        this.#commit(reader, { flushedIndex: coveredIndex, removed: [] }, () =>
-          this.#onFlushed(reader, coveredIndex),
-        );
+    const input = flushInput(memtable, this.#tables.version, this.#heldSnapshots());
+    this.#start(input.records, input.retention, (readers) => this.#commitFlush(readers, coveredIndex));
+  }
+
+  #commitFlush(built: readonly TableReader[], coveredIndex: Index): void {
+    this.#tables.change({
+      flushedIndex: coveredIndex,
+      built,
+      level: 0,
+      run: built[0]?.number ?? 0,
+      removed: [],
+      moved: [],
+      onDurable: () => {
+        this.#isFlushing = false;
+        this.#outOfSpace = null;
+        this.#flushes++;
+        for (const { sizeBytes } of built) this.#flushedBytes += sizeBytes;
+        this.#immutables.shift();
+        this.#tellFlushed();
+        this.#work();
       },
     });
   }
 
-  #onFlushed(reader: TableReader | null, coveredIndex: Index): void {
-    this.#flushes++;
-    this.#immutables.shift();
-    this.#flushedIndex = coveredIndex;
-    if (reader !== null) this.#install([new Table(reader, this.#onTableUnused), ...this.#version.tables]);
-    const told = this.#flushWaiters.filter(({ index }) => index <= this.#flushedIndex);
-    this.#flushWaiters = this.#flushWaiters.filter(({ index }) => index > this.#flushedIndex);
+  #tellFlushed(): void {
+    const { flushedIndex } = this;
+    const told = this.#flushWaiters.filter(({ index }) => index <= flushedIndex);
+    this.#flushWaiters = this.#flushWaiters.filter(({ index }) => index > flushedIndex);
     for (const { done } of told) done(null);
-    if (this.#immutables.length === this.#options.immutableMemtablesMax - 1) this.onWritable();
-  }
-
-  #mergeAll(tables: readonly Table[]): void {
-    this.#mergeIsWanted = false;
-    const waiters = this.#mergeWaiters;
-    this.#mergeWaiters = [];
-    const [only] = tables;
-    if (only === undefined || (tables.length === 1 && only.reader.properties.tombstones === 0)) {
-      for (const done of waiters) done(null);
-      return;
-    }
-    sometimes('tables are merged');
-    const removed = tables.map((table) => table.number);
-    this.#mergeWaiters = waiters;
-    this.#start({
-      records: new MergeCursor(tables.map(({ reader }) => new TableCursor(reader))),
-      tombstones: 'drop',
-      onBuilt: (reader) => {
-        this.#commit(reader, { flushedIndex: this.#flushedIndex, removed }, () => {
-          this.#merges++;
-          for (const replaced of removed) this.#obsolete.add(replaced);
-          this.#install(reader === null ? [] : [new Table(reader, this.#onTableUnused)]);
-          this.#mergeWaiters = this.#mergeWaiters.filter((done) => !waiters.includes(done));
-          for (const done of waiters) done(null);
-        });
-      },
-    });
   }
 
   #replaceAll({ index, records, done }: Incoming): void {
-    this.#start({
-      records,
-      tombstones: 'drop',
-      onBuilt: (reader) => {
-        assert(this.#appliedIndex < index, 'nothing is applied while a snapshot is installed', { index });
-        const removed = this.#version.tables.map((table) => table.number);
-        this.#commit(reader, { flushedIndex: index, removed }, () => {
-          for (const replaced of removed) this.#obsolete.add(replaced);
+    this.#isFlushing = true;
+    const retention = new Retention({ snapshots: [], tombstones: [], below: NOTHING_BELOW });
+    this.#start(records, retention, (built) => {
+      assert(this.#appliedIndex < index, 'nothing is applied while a snapshot is installed', { index });
+      const placed = this.#tables.version.placed();
+      this.#tables.change({
+        flushedIndex: index,
+        built,
+        level: this.#options.compaction === 'levelled' ? 1 : 0,
+        run: built[0]?.number ?? 0,
+        removed: placed.map(({ table }) => table),
+        moved: [],
+        onDurable: () => {
+          this.#isFlushing = false;
           this.#incoming = null;
           this.#active = new Memtable(this.#options.memtableBytes);
           this.#immutables = [];
-          this.#flushedIndex = index;
           this.#appliedIndex = index;
-          this.#coveredIndex = index;
-          this.#install(reader === null ? [] : [new Table(reader, this.#onTableUnused)]);
-          const waiters = this.#flushWaiters;
-          this.#flushWaiters = [];
-          for (const { done: flushed } of waiters) flushed(null);
+          this.#closedIndex = index;
+          this.#tellFlushed();
           done(null);
+          this.#compactor.resume();
+          this.#reviewPressure();
           this.onWritable();
-        });
-      },
+        },
+      });
     });
   }
 
-  #start(job: {
-    readonly records: Cursor;
-    readonly tombstones: 'keep' | 'drop';
-    readonly onBuilt: (reader: TableReader | null) => void;
-  }): void {
-    this.#isBusy = true;
-    const { records, tombstones, onBuilt } = job;
-    const number = this.#nextFile++;
-    const path = tablePath(this.#options.directory, number);
-    this.#build = new TableBuild({ ...this.#options, path, number, records, tombstones }, (outcome) => {
+  #start(records: Cursor, retention: Retention, onBuilt: (readers: readonly TableReader[]) => void): void {
+    const { nextNumber } = this.#tables;
+    this.#build = new RunBuild(this.#options, { nextNumber, records, retention }, (outcome) => {
+      const build = this.#build;
       this.#build = null;
       if (outcome.ok) onBuilt(outcome.value);
-      else this.#fail(outcome.error);
+      else if (isOutOfSpace(outcome.error)) {
+        rarely('there is no space for a flush');
+        build?.discard();
+        this.#noteOutOfSpace(outcome.error);
+        this.#retry = this.#options.clock.after(this.#options.outOfSpaceRetryMs, () => {
+          this.#isFlushing = false;
+          this.#work();
+        });
+      } else this.#fail(outcome.error);
     });
   }
 
-  /** `built`, null when no table came of the job, is the store's own once the edit is durable. */
-  #commit(
-    built: TableReader | null,
-    edit: { readonly flushedIndex: Index; readonly removed: readonly number[] },
-    onDurable: () => void,
-  ): void {
-    const added = built === null ? [] : [built.number];
-    this.#manifest.append({ ...edit, added, nextFile: this.#nextFile }, (error) => {
-      if (this.#closed || error !== null) {
-        built?.close();
-        if (error !== null) this.#fail(error);
-        return;
-      }
-      this.#isBusy = false;
-      onDurable();
-      this.#work();
-    });
-  }
-
-  #install(tables: readonly Table[]): void {
-    const before = this.#version;
-    this.#version = new Version(tables);
-    before.release();
-  }
-
-  readonly #onTableUnused = (table: Table): void => {
-    table.reader.close();
-    if (!this.#obsolete.delete(table.number) || this.#closed) return;
-    sometimes('a replaced table is removed');
-    try {
-      this.#options.disk.remove(table.reader.path);
-    } catch (error) {
-      // The next open removes it.
-      this.#options.logger.log('warn', 'table-not-removed', {
-        path: table.reader.path,
-        why: toError(error).message,
-      });
+  #noteOutOfSpace(error: Error): void {
+    if (this.#outOfSpace === null) {
+      this.#options.logger.log('warn', 'store-out-of-space', { why: error.message });
     }
-  };
+    this.#outOfSpace = error;
+  }
+
+  #quarantine(table: Table, error: CorruptionError): void {
+    table.quarantine(error);
+    rarely('a damaged table is put aside');
+    this.#options.logger.log('error', 'table-damaged', { path: table.path, why: error.message });
+    this.onDamage(table, error);
+  }
+
+  /** Nobody is held back by what cannot become less: runs that nothing compacts. */
+  #reviewPressure(): void {
+    const { slowAtRuns, stopAtRuns, slowAtDebtBytes, stopAtDebtBytes, mergeAtTables } = this.#options;
+    const { version } = this.#tables;
+    this.#compactionPressure = 'none';
+    if (this.#compactor.isBusy) {
+      const runs = pendingRuns(version, this.#options);
+      const debt = debtBytes(version, this.#options);
+      if (runs >= Math.max(stopAtRuns, 2 * mergeAtTables) || debt >= stopAtDebtBytes) {
+        this.#compactionPressure = 'stop';
+        rarely('writes wait for a compaction');
+      } else if (runs >= Math.max(slowAtRuns, mergeAtTables + 1) || debt >= slowAtDebtBytes) {
+        this.#compactionPressure = 'slow';
+      }
+    }
+    const { writable } = this;
+    const becameWritable = writable && !this.#wasWritable;
+    this.#wasWritable = writable;
+    if (becameWritable) this.onWritable();
+  }
 
   #fail(error: Error): void {
     if (this.#failure !== null || this.#closed) return;
@@ -448,25 +501,18 @@ export class Store {
       directory: this.#options.directory,
       why: error.message,
     });
+    this.#compactor.stop(error);
     this.#tellWaiters(error);
     this.onFailure(error);
   }
 
   #tellWaiters(error: Error): void {
-    const waiters = [...this.#flushWaiters.map(({ done }) => done), ...this.#mergeWaiters];
+    const waiters = this.#flushWaiters.map(({ done }) => done);
     if (this.#incoming !== null) waiters.push(this.#incoming.done);
     this.#incoming = null;
     this.#flushWaiters = [];
-    this.#mergeWaiters = [];
     for (const done of waiters) done(error);
   }
-}
-
-/** Undefined: the memtable says nothing of the key; null: it is deleted. */
-function getFrom(memtable: Memtable, key: Uint8Array): Uint8Array | null | undefined {
-  const node = memtable.find(key);
-  if (node === 0) return undefined;
-  return memtable.kindAt(node) === RecordKind.Put ? memtable.valueAt(node) : null;
 }
 
 function toError(error: unknown): Error {

@@ -152,7 +152,7 @@ function removeOrphans(disk: Disk, directory: string, state: ManifestState, mani
   const known = new Set([
     CURRENT,
     `manifest-${manifest}`,
-    ...state.tables.map((number) => `table-${number}`),
+    ...state.tables.map(({ number }) => `table-${number}`),
   ]);
   for (const name of disk.list(directory)) {
     if (!known.has(name) && /^(table-|manifest-|CURRENT\.)/.test(name)) {

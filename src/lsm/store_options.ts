@@ -1,7 +1,13 @@
-/** What a store can be told, and what it tells about itself. */
+/** What a store can be told, and what it tells about itself. `docs/storage.md` explains the limits. */
 import type { Clock } from '../io/clock.ts';
 import type { Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
+
+/**
+ * - `levelled`: little space, few places to look at; what is written is rewritten some ten times for each level;
+ * - `size-tiered`: runs of like size are merged; what is written is rewritten less often, space and reads pay for it.
+ */
+export type CompactionStrategy = 'levelled' | 'size-tiered';
 
 export interface StoreOptions {
   readonly disk: Disk;
@@ -18,10 +24,45 @@ export interface StoreOptions {
   readonly filterBitsPerKey?: number;
   /** With so many memtables waiting for their flush, `writable` is false. */
   readonly immutableMemtablesMax?: number;
-  /** With so many tables, all are merged into one. */
+  readonly compaction?: CompactionStrategy;
+  /** Levelled: with so many runs in level 0 they are merged into level 1. Size-tiered: so many runs are too many. */
   readonly mergeAtTables?: number;
+  /** A table ends when its data reach this many bytes. */
+  readonly tableBytes?: number;
+  /** Levelled: what level 1 should hold at most, in bytes. */
+  readonly levelBytes?: number;
+  /** Levelled: how many times as much each level may hold as the one above it. */
+  readonly levelGrowth?: number;
+  /** From so many runs on (in level 0, or of all when size-tiered) `pressure` is `slow`, and `stop`. */
+  readonly slowAtRuns?: number;
+  readonly stopAtRuns?: number;
+  /** With so many bytes above what levels should hold, `pressure` is `slow`, and `stop`. */
+  readonly slowAtDebtBytes?: number;
+  readonly stopAtDebtBytes?: number;
   /** Bytes of records that background work handles at a time. */
   readonly stepBytes?: number;
+  /** When the disk had no space, background work is tried again after this long. */
+  readonly outOfSpaceRetryMs?: number;
+  /**
+   * What becomes of a table that is found damaged. `refuse`: the store does not open, or its background work ends.
+   * `quarantine`: its keys give errors, and everything else goes on.
+   */
+  readonly damagedTables?: 'refuse' | 'quarantine';
+  /** How fast tables are read through for damage, in bytes a second; 0: never. */
+  readonly scrubBytesPerSecond?: number;
+}
+
+/**
+ * Whether writers should hold back. `slow`: compaction falls behind; a writer that waits a millisecond for each batch lets
+ * it catch up. `stop`: the same as `writable` being false.
+ */
+export type WritePressure = 'none' | 'slow' | 'stop';
+
+export interface LevelStatistics {
+  readonly level: number;
+  readonly runs: number;
+  readonly tables: number;
+  readonly bytes: number;
 }
 
 export interface StoreStatistics {
@@ -29,19 +70,44 @@ export interface StoreStatistics {
   readonly tableBytes: number;
   readonly memtableBytes: number;
   readonly flushes: number;
+  /** Compactions that wrote tables, and tables that only moved a level down. */
   readonly merges: number;
+  readonly moves: number;
+  /** Bytes of tables written by flushes, and by compactions. */
+  readonly flushedBytes: number;
+  readonly mergedBytes: number;
   /** Records in tables and memtables, superseded ones and tombstones included. */
   readonly entries: number;
+  readonly tombstones: number;
+  readonly rangeTombstones: number;
+  readonly levels: readonly LevelStatistics[];
+  /** Bytes above what levels should hold. */
+  readonly debtBytes: number;
+  readonly pressure: WritePressure;
+  readonly snapshots: number;
+  readonly quarantinedTables: number;
 }
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
 export const DEFAULTS = {
   memtableBytes: 16 * MIB,
   blockBytes: 4 * KIB,
   restartInterval: 16,
   filterBitsPerKey: 10,
   immutableMemtablesMax: 2,
-  mergeAtTables: 8,
+  compaction: 'levelled' as CompactionStrategy,
+  mergeAtTables: 4,
+  tableBytes: 32 * MIB,
+  levelBytes: 64 * MIB,
+  levelGrowth: 10,
+  slowAtRuns: 12,
+  stopAtRuns: 24,
+  slowAtDebtBytes: GIB,
+  stopAtDebtBytes: 4 * GIB,
   stepBytes: 64 * KIB,
+  outOfSpaceRetryMs: 1000,
+  damagedTables: 'refuse' as 'refuse' | 'quarantine',
+  scrubBytesPerSecond: 0,
 };

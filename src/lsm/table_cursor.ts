@@ -1,12 +1,12 @@
 /** All records of a table, in order. Works on checked copies of the blocks, so it may rest between turns. */
 import type { Index } from '../log/entry.ts';
 import type { BlockReader } from './block_reader.ts';
-import { type Cursor, RecordKind } from './record.ts';
+import { RecordKind, type TwoWayCursor } from './record.ts';
 import type { TableReader } from './table_reader.ts';
 
 const EMPTY = new Uint8Array(0);
 
-export class TableCursor implements Cursor {
+export class TableCursor implements TwoWayCursor {
   readonly #table: TableReader;
   #block = 0;
   /** Null when no block is open. */
@@ -44,7 +44,8 @@ export class TableCursor implements Cursor {
   }
 
   seekToFirst(): void {
-    this.#open(0).seekToFirst();
+    if (this.#table.blocks > 0) this.#open(0).seekToFirst();
+    else this.#reader = null;
   }
 
   seek(key: Uint8Array): void {
@@ -53,7 +54,54 @@ export class TableCursor implements Cursor {
     else this.#reader = null;
   }
 
+  seekToLast(): void {
+    this.#reader = null;
+    if (this.#table.blocks === 0) return;
+    this.#open(this.#table.blocks - 1).seekToLast();
+    this.#toNewest();
+  }
+
+  /** Cheap when it stands on the key, or on an older version of it, already: as when going backwards key by key. */
+  seekBelow(key: Uint8Array): void {
+    const reader = this.#reader;
+    if (reader?.isAt(key)) reader.previous();
+    else {
+      const block = this.#table.blockFor(key);
+      if (block === this.#table.blocks) {
+        this.seekToLast();
+        return;
+      }
+      this.#open(block).seekBelow(key);
+    }
+    this.#leaveEmptyBlock();
+    // From an older version of the key its newer ones are met first.
+    while (this.#reader?.isAt(key)) this.#previous();
+    this.#toNewest();
+  }
+
+  /** With one version of each key it is there already. */
+  #toNewest(): void {
+    if (this.#table.properties.superseded === 0 || !this.isValid) return;
+    const key = this.key.slice();
+    while (this.#reader?.isAt(key)) this.#previous();
+    if (!this.isValid) this.seekToFirst();
+    else this.next();
+  }
+
+  #previous(): void {
+    this.#reader?.previous();
+    this.#leaveEmptyBlock();
+  }
+
+  /** When it has left a block at its beginning, to the end of the block before. */
+  #leaveEmptyBlock(): void {
+    if (this.#reader === null || this.#reader.isValid) return;
+    if (this.#block === 0) this.#reader = null;
+    else this.#open(this.#block - 1).seekToLast();
+  }
+
   #open(block: number): BlockReader {
+    if (this.#reader !== null && this.#block === block) return this.#reader;
     const reader = this.#table.copyBlock(block);
     this.#block = block;
     this.#reader = reader;

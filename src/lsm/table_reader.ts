@@ -8,11 +8,15 @@ import { CorruptionError } from '../base/errors.ts';
 import { compareBytes } from '../codec/bytes.ts';
 import { VarintReader } from '../codec/varint.ts';
 import type { Disk, ReadFile } from '../io/disk.ts';
+import type { Index } from '../log/entry.ts';
 import { type BlockPlace, BlockReader, verifyBlock } from './block_reader.ts';
 import { mayContain } from './bloom_filter.ts';
+import { RangeTombstones } from './range_tombstones.ts';
 import {
+  behindKey,
   decodeFooter,
   decodeProperties,
+  decodeRangeTombstones,
   FOOTER_BYTES,
   openSection,
   type Properties,
@@ -23,6 +27,11 @@ export class TableReader {
   readonly #file: ReadFile;
   readonly number: number;
   readonly properties: Properties;
+  /** Null when there is none. */
+  readonly ranges: RangeTombstones | null;
+  /** Everything in the table, range tombstones too, is about keys `[low, end)`. */
+  readonly low: Uint8Array;
+  readonly end: Uint8Array;
   readonly #filter: Uint8Array;
   /** The index's bytes, and per block where in them its last key is and where in the file it ends. */
   readonly #index: Uint8Array;
@@ -43,11 +52,17 @@ export class TableReader {
     if (size < FOOTER_BYTES) throw new CorruptionError(path, 0, `a table of ${size} bytes is too short`);
     const footerAt = size - FOOTER_BYTES;
     const footer = decodeFooter(file.view(footerAt, FOOTER_BYTES), path, footerAt, number);
-    const { filterOffset, indexOffset, propertiesOffset, footerOffset } = footer;
+    const { filterOffset, indexOffset, rangesOffset, propertiesOffset, footerOffset } = footer;
     const properties = this.#section(propertiesOffset, footerOffset, 'properties');
     this.properties = decodeProperties(properties, path, propertiesOffset);
     this.#filter = this.#section(filterOffset, indexOffset, 'filter').slice();
-    this.#index = this.#section(indexOffset, propertiesOffset, 'index').slice();
+    this.#index = this.#section(indexOffset, rangesOffset, 'index').slice();
+    const ranges = this.#section(rangesOffset, propertiesOffset, 'range tombstones');
+    const tombstones = decodeRangeTombstones(ranges, this.properties.rangeTombstones, path, rangesOffset);
+    this.ranges = RangeTombstones.of(tombstones);
+    const bounds = boundsOf(this.properties, this.ranges);
+    this.low = bounds.low;
+    this.end = bounds.end;
     const { blocks } = this.properties;
     this.#keyStarts = new Uint32Array(blocks);
     this.#keyEnds = new Uint32Array(blocks);
@@ -70,14 +85,22 @@ export class TableReader {
   }
 
   /**
-   * The record of the key as a reader that stands on it, of use until control returns to the event loop; null when the
-   * table has none. `hash` is `hashKey(key)`.
+   * The newest record of the key that is not above `visible`, as a reader that stands on it, of use until control returns
+   * to the event loop; null when the table has none. `hash` is `hashKey(key)`. Range tombstones are not asked.
    * @throws CorruptionError, DiskError
    */
-  find(key: Uint8Array, hash: number): BlockReader | null {
+  find(key: Uint8Array, hash: number, visible: Index): BlockReader | null {
     if (!mayContain(this.#filter, hash)) return null;
-    const block = this.blockFor(key);
-    if (block === this.blocks) return null;
+    for (let block = this.blockFor(key); block < this.blocks; block++) {
+      const found = this.#findInBlock(block, key, visible);
+      if (found !== null) return found;
+      // Versions of the key go on in the next block only if it is this one's last.
+      if (this.#compareAnchor(block, key) !== 0) return null;
+    }
+    return null;
+  }
+
+  #findInBlock(block: number, key: Uint8Array, visible: Index): BlockReader | null {
     const place = this.#placeOf(block);
     const bytes = this.#view(block);
     const mask = 1 << (block & 7);
@@ -88,12 +111,17 @@ export class TableReader {
     }
     const reader = new BlockReader(bytes, place);
     reader.seek(key);
-    if (reader.isAt(key)) return reader;
-    if (!isFirstUse) verifyBlock(bytes, place);
-    return null;
+    let isFound = reader.isAt(key);
+    while (isFound && reader.sequence > visible) {
+      reader.next();
+      isFound = reader.isAt(key);
+    }
+    // With several versions of a key, damage to one could make an older one seem to be the newest.
+    if (!isFirstUse && (!isFound || this.properties.superseded > 0)) verifyBlock(bytes, place);
+    return isFound ? reader : null;
   }
 
-  /** The only block that can hold the key: the first whose last key is not below it; `blocks` when there is none. */
+  /** The block that holds the newest version of the key if any does: the first whose last key is not below it; `blocks` when there is none. */
   blockFor(key: Uint8Array): number {
     let low = 0;
     let high = this.blocks;
@@ -171,11 +199,26 @@ export class TableReader {
     if (reader.offset !== index.length || end !== blocksEnd) {
       throw new CorruptionError(this.path, indexOffset, 'the index does not cover the blocks');
     }
+    if (this.blocks === 0) return;
     const lastKey = index.subarray(this.#keyStarts[this.blocks - 1], this.#keyEnds[this.blocks - 1]);
     if (compareBytes(lastKey, this.properties.maxKey) !== 0) {
       throw new CorruptionError(this.path, indexOffset, 'index and properties name different last keys');
     }
   }
+}
+
+function boundsOf(
+  { records, minKey, maxKey }: Properties,
+  ranges: RangeTombstones | null,
+): { low: Uint8Array; end: Uint8Array } {
+  const fragments = ranges?.fragments ?? [];
+  const starts = fragments.map(({ gte }) => gte);
+  const ends = fragments.map(({ lt }) => lt);
+  if (records > 0) {
+    starts.push(minKey);
+    ends.push(behindKey(maxKey));
+  }
+  return { low: starts.sort(compareBytes)[0], end: ends.sort(compareBytes)[ends.length - 1] };
 }
 
 /** @throws CorruptionError, also when the file is missing; DiskError */

@@ -1,4 +1,7 @@
-/** Writes a sorted table: records in ascending order of keys, each key once. See `table_format.ts`. */
+/**
+ * Writes a sorted table: records in ascending order of keys, versions of a key from new to old, and range tombstones. See
+ * `table_format.ts`.
+ */
 import { assert } from '../base/assert.ts';
 import { compareBytes } from '../codec/bytes.ts';
 import { crc32 } from '../codec/crc32.ts';
@@ -8,8 +11,15 @@ import type { Index } from '../log/entry.ts';
 import { BlockWriter } from './block_writer.ts';
 import { FilterBuilder, hashKey } from './bloom_filter.ts';
 import { writeUint32 } from './bytes.ts';
+import type { RangeTombstone } from './range_tombstones.ts';
 import { RecordKind } from './record.ts';
-import { CRC_BYTES, encodeFooter, encodeProperties, placeSeed } from './table_format.ts';
+import {
+  CRC_BYTES,
+  encodeFooter,
+  encodeProperties,
+  encodeRangeTombstones,
+  placeSeed,
+} from './table_format.ts';
 
 export interface TableWriterOptions {
   readonly blockBytes: number;
@@ -36,7 +46,10 @@ export class TableWriter {
   #offset = 0;
   #records = 0;
   #tombstones = 0;
+  #superseded = 0;
   #blocks = 0;
+  #lastSequence: Index = 0;
+  #rangeTombstones: readonly RangeTombstone[] = [];
   #minSequence = Number.MAX_SAFE_INTEGER;
   #maxSequence = 0;
   #minKey: Uint8Array = EMPTY;
@@ -54,10 +67,28 @@ export class TableWriter {
     return this.#records;
   }
 
+  /** Of data blocks, so far. */
+  get sizeBytes(): number {
+    return this.#offset + this.#block.sizeBytes;
+  }
+
+  /** Empty before the first record. A copy. */
+  get lastKey(): Uint8Array {
+    return this.#block.lastKey;
+  }
+
   /** Copies key and value. @throws DiskError when the disk refuses a write. */
   add(key: Uint8Array, sequence: Index, kind: RecordKind, value: Uint8Array): void {
     if (this.#records === 0) this.#minKey = key.slice();
-    else assert(compareBytes(key, this.#block.lastKey) > 0, 'a table holds ascending keys, each once');
+    else {
+      const order = compareBytes(key, this.#block.lastKey);
+      assert(
+        order > 0 || (order === 0 && sequence < this.#lastSequence),
+        'a table holds ascending keys, and versions of a key from new to old',
+      );
+      if (order === 0) this.#superseded++;
+    }
+    this.#lastSequence = sequence;
     this.#block.add(key, sequence, kind, value);
     this.#filter.add(hashKey(key));
     this.#records++;
@@ -67,23 +98,37 @@ export class TableWriter {
     if (this.#block.sizeBytes >= this.#options.blockBytes) this.#finishBlock();
   }
 
+  /** All of the table's range tombstones, as `RangeTombstones.toList` gives them; kept until `finish`. */
+  setRangeTombstones(tombstones: readonly RangeTombstone[]): void {
+    this.#rangeTombstones = tombstones;
+    for (const { sequence } of tombstones) {
+      this.#minSequence = Math.min(this.#minSequence, sequence);
+      this.#maxSequence = Math.max(this.#maxSequence, sequence);
+    }
+  }
+
   /**
-   * Writes what is left, in steps: filter and index of a large table take a while. At least one record has been added.
+   * Writes what is left, in steps: filter and index of a large table take a while. At least one record or range tombstone
+   * has been added.
    * @throws DiskError when the disk refuses a write.
    */
   *finish(): Generator<void, void> {
-    assert(this.#records > 0, 'a table is not empty');
+    assert(this.#records + this.#rangeTombstones.length > 0, 'a table is not empty');
     if (!this.#block.isEmpty) this.#finishBlock();
     const filter = yield* this.#filter.build();
     const filterOffset = this.#offset;
     yield* this.#section(filter);
     const indexOffset = this.#offset;
     yield* this.#section(this.#index.subarray(0, this.#indexEnd));
+    const rangesOffset = this.#offset;
+    yield* this.#section(encodeRangeTombstones(this.#rangeTombstones));
     const propertiesOffset = this.#offset;
     yield* this.#section(
       encodeProperties({
         records: this.#records,
         tombstones: this.#tombstones,
+        superseded: this.#superseded,
+        rangeTombstones: this.#rangeTombstones.length,
         blocks: this.#blocks,
         minSequence: this.#minSequence,
         maxSequence: this.#maxSequence,
@@ -93,7 +138,9 @@ export class TableWriter {
     );
     const footerOffset = this.#offset;
     const table = this.#number;
-    this.#append(encodeFooter({ filterOffset, indexOffset, propertiesOffset, footerOffset, table }));
+    this.#append(
+      encodeFooter({ filterOffset, indexOffset, rangesOffset, propertiesOffset, footerOffset, table }),
+    );
     this.#flush();
   }
 

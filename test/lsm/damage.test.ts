@@ -51,7 +51,7 @@ describe('damage', () => {
     const store = rig.open();
     for (const key of KEYS) get(store, key);
     // The blocks alone: the rest is kept in memory.
-    const end = new DataView(intact.buffer).getUint32(intact.length - 56, true);
+    const end = new DataView(intact.buffer).getUint32(intact.length - 64, true);
     for (let offset = 0; offset < end; offset++) {
       rig.disk.flipByte(table, offset);
       expect(readsReportDamage(store, table, intact.length)).toBe(true);

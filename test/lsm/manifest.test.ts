@@ -2,24 +2,30 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CorruptionError } from '../../src/base/errors.ts';
+import { utf8 } from '../../src/codec/bytes.ts';
 import {
   type ManifestState,
   ManifestWriter,
   readManifest,
+  type TableEntry,
   type VersionEdit,
 } from '../../src/lsm/manifest.ts';
 import { Rig } from './rig.ts';
 
 const PATH = '/m/manifest-3';
+function entry(number: number): TableEntry {
+  return { number, level: number > 5 ? 1 : 0, run: number, low: utf8('a'), end: utf8(`k${number}`) };
+}
+
 const EDITS: readonly VersionEdit[] = [
-  { flushedIndex: 300, nextFile: 5, added: [2, 4], removed: [] },
-  { flushedIndex: 400, nextFile: 6, added: [5], removed: [] },
-  { flushedIndex: 400, nextFile: 7, added: [6], removed: [2, 4, 5] },
+  { flushedIndex: 300, nextFile: 5, added: [entry(2), entry(4)], removed: [] },
+  { flushedIndex: 400, nextFile: 6, added: [entry(5)], removed: [] },
+  { flushedIndex: 400, nextFile: 7, added: [entry(6)], removed: [2, 4, 5] },
 ];
 const STATES: readonly ManifestState[] = [
-  { flushedIndex: 300, nextFile: 5, tables: [2, 4] },
-  { flushedIndex: 400, nextFile: 6, tables: [2, 4, 5] },
-  { flushedIndex: 400, nextFile: 7, tables: [6] },
+  { flushedIndex: 300, nextFile: 5, tables: [entry(2), entry(4)] },
+  { flushedIndex: 400, nextFile: 6, tables: [entry(2), entry(4), entry(5)] },
+  { flushedIndex: 400, nextFile: 7, tables: [entry(6)] },
 ];
 
 /** The bytes of a manifest, and where each edit, and each seal, ends. */
@@ -41,11 +47,12 @@ function write(edits: readonly VersionEdit[], number = 3): { bytes: Uint8Array; 
 
 describe('a manifest', () => {
   it('has the bytes that its page shows', () => {
-    const { bytes } = write([{ flushedIndex: 300, nextFile: 4, added: [2], removed: [] }]);
+    const named = { number: 2, level: 0, run: 2, low: utf8('a'), end: utf8('k2') };
+    const { bytes } = write([{ flushedIndex: 300, nextFile: 4, added: [named], removed: [] }]);
     const page = readFileSync(new URL('../../docs/formats/manifest.md', import.meta.url), 'utf8');
     const rows = page.slice(page.indexOf('### An example')).matchAll(/^ *\d+ {2}((?:[0-9a-f]{2} ?)+) /gm);
-    const documented = [...rows].map(([, hex = '']) => hex.replaceAll(' ', '')).join('');
-    expect(Buffer.from(bytes).toString('hex')).toBe(documented);
+    const shown = [...rows].map(([, hex = '']) => hex.replaceAll(' ', '')).join('');
+    expect(Buffer.from(bytes).toString('hex')).toBe(shown);
   });
 
   it('gives the state after its last edit', () => {

@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { AssertionError, CorruptionError } from '../../src/base/errors.ts';
 import { compareBytes, utf8 } from '../../src/codec/bytes.ts';
 import { hashKey } from '../../src/lsm/bloom_filter.ts';
-import { RecordKind } from '../../src/lsm/record.ts';
+import type { RangeTombstone } from '../../src/lsm/range_tombstones.ts';
+import { ALL_VISIBLE, RecordKind } from '../../src/lsm/record.ts';
 import { TableCursor } from '../../src/lsm/table_cursor.ts';
 import { openTable } from '../../src/lsm/table_reader.ts';
 import { TableWriter } from '../../src/lsm/table_writer.ts';
@@ -22,7 +23,12 @@ class Tables {
     this.disk.makeDirectory('/t');
   }
 
-  write(number: number, entries: readonly (readonly [string, string | null])[], options = OPTIONS): string {
+  write(
+    number: number,
+    entries: readonly (readonly [string, string | null])[],
+    options = OPTIONS,
+    tombstones: readonly RangeTombstone[] = [],
+  ): string {
     const path = `/t/table-${number}`;
     const file = this.disk.create(path);
     const writer = new TableWriter(file, number, options);
@@ -30,6 +36,7 @@ class Tables {
       const kind = value === null ? RecordKind.Tombstone : RecordKind.Put;
       writer.add(utf8(key), n + 3, kind, value === null ? EMPTY : utf8(value));
     });
+    if (tombstones.length > 0) writer.setRangeTombstones(tombstones);
     for (const _step of writer.finish()) {
       // To the end.
     }
@@ -65,6 +72,7 @@ describe('a sorted table', () => {
         ['key2', null],
       ],
       { blockBytes: 4096, restartInterval: 16, filterBitsPerKey: 10 },
+      [{ gte: utf8('a'), lt: utf8('c'), sequence: 5 }],
     );
     expect(tables.rig.disk.readRaw(path)).toEqual(documentedBytes('table.md'));
   });
@@ -94,12 +102,12 @@ describe('a sorted table', () => {
           maxKey: utf8(list[list.length - 1]?.[0] ?? ''),
         });
         for (const [key, value] of list) {
-          const record = table.find(utf8(key), hashKey(utf8(key)));
+          const record = table.find(utf8(key), hashKey(utf8(key)), ALL_VISIBLE);
           expect(record?.kind).toBe(value === null ? RecordKind.Tombstone : RecordKind.Put);
           expect(record?.value.slice()).toEqual(utf8(value ?? ''));
         }
         if (!list.some(([key]) => key === other)) {
-          expect(table.find(utf8(other), hashKey(utf8(other)))).toBe(null);
+          expect(table.find(utf8(other), hashKey(utf8(other)), ALL_VISIBLE)).toBe(null);
         }
         const cursor = new TableCursor(table);
         const keys: Uint8Array[] = [];
@@ -164,8 +172,8 @@ describe('a sorted table', () => {
       bytes.set(source, size);
       tables.replace(path, bytes);
       const table = openTable(tables.disk, path, 1);
-      expect(() => table.find(utf8('b'), hashKey(utf8('b')))).toThrow(CorruptionError);
-      expect(table.find(utf8('c'), hashKey(utf8('c')))).not.toBe(null);
+      expect(() => table.find(utf8('b'), hashKey(utf8('b')), ALL_VISIBLE)).toThrow(CorruptionError);
+      expect(table.find(utf8('c'), hashKey(utf8('c')), ALL_VISIBLE)).not.toBe(null);
     }
   });
 
@@ -181,10 +189,10 @@ describe('a sorted table', () => {
     );
     const table = openTable(tables.disk, path, 1);
     const key = utf8('bbb');
-    expect(table.find(key, hashKey(key))).not.toBe(null);
+    expect(table.find(key, hashKey(key), ALL_VISIBLE)).not.toBe(null);
     const at = tables.rig.disk.readRaw(path).indexOf('b'.charCodeAt(0));
     tables.rig.disk.flipByte(path, at);
-    expect(() => table.find(key, hashKey(key))).toThrow(CorruptionError);
+    expect(() => table.find(key, hashKey(key), ALL_VISIBLE)).toThrow(CorruptionError);
   });
 
   it('takes keys in ascending order only', () => {

@@ -1,0 +1,192 @@
+/**
+ * Compacts in the background, one job at a time: what is due is chosen, merged in steps, made durable, and put in force.
+ *
+ * Nothing that is read is touched before the manifest names the result. A job that the disk has no space for is tried
+ * again later; one that meets a damaged table ends compaction, or, with quarantine, leaves that table alone from then on.
+ */
+import { CorruptionError, EnvelopeError } from '../base/errors.ts';
+import { rarely, sometimes } from '../base/rare.ts';
+import type { Timer } from '../io/clock.ts';
+import type { Index } from '../log/entry.ts';
+import { type Compaction, chooseCompaction, compactAll } from './compaction.ts';
+import { RunBuild } from './run_build.ts';
+import type { DEFAULTS, StoreOptions } from './store_options.ts';
+import { mergeInput } from './store_reads.ts';
+import type { Table } from './table.ts';
+import type { TableReader } from './table_reader.ts';
+import { isOutOfSpace, type TableSet } from './table_set.ts';
+
+type Done = (error: Error | null) => void;
+
+/** What the compactor needs of its store. */
+export interface CompactorHost {
+  /** Sequence numbers of the snapshots that are held, ascending. */
+  snapshots(): readonly Index[];
+  /** A job has ended, or waits for space. */
+  onCompacted(): void;
+  onOutOfSpace(error: Error): void;
+  onDamage(table: Table, error: CorruptionError): void;
+  onFailure(error: Error): void;
+}
+
+export class Compactor {
+  readonly #options: StoreOptions & typeof DEFAULTS;
+  readonly #tables: TableSet;
+  readonly #host: CompactorHost;
+  #build: RunBuild | null = null;
+  #retry: Timer | null = null;
+  /** A job is being built, made durable, or waits for space. */
+  #isBusy = false;
+  #isPaused = false;
+  #stopped = false;
+  /** Who waits for everything to be merged; those of the job under way come first. */
+  #waiters: Done[] = [];
+  merges = 0;
+  moves = 0;
+  mergedBytes = 0;
+
+  constructor(options: StoreOptions & typeof DEFAULTS, tables: TableSet, host: CompactorHost) {
+    this.#options = options;
+    this.#tables = tables;
+    this.#host = host;
+  }
+
+  /** While it is, the runs that are there may become fewer. */
+  get isBusy(): boolean {
+    return this.#isBusy;
+  }
+
+  /** Merges all tables there are into one run. `done` comes later, or at once when there is nothing to do. */
+  mergeAll(done: Done): void {
+    this.#waiters.push(done);
+    this.work();
+  }
+
+  /** Starts what is due, if nothing is under way. */
+  work(): void {
+    if (this.#isBusy || this.#isPaused || this.#stopped) return;
+    const { version } = this.#tables;
+    if (this.#waiters.length === 0) {
+      const choice = chooseCompaction(version, this.#options);
+      if (choice !== null) this.#start(choice, []);
+      return;
+    }
+    const waiters = this.#waiters;
+    const damaged = version.placed().find(({ table }) => table.damage !== null);
+    const choice = damaged === undefined ? compactAll(version, this.#options) : null;
+    if (choice !== null) {
+      this.#start(choice, waiters);
+      return;
+    }
+    this.#waiters = [];
+    for (const done of waiters) done(damaged?.table.damage ?? null);
+    this.work();
+  }
+
+  /** Nothing is compacted until `resume`; a merge that is being built is given up, and begun anew then. */
+  pause(): void {
+    this.#isPaused = true;
+    if (this.#build === null && this.#retry === null) return;
+    rarely('a compaction is given up');
+    this.#build?.stop();
+    this.#build?.discard();
+    this.#build = null;
+    this.#retry?.cancel();
+    this.#retry = null;
+    this.#isBusy = false;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.work();
+  }
+
+  /** For good. Who waits is told why. */
+  stop(error: Error): void {
+    this.#stopped = true;
+    this.#build?.stop();
+    this.#retry?.cancel();
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const done of waiters) done(error);
+  }
+
+  #start(choice: Compaction, waiters: readonly Done[]): void {
+    this.#isBusy = true;
+    const { inputs, below } = choice;
+    if (choice.kind === 'move') {
+      sometimes('a table moves a level down');
+      this.moves++;
+      this.#commit(choice, [], waiters);
+      return;
+    }
+    sometimes('tables are merged');
+    try {
+      const { records, retention } = mergeInput(inputs, below, this.#host.snapshots());
+      const { nextNumber } = this.#tables;
+      this.#build = new RunBuild(this.#options, { nextNumber, records, retention }, (outcome) => {
+        const build = this.#build;
+        this.#build = null;
+        if (outcome.ok) this.#commit(choice, outcome.value, waiters);
+        else {
+          build?.discard();
+          this.#onError(outcome.error, inputs.flat());
+        }
+      });
+    } catch (error) {
+      this.#onError(
+        error instanceof Error ? error : new EnvelopeError('INTERNAL', String(error)),
+        inputs.flat(),
+      );
+    }
+  }
+
+  #commit(
+    { inputs, level, run, kind }: Compaction,
+    built: readonly TableReader[],
+    waiters: readonly Done[],
+  ): void {
+    const removed = inputs.flat();
+    if (built.length + removed.length > 1 && level > 0) sometimes('a deeper level is rewritten');
+    this.#tables.change({
+      flushedIndex: null,
+      built,
+      level,
+      run,
+      removed,
+      moved: kind === 'move' ? removed : [],
+      onDurable: () => {
+        this.#isBusy = false;
+        if (kind === 'merge') this.merges++;
+        for (const { sizeBytes } of built) this.mergedBytes += sizeBytes;
+        this.#waiters = this.#waiters.filter((done) => !waiters.includes(done));
+        for (const done of waiters) done(null);
+        this.work();
+        this.#host.onCompacted();
+      },
+    });
+  }
+
+  #onError(error: Error, inputs: readonly Table[]): void {
+    const { clock, damagedTables, outOfSpaceRetryMs } = this.#options;
+    if (isOutOfSpace(error)) {
+      rarely('there is no space for a compaction');
+      this.#retry = clock.after(outOfSpaceRetryMs, () => {
+        this.#retry = null;
+        this.#isBusy = false;
+        this.work();
+        this.#host.onCompacted();
+      });
+      this.#host.onOutOfSpace(error);
+      return;
+    }
+    const damaged =
+      error instanceof CorruptionError ? inputs.find(({ path }) => path === error.path) : undefined;
+    if (damagedTables === 'quarantine' && error instanceof CorruptionError && damaged !== undefined) {
+      this.#isBusy = false;
+      this.#host.onDamage(damaged, error);
+      this.work();
+      this.#host.onCompacted();
+    } else this.#host.onFailure(error);
+  }
+}

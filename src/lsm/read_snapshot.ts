@@ -1,0 +1,59 @@
+/**
+ * A snapshot: reads as of a sequence number, whatever is written since. While it is held, flushes and compactions keep the
+ * versions that it can see; it holds no files of its own.
+ */
+import { assert } from '../base/assert.ts';
+import type { Index } from '../log/entry.ts';
+import type { IteratorRange, StoreIterator } from './store_iterator.ts';
+
+/** What a snapshot needs of its store. */
+export interface SnapshotSource {
+  getAt(key: Uint8Array, sequence: Index): Uint8Array | null;
+  iteratorAt(range: IteratorRange, sequence: Index): StoreIterator;
+  onSnapshotReleased(sequence: Index): void;
+}
+
+export class ReadSnapshot {
+  /** Everything up to this log entry is seen, and nothing else. */
+  readonly sequence: Index;
+  readonly #source: SnapshotSource;
+  #isHeld = true;
+
+  constructor(source: SnapshotSource, sequence: Index) {
+    this.#source = source;
+    this.sequence = sequence;
+  }
+
+  /** As `Store.get`. */
+  get(key: Uint8Array): Uint8Array | null {
+    this.#assertHeld();
+    return this.#source.getAt(key, this.sequence);
+  }
+
+  has(key: Uint8Array): boolean {
+    return this.get(key) !== null;
+  }
+
+  /** As `Store.getMany`. */
+  getMany(keys: readonly Uint8Array[]): (Uint8Array | null)[] {
+    return keys.map((key) => this.get(key));
+  }
+
+  /** As `Store.iterator`. It may outlive the snapshot. */
+  iterator(range: IteratorRange = {}): StoreIterator {
+    this.#assertHeld();
+    return this.#source.iteratorAt(range, this.sequence);
+  }
+
+  /** Idempotent. */
+  release(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    this.#source.onSnapshotReleased(this.sequence);
+  }
+
+  /** What it sees may be gone. */
+  #assertHeld(): void {
+    assert(this.#isHeld, 'a snapshot is read while it is held', { sequence: this.sequence });
+  }
+}
