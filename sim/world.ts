@@ -21,6 +21,7 @@ import { History, type Operation } from './check/history.ts';
 import { SimClient } from './client.ts';
 import { SimClock } from './clock.ts';
 import { Endings } from './endings.ts';
+import { tryEngine } from './engine_trial.ts';
 import { Invariants } from './invariants.ts';
 import { type Machine, makeMachine } from './machine.ts';
 import { Nemesis } from './nemesis.ts';
@@ -47,6 +48,7 @@ const TRIALS = [
   ['vote trial', tryVotes],
   ['store trial', tryStore],
   ['core trial', tryCores],
+  ['engine trial', tryEngine],
 ] as const;
 const DATA = '/data';
 const PORT = 9000;

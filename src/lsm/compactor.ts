@@ -71,7 +71,8 @@ export class Compactor {
       if (choice !== null) this.#start(choice, []);
       return;
     }
-    const waiters = this.#waiters;
+    // Who comes later waits for another merge: snapshots may have been released since this one began.
+    const waiters = [...this.#waiters];
     const damaged = version.placed().find(({ table }) => table.damage !== null);
     const choice = damaged === undefined ? compactAll(version, this.#options) : null;
     if (choice !== null) {

@@ -1,0 +1,319 @@
+/**
+ * The storage engine alone, asked all that it can do: entries of writes, deletes and range deletes, snapshots and iterators
+ * held while tables are flushed and compacted beneath them, ranges in both directions, disks that are full for a while,
+ * kills and crashes. Beside it goes a map; whatever the store answers is compared.
+ *
+ * What a log would hold is kept, and applied again after a crash from where the tables end.
+ */
+import { compareBytes, fromUtf8, utf8 } from '../src/codec/bytes.ts';
+import { type ReadSnapshot, Store, type StoreOptions } from '../src/lsm/store.ts';
+import type { IteratorRange, StoreIterator } from '../src/lsm/store_iterator.ts';
+import { SimClock } from './clock.ts';
+import { SimDisk } from './disk.ts';
+import { SimProcess } from './process.ts';
+import type { SimRandom } from './random.ts';
+import { Scheduler } from './scheduler.ts';
+import { Trace } from './trace.ts';
+
+const LIVES_MAX = 4;
+const ROUNDS_MAX = 12;
+/** Entries of a round, and writes of an entry, at most. */
+const ENTRIES_MAX = 6;
+const WRITES_MAX = 6;
+const SYNC_US = { min: 50, max: 2000 };
+/** A disk that was full has space again after this long, in microseconds, and a store tries again within a second. */
+const FULL_US = 3_000_000;
+const OPENING_US = 10_000_000;
+const SETTLING_US = 20_000_000;
+const DIRECTORY = '/engine';
+
+type Write =
+  | { readonly do: 'put'; readonly key: string; readonly value: string }
+  | { readonly do: 'delete'; readonly key: string }
+  | { readonly do: 'range'; readonly gte: string; readonly lt: string };
+
+type Model = Map<string, string>;
+
+interface Held {
+  readonly snapshot: ReadSnapshot;
+  readonly model: Model;
+}
+
+/** Runs a trial; what went wrong, or null. */
+export function tryEngine(random: SimRandom): string | null {
+  return new EngineTrial(random).run();
+}
+
+class EngineTrial {
+  readonly #random: SimRandom;
+  readonly #scheduler = new Scheduler();
+  readonly #disk: SimDisk;
+  readonly #process: SimProcess;
+  readonly #clock: SimClock;
+  readonly #tuning: Partial<StoreOptions>;
+  readonly #keys: number;
+  /** What a log would hold: entry `i` is at `i - 1`. */
+  readonly #entries: Write[][] = [];
+  #model: Model = new Map();
+  #failure: string | null = null;
+
+  constructor(random: SimRandom) {
+    this.#random = random;
+    const scheduler = this.#scheduler;
+    const faults = { syncUs: SYNC_US, poisonViews: random.chance(300) };
+    this.#disk = new SimDisk({ scheduler, random: random.fork('disk'), trace: new Trace(), faults });
+    this.#process = new SimProcess('engine', scheduler);
+    this.#process.onPanic = (error) => this.#fail(error.stack ?? error.message);
+    this.#clock = new SimClock(scheduler, this.#process, { offsetMs: 0, driftPpm: 0 });
+    this.#keys = random.pick([4, 20, 60]);
+    this.#tuning = {
+      memtableBytes: 1 << random.between(8, 11),
+      blockBytes: 1 << random.between(5, 10),
+      restartInterval: random.pick([1, 2, 16]),
+      filterBitsPerKey: random.pick([0, 1, 10]),
+      immutableMemtablesMax: random.pick([1, 2, 4]),
+      compaction: random.pick(['levelled', 'levelled', 'size-tiered']),
+      mergeAtTables: random.between(1, 5),
+      tableBytes: 1 << random.between(5, 11),
+      levelBytes: 1 << random.between(7, 11),
+      levelGrowth: random.between(2, 4),
+      stepBytes: 1 << random.between(6, 12),
+      damagedTables: random.pick(['refuse', 'quarantine']),
+    };
+  }
+
+  run(): string | null {
+    const random = this.#random;
+    for (let lives = random.between(1, LIVES_MAX); lives > 0 && this.#failure === null; lives--) {
+      const store = this.#open();
+      if (store === null) break;
+      this.#live(store);
+      this.#process.crash();
+      if (random.chance(700)) this.#disk.crash();
+      this.#disk.restoreSpace();
+      this.#process.restart();
+    }
+    return this.#failure;
+  }
+
+  #open(): Store | null {
+    let opened: Store | Error | null = null;
+    const options = {
+      disk: this.#disk.attach(this.#process),
+      directory: DIRECTORY,
+      clock: this.#clock,
+      logger: { log: () => {} },
+      ...this.#tuning,
+    };
+    this.#process.run(() =>
+      Store.open(options, (outcome) => {
+        opened = outcome.ok ? outcome.value : outcome.error;
+      }),
+    );
+    const end = this.#scheduler.nowUs + OPENING_US;
+    while (opened === null && this.#failure === null && this.#scheduler.stepUntil(end)) {
+      // Until it is open.
+    }
+    const store = opened as Store | Error | null;
+    if (!(store instanceof Store)) {
+      this.#fail(`the store does not open: ${store?.stack ?? 'not in time'}`);
+      return null;
+    }
+    store.onFailure = (error) => this.#fail(`the store has failed: ${error.stack ?? error.message}`);
+    this.#guarded(() => this.#recover(store));
+    return this.#failure === null ? store : null;
+  }
+
+  #recover(store: Store): void {
+    const { flushedIndex } = store;
+    if (flushedIndex > this.#entries.length) {
+      this.#fail(`tables cover ${flushedIndex} entries of ${this.#entries.length}`);
+      return;
+    }
+    const model: Model = new Map();
+    for (const writes of this.#entries.slice(0, flushedIndex)) {
+      for (const write of writes) applyToModel(model, write);
+    }
+    this.#compare(store.iterator(), {}, model, `after a start, up to entry ${flushedIndex},`);
+    this.#model = model;
+    for (let index = flushedIndex + 1; index <= this.#entries.length; index++) this.#apply(store, index);
+  }
+
+  #live(store: Store): void {
+    const random = this.#random;
+    let held: Held[] = [];
+    for (let rounds = random.between(1, ROUNDS_MAX); rounds > 0 && this.#failure === null; rounds--) {
+      let iterator: StoreIterator | null = null;
+      const range = this.#drawRange();
+      let model: Model = new Map();
+      this.#guarded(() => {
+        this.#write(store);
+        this.#read(store, held);
+        if (random.chance(300)) {
+          iterator = store.iterator(range);
+          model = new Map(this.#model);
+        }
+        if (random.chance(350)) held.push({ snapshot: store.takeSnapshot(), model: new Map(this.#model) });
+        if (random.chance(200)) held.shift()?.snapshot.release();
+        if (random.chance(150)) store.flush(() => {});
+        if (random.chance(100)) store.merge(() => {});
+        if (random.chance(60)) this.#disk.fullFor(random.below(FULL_US), random.below(4000));
+      });
+      this.#scheduler.runUntil(this.#scheduler.nowUs + random.below(random.pick([2, 20]) * SYNC_US.max));
+      this.#guarded(() => {
+        this.#read(store, held);
+        if (iterator !== null) this.#compare(iterator, range, model, 'an iterator that was held:');
+      });
+    }
+    if (this.#failure === null && random.chance(400)) this.#settle(store, held);
+    held = [];
+  }
+
+  /** Everything is merged, once there is space: nothing is left that nobody can see. */
+  #settle(store: Store, held: readonly Held[]): void {
+    let outcome: Error | null | undefined;
+    this.#disk.restoreSpace();
+    this.#guarded(() => {
+      for (const { snapshot } of held) snapshot.release();
+      store.merge((error) => {
+        outcome = error;
+      });
+    });
+    const end = this.#scheduler.nowUs + SETTLING_US;
+    while (outcome === undefined && this.#failure === null && this.#scheduler.stepUntil(end)) {
+      // Until it is merged.
+    }
+    if (outcome !== null) {
+      this.#fail(`a merge of everything does not end: ${outcome?.stack ?? 'not in time'}`);
+      return;
+    }
+    this.#guarded(() => {
+      this.#read(store, []);
+      const { entries, rangeTombstones } = store.statistics();
+      if (entries !== this.#model.size || rangeTombstones !== 0) {
+        this.#fail(
+          `${this.#model.size} keys are live, ${entries} records are kept, ${rangeTombstones} ranges`,
+        );
+      }
+    });
+  }
+
+  #write(store: Store): void {
+    const random = this.#random;
+    for (let count = random.between(0, ENTRIES_MAX); count > 0 && store.writable; count--) {
+      const index = this.#entries.length + 1;
+      this.#entries.push(
+        Array.from({ length: random.between(0, WRITES_MAX) }, (_none, at) =>
+          this.#drawWrite(`${index}.${at}`),
+        ),
+      );
+      this.#apply(store, index);
+    }
+  }
+
+  #drawWrite(name: string): Write {
+    const random = this.#random;
+    const key = this.#drawKey();
+    if (random.chance(60)) return { do: 'range', gte: key, lt: this.#drawKey() };
+    if (random.chance(200)) return { do: 'delete', key };
+    return { do: 'put', key, value: name.padEnd(random.below(60), '.') };
+  }
+
+  #drawKey(): string {
+    return `k${String(this.#random.below(this.#keys)).padStart(2, '0')}`;
+  }
+
+  #drawRange(): IteratorRange {
+    const random = this.#random;
+    return {
+      ...(random.chance(400) ? { [random.pick(['gte', 'gt'])]: utf8(this.#drawKey()) } : {}),
+      ...(random.chance(400) ? { [random.pick(['lt', 'lte'])]: utf8(this.#drawKey()) } : {}),
+      reverse: random.chance(500),
+    };
+  }
+
+  #apply(store: Store, index: number): void {
+    store.beginEntry(index);
+    for (const write of this.#entries[index - 1]) {
+      applyToModel(this.#model, write);
+      if (write.do === 'put') store.put(utf8(write.key), utf8(write.value));
+      else if (write.do === 'delete') store.delete(utf8(write.key));
+      else store.deleteRange(utf8(write.gte), utf8(write.lt));
+    }
+  }
+
+  #read(store: Store, held: readonly Held[]): void {
+    this.#readOne(store, this.#model, 'now');
+    const range = this.#drawRange();
+    this.#compare(store.iterator(range), range, this.#model, 'now');
+    for (const { snapshot, model } of held) {
+      const where = `in a snapshot of entry ${snapshot.sequence}`;
+      this.#readOne(snapshot, model, where);
+      this.#compare(snapshot.iterator(range), range, model, where);
+    }
+  }
+
+  #readOne(from: { get(key: Uint8Array): Uint8Array | null }, model: Model, where: string): void {
+    for (let at = 0; at <= this.#keys; at += this.#random.between(1, 4)) {
+      const key = `k${String(at).padStart(2, '0')}`;
+      const bytes = from.get(utf8(key));
+      const found = bytes === null ? null : fromUtf8(bytes.slice());
+      const expected = model.get(key) ?? null;
+      if (found !== expected) this.#fail(`${where} ${key} is ${expected}; read: ${found}`);
+    }
+  }
+
+  /** Closes the iterator. */
+  #compare(iterator: StoreIterator, range: IteratorRange, model: Model, where: string): void {
+    const expected = select(model, range);
+    try {
+      for (const [key, value] of expected) {
+        const isThere = iterator.next();
+        const found = isThere ? [fromUtf8(iterator.key().slice()), fromUtf8(iterator.value().slice())] : [];
+        if (found[0] === key && found[1] === value) continue;
+        this.#fail(
+          `${where} ${key} = ${value} should come; it is ${isThere ? found.join(' = ') : 'the end'}`,
+        );
+        return;
+      }
+      if (iterator.next()) this.#fail(`${where} ${fromUtf8(iterator.key().slice())} should not be there`);
+    } finally {
+      iterator.close();
+    }
+  }
+
+  #guarded(task: () => void): void {
+    this.#process.run(() => {
+      try {
+        task();
+      } catch (error) {
+        this.#fail(error instanceof Error ? (error.stack ?? error.message) : String(error));
+      }
+    });
+  }
+
+  #fail(what: string): void {
+    this.#failure ??= what;
+  }
+}
+
+function applyToModel(model: Model, write: Write): void {
+  if (write.do === 'put') model.set(write.key, write.value);
+  else if (write.do === 'delete') model.delete(write.key);
+  else for (const key of [...model.keys()]) if (key >= write.gte && key < write.lt) model.delete(key);
+}
+
+function select(model: Model, { gte, gt, lt, lte, reverse }: IteratorRange): [string, string][] {
+  const found = [...model]
+    .filter(([name]) => {
+      const key = utf8(name);
+      return (
+        (gte === undefined || compareBytes(key, gte) >= 0) &&
+        (gt === undefined || compareBytes(key, gt) > 0) &&
+        (lt === undefined || compareBytes(key, lt) < 0) &&
+        (lte === undefined || compareBytes(key, lte) <= 0)
+      );
+    })
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  return reverse === true ? found.reverse() : found;
+}
