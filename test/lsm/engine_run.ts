@@ -154,7 +154,8 @@ interface Held {
 
 export class EngineRun {
   readonly rig: Rig;
-  readonly #options: Partial<StoreOptions>;
+  /** Of the next open. */
+  options: Partial<StoreOptions>;
   store: Store;
   readonly #entries: (readonly Write[])[] = [];
   #model = new Map<string, string>();
@@ -165,7 +166,7 @@ export class EngineRun {
 
   constructor(seed: string, options: Partial<StoreOptions>) {
     this.rig = new Rig(seed, { poisonViews: true });
-    this.#options = options;
+    this.options = options;
     this.store = this.rig.open(options);
   }
 
@@ -254,7 +255,7 @@ export class EngineRun {
     this.#iterators = [];
     if (how === 'crash') this.rig.crash();
     else this.store.close();
-    this.store = this.rig.open(this.#options);
+    this.store = this.rig.open(this.options);
     const { flushedIndex } = this.store;
     expect(flushedIndex).toBeLessThanOrEqual(this.#entries.length);
     // Before anything is applied again the store is as of its flushed index.
@@ -263,6 +264,8 @@ export class EngineRun {
       for (const each of writes) applyWrite(model, each);
     }
     this.#compare(this.store.iterator(), sorted(model));
+    // How far the tables go depends on the options.
+    this.transcript.pop();
     this.#replay();
   }
 
