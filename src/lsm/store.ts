@@ -21,6 +21,7 @@ import { ReadSnapshot, type SnapshotSource } from './read_snapshot.ts';
 import { ALL_VISIBLE, type Cursor, RecordKind } from './record.ts';
 import { Retention } from './retention.ts';
 import { RunBuild } from './run_build.ts';
+import { Scrubber } from './scrubber.ts';
 import { type OpenedFiles, readState, renewManifest } from './store_files.ts';
 import { type IteratorRange, StoreIterator } from './store_iterator.ts';
 import { DEFAULTS, type StoreOptions, type StoreStatistics, type WritePressure } from './store_options.ts';
@@ -29,6 +30,8 @@ import { statisticsOf } from './store_statistics.ts';
 import type { Table } from './table.ts';
 import type { TableReader } from './table_reader.ts';
 import { closeOpened, isOutOfSpace, type OpenedTable, openTables, TableSet } from './table_set.ts';
+
+import type { Version } from './version.ts';
 
 export type { ReadSnapshot } from './read_snapshot.ts';
 export type { StoreOptions, StoreStatistics, WritePressure } from './store_options.ts';
@@ -66,7 +69,10 @@ export class Store {
   onFailure: (error: Error) => void = () => {};
   /** `writable` has become true. */
   onWritable: () => void = () => {};
-  /** With quarantine: a table was found damaged. Its keys give errors from now on where they cannot be read. */
+  /**
+   * A table was found damaged, by the scrubber or, with quarantine, by a compaction: it is to be repaired from another copy.
+   * With quarantine compaction leaves it alone from now on; keys that cannot be read give errors in any case.
+   */
   onDamage: (table: Table, error: CorruptionError) => void = () => {};
   readonly #options: StoreOptions & typeof DEFAULTS;
   readonly #tables: TableSet;
@@ -87,6 +93,7 @@ export class Store {
   /** Of a flush or of what replaces everything. */
   #build: RunBuild | null = null;
   #isFlushing = false;
+  readonly #scrubber: Scrubber | null;
   #retry: Timer | null = null;
   #incoming: Incoming | null = null;
   /** Who waits for everything up to an index to be in tables. */
@@ -134,10 +141,18 @@ export class Store {
       snapshots: () => this.#heldSnapshots(),
       onCompacted: () => this.#work(),
       onOutOfSpace: (error) => this.#noteOutOfSpace(error),
-      onDamage: (table, error) => this.#quarantine(table, error),
+      onDamage: (table, error) => this.#noteDamage(table, error),
       onFailure: (error) => this.#fail(error),
     };
     this.#compactor = new Compactor(this.#options, this.#tables, host);
+    const { clock, scrubBytesPerSecond: bytesPerSecond, logger } = this.#options;
+    const onDiskError = (table: Table, error: unknown): void => {
+      logger.log('warn', 'table-not-scrubbed', { path: table.path, why: toError(error).message });
+    };
+    const version = (): Version => this.#tables.version;
+    const { onDamage } = host;
+    this.#scrubber =
+      bytesPerSecond > 0 ? new Scrubber({ clock, bytesPerSecond, version, onDamage, onDiskError }) : null;
   }
 
   /** Tables cover the log up to here, durably. */
@@ -299,6 +314,8 @@ export class Store {
         mergedBytes,
         pressure: this.pressure,
         snapshots: this.#snapshots.length,
+        scrubbedBytes: this.#scrubber?.bytes ?? 0,
+        scrubs: this.#scrubber?.passes ?? 0,
       },
     );
   }
@@ -309,6 +326,7 @@ export class Store {
     this.#closed = true;
     this.#build?.stop();
     this.#retry?.cancel();
+    this.#scrubber?.stop();
     const error = new EnvelopeError('CLOSED', 'the store was closed');
     this.#compactor.stop(error);
     this.#tables.close();
@@ -466,8 +484,8 @@ export class Store {
     this.#outOfSpace = error;
   }
 
-  #quarantine(table: Table, error: CorruptionError): void {
-    table.quarantine(error);
+  #noteDamage(table: Table, error: CorruptionError): void {
+    if (this.#options.damagedTables === 'quarantine') table.quarantine(error);
     rarely('a damaged table is put aside');
     this.#options.logger.log('error', 'table-damaged', { path: table.path, why: error.message });
     this.onDamage(table, error);

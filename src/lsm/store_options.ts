@@ -86,6 +86,9 @@ export interface StoreStatistics {
   readonly pressure: WritePressure;
   readonly snapshots: number;
   readonly quarantinedTables: number;
+  /** Bytes that the scrubber has read, and how often it has been through all tables. */
+  readonly scrubbedBytes: number;
+  readonly scrubs: number;
 }
 
 const KIB = 1024;

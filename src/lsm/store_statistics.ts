@@ -7,7 +7,15 @@ import type { Version } from './version.ts';
 /** What only the store itself knows. */
 type Counted = Pick<
   StoreStatistics,
-  'flushes' | 'flushedBytes' | 'merges' | 'moves' | 'mergedBytes' | 'pressure' | 'snapshots'
+  | 'flushes'
+  | 'flushedBytes'
+  | 'merges'
+  | 'moves'
+  | 'mergedBytes'
+  | 'pressure'
+  | 'snapshots'
+  | 'scrubbedBytes'
+  | 'scrubs'
 >;
 
 export function statisticsOf(

@@ -144,6 +144,25 @@ export class TableReader {
     return new BlockReader(bytes, place);
   }
 
+  /** Reads the block and checks it; its size in bytes. @throws CorruptionError, DiskError */
+  verifyBlock(block: number): number {
+    const bytes = this.#view(block);
+    verifyBlock(bytes, this.#placeOf(block));
+    return bytes.length;
+  }
+
+  /** Reads everything behind the blocks again and checks it; its size in bytes. @throws CorruptionError, DiskError */
+  verifySections(): number {
+    const { path, size } = this.#file;
+    const footerAt = size - FOOTER_BYTES;
+    const footer = decodeFooter(this.#file.view(footerAt, FOOTER_BYTES), path, footerAt, this.number);
+    this.#section(footer.filterOffset, footer.indexOffset, 'filter');
+    this.#section(footer.indexOffset, footer.rangesOffset, 'index');
+    this.#section(footer.rangesOffset, footer.propertiesOffset, 'range tombstones');
+    this.#section(footer.propertiesOffset, footer.footerOffset, 'properties');
+    return size - footer.filterOffset;
+  }
+
   close(): void {
     this.#file.close();
   }

@@ -1,9 +1,14 @@
 /**
  * A disk of which one operation fails: the n-th. Reads and `list`, `exists`, `open` count as operations; a `sync` that
- * fails does so in its callback, and nothing that it covers is made durable by it.
+ * fails does so in its callback, and nothing that it covers is made durable by it. Some tests let only what changes the
+ * disk count, or only what takes space, which then fails with ENOSPC.
  */
 import { DiskError } from '../../src/base/errors.ts';
 import type { AppendFile, Disk, ReadFile } from '../../src/io/disk.ts';
+
+export type Counted = 'everything' | 'changes' | 'space';
+
+const CHANGES: ReadonlySet<string> = new Set(['create', 'append', 'truncate', 'rename', 'remove']);
 
 type Done = (error: DiskError | null) => void;
 
@@ -11,11 +16,13 @@ export class FailingDisk implements Disk {
   readonly #disk: Disk;
   readonly #later: (task: () => void) => void;
   #left: number;
+  readonly #counted: Counted;
   hasFailed = false;
 
   /** @param nth From 1. */
-  constructor(disk: Disk, nth: number, later: (task: () => void) => void) {
+  constructor(disk: Disk, nth: number, later: (task: () => void) => void, counted: Counted = 'everything') {
     this.#disk = disk;
+    this.#counted = counted;
     this.#left = nth;
     this.#later = later;
   }
@@ -104,13 +111,16 @@ export class FailingDisk implements Disk {
   }
 
   #count(operation: string, path: string): void {
+    if (this.#counted !== 'everything' && !CHANGES.has(operation)) return;
+    if (this.#counted === 'space' && operation !== 'append' && operation !== 'create') return;
     this.#left--;
     if (this.#left !== 0) return;
     this.hasFailed = true;
-    throw new DiskError(operation, path, 'EIO', 'this one fails');
+    throw new DiskError(operation, path, this.#counted === 'space' ? 'ENOSPC' : 'EIO', 'this one fails');
   }
 
   #countLater(operation: string, path: string, done: Done): boolean {
+    if (this.#counted === 'space') return false;
     this.#left--;
     if (this.#left !== 0) return false;
     this.hasFailed = true;
