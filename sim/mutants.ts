@@ -358,9 +358,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'snapshot-too-new',
     what: 'a lookup in a snapshot takes the newest version that a table holds',
-    file: 'src/lsm/table_reader.ts',
-    find: '    while (isFound && reader.sequence > visible) {',
-    replace: '    while (isFound && reader.sequence > visible && visible < 0) {',
+    file: 'src/lsm/block_lookup.ts',
+    find: '      if (order === 0 && this.sequence <= visible) {',
+    replace: '      if (order === 0) {',
   },
   {
     name: 'deepest-level-first',
@@ -404,6 +404,13 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/lsm/compactor.ts',
     find: '    const waiters = [...this.#waiters];',
     replace: '    const waiters = this.#waiters;',
+  },
+  {
+    name: 'lookup-trusts-restarts',
+    what: 'a lookup takes a restart point for a record that shares nothing with the one before',
+    file: 'src/lsm/block_lookup.ts',
+    find: '      if (shared > 0 && shared < this.#matched) return false;',
+    replace: '      if (shared < this.#matched) return false;',
   },
   {
     name: 'view-kept',

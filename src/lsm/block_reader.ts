@@ -230,9 +230,18 @@ export class BlockReader {
   /** What is handed out is what was written: this key, with this value. */
   #check(): void {
     if (!this.isValid) return;
-    if (recordCrc(this.key, this.sequence, this.kind, this.value) === readUint32(this.#block, this.#crcAt)) {
-      return;
-    }
+    const valueEnd = this.#valueStart + this.#valueLength;
+    const { sequence, kind } = this;
+    const crc = recordCrc(
+      this.#keyBytes,
+      this.#keyLength,
+      sequence,
+      kind,
+      this.#block,
+      this.#valueStart,
+      valueEnd,
+    );
+    if (crc === readUint32(this.#block, this.#crcAt)) return;
     this.isValid = false;
     this.#corrupt('the checksum of a record does not match', this.#start);
   }

@@ -7,6 +7,7 @@
  * with the block's place (see `placeSeed`).
  */
 import { crc32 } from '../codec/crc32.ts';
+import { crc32Range } from '../codec/crc32_range.ts';
 import { VARINT_BYTES_MAX, writeVarint } from '../codec/varint.ts';
 import type { Index } from '../log/entry.ts';
 import { writeUint32 } from './bytes.ts';
@@ -15,11 +16,22 @@ import type { RecordKind } from './record.ts';
 const RECORD_OVERHEAD_BYTES = 4 * VARINT_BYTES_MAX + 1 + 4;
 const scratch = new Uint8Array(VARINT_BYTES_MAX + 1);
 
-/** Over kind, sequence, the full key and the value: notices a record that was rebuilt from the wrong prefix. */
-export function recordCrc(key: Uint8Array, sequence: Index, kind: RecordKind, value: Uint8Array): number {
+/**
+ * Over kind, sequence, the full key (the first `keyLength` bytes of `key`) and the value (`[valueStart, valueEnd)` of
+ * `bytes`): notices a record that was rebuilt from the wrong prefix.
+ */
+export function recordCrc(
+  key: Uint8Array,
+  keyLength: number,
+  sequence: Index,
+  kind: RecordKind,
+  bytes: Uint8Array,
+  valueStart: number,
+  valueEnd: number,
+): number {
   scratch[0] = kind;
-  const end = writeVarint(scratch, 1, sequence);
-  return crc32(value, crc32(key, crc32(scratch.subarray(0, end))));
+  const head = crc32Range(scratch, 0, writeVarint(scratch, 1, sequence));
+  return crc32Range(bytes, valueStart, valueEnd, crc32Range(key, 0, keyLength, head));
 }
 
 export class BlockWriter {
@@ -59,7 +71,7 @@ export class BlockWriter {
     at = writeVarint(bytes, at, value.length);
     bytes[at++] = kind;
     at = writeVarint(bytes, at, sequence);
-    writeUint32(bytes, at, recordCrc(key, sequence, kind, value));
+    writeUint32(bytes, at, recordCrc(key, key.length, sequence, kind, value, 0, value.length));
     at += 4;
     bytes.set(key.subarray(shared), at);
     at += key.length - shared;

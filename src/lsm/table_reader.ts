@@ -9,6 +9,7 @@ import { compareBytes } from '../codec/bytes.ts';
 import { VarintReader } from '../codec/varint.ts';
 import type { Disk, ReadFile } from '../io/disk.ts';
 import type { Index } from '../log/entry.ts';
+import { BlockLookup } from './block_lookup.ts';
 import { type BlockPlace, BlockReader, verifyBlock } from './block_reader.ts';
 import { mayContain } from './bloom_filter.ts';
 import { RangeTombstones } from './range_tombstones.ts';
@@ -40,6 +41,7 @@ export class TableReader {
   readonly #ends: Float64Array;
   /** One bit per block: it has been checked since the table was opened. */
   readonly #verified: Uint8Array;
+  readonly #lookup = new BlockLookup();
 
   /**
    * Takes over the file, unless it throws.
@@ -85,40 +87,33 @@ export class TableReader {
   }
 
   /**
-   * The newest record of the key that is not above `visible`, as a reader that stands on it, of use until control returns
-   * to the event loop; null when the table has none. `hash` is `hashKey(key)`. Range tombstones are not asked.
+   * The newest record of the key that is not above `visible`, of use until the next lookup or until control returns to the
+   * event loop; null when the table has none. `hash` is `hashKey(key)`. Range tombstones are not asked.
    * @throws CorruptionError, DiskError
    */
-  find(key: Uint8Array, hash: number, visible: Index): BlockReader | null {
+  find(key: Uint8Array, hash: number, visible: Index): BlockLookup | null {
     if (!mayContain(this.#filter, hash)) return null;
     for (let block = this.blockFor(key); block < this.blocks; block++) {
-      const found = this.#findInBlock(block, key, visible);
-      if (found !== null) return found;
+      if (this.#findInBlock(block, key, visible)) return this.#lookup;
       // Versions of the key go on in the next block only if it is this one's last.
       if (this.#compareAnchor(block, key) !== 0) return null;
     }
     return null;
   }
 
-  #findInBlock(block: number, key: Uint8Array, visible: Index): BlockReader | null {
-    const place = this.#placeOf(block);
-    const bytes = this.#view(block);
+  #findInBlock(block: number, key: Uint8Array, visible: Index): boolean {
+    const offset = this.#startOf(block);
+    const bytes = this.#file.view(offset, this.#ends[block] - offset);
     const mask = 1 << (block & 7);
     const isFirstUse = (this.#verified[block >>> 3] & mask) === 0;
     if (isFirstUse) {
-      verifyBlock(bytes, place);
+      verifyBlock(bytes, this.#placeOf(block));
       this.#verified[block >>> 3] |= mask;
     }
-    const reader = new BlockReader(bytes, place);
-    reader.seek(key);
-    let isFound = reader.isAt(key);
-    while (isFound && reader.sequence > visible) {
-      reader.next();
-      isFound = reader.isAt(key);
-    }
+    const isFound = this.#lookup.find(bytes, key, visible, this.#file.path, offset);
     // With several versions of a key, damage to one could make an older one seem to be the newest.
-    if (!isFirstUse && (!isFound || this.properties.superseded > 0)) verifyBlock(bytes, place);
-    return isFound ? reader : null;
+    if (!isFirstUse && (!isFound || this.properties.superseded > 0)) verifyBlock(bytes, this.#placeOf(block));
+    return isFound;
   }
 
   /** The block that holds the newest version of the key if any does: the first whose last key is not below it; `blocks` when there is none. */
