@@ -159,18 +159,23 @@ export class RunBuild {
     });
   }
 
-  #open(): void {
-    const { disk, directory } = this.#options;
+  /** One table in a turn: reading filter and index of a large one takes milliseconds. */
+  readonly #open = (): void => {
+    if (this.#stopped) return;
+    const { disk, directory, clock } = this.#options;
+    const number = this.#numbers[this.#readers.length];
+    if (number === undefined) {
+      this.#done({ ok: true, value: this.#readers });
+      return;
+    }
     try {
-      for (const number of this.#numbers) {
-        this.#readers.push(openTable(disk, tablePath(directory, number), number));
-      }
+      this.#readers.push(openTable(disk, tablePath(directory, number), number));
     } catch (error) {
       this.#fail(error);
       return;
     }
-    this.#done({ ok: true, value: this.#readers });
-  }
+    clock.after(0, this.#open);
+  };
 
   #fail(error: unknown): void {
     this.#file?.close();
