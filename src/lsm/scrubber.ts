@@ -32,6 +32,9 @@ export class Scrubber {
   /** Where the pass is. */
   #table = 0;
   #block = 0;
+  /** The table there, as long as the version is this one. */
+  #current: Table | null = null;
+  #version: Version | null = null;
   readonly #damaged = new Set<number>();
   bytes = 0;
   passes = 0;
@@ -88,8 +91,10 @@ export class Scrubber {
 
   /** The table with the lowest number that is not behind where the pass is. */
   #tableAtHand(): Table | null {
+    const version = this.#options.version();
+    if (version === this.#version && this.#current?.number === this.#table) return this.#current;
     let found: Table | null = null;
-    for (const { table } of this.#options.version().placed()) {
+    for (const { table } of version.placed()) {
       const { number, damage } = table;
       if (number < this.#table || damage !== null || this.#damaged.has(number)) continue;
       if (found === null || number < found.number) found = table;
@@ -98,6 +103,8 @@ export class Scrubber {
       this.#table = found.number;
       this.#block = 0;
     }
+    this.#version = version;
+    this.#current = found;
     return found;
   }
 
