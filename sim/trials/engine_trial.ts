@@ -5,15 +5,15 @@
  *
  * What a log would hold is kept, and applied again after a crash from where the tables end.
  */
-import { compareBytes, fromUtf8, utf8 } from '../src/codec/bytes.ts';
-import { type ReadSnapshot, Store, type StoreOptions } from '../src/lsm/store.ts';
-import type { IteratorRange, StoreIterator } from '../src/lsm/store_iterator.ts';
-import { SimClock } from './clock.ts';
-import { SimDisk } from './disk.ts';
-import { SimProcess } from './process.ts';
-import type { SimRandom } from './random.ts';
-import { Scheduler } from './scheduler.ts';
-import { Trace } from './trace.ts';
+import { compareBytes, fromUtf8, utf8 } from '../../src/codec/bytes.ts';
+import { type ReadSnapshot, Store, type StoreOptions } from '../../src/lsm/store.ts';
+import type { IteratorRange, StoreIterator } from '../../src/lsm/store_iterator.ts';
+import { SimClock } from '../clock.ts';
+import { SimDisk } from '../disk.ts';
+import { SimProcess } from '../process.ts';
+import type { SimRandom } from '../random.ts';
+import { Scheduler } from '../scheduler.ts';
+import { Trace } from '../trace.ts';
 
 const LIVES_MAX = 4;
 const ROUNDS_MAX = 12;
