@@ -23,7 +23,7 @@ export interface Workload {
   readonly manyPermille: number;
   /** Transactions, with a condition (TXN) or queued (MULTI and EXEC). Not beside JSON values. */
   readonly transactionPermille: number;
-  /** Reads of a whole bucket. */
+  /** Reads of a whole bucket, if it is a small one: to the check a scan makes one problem of all its keys. */
   readonly scanPermille: number;
   /** Of counters, which are keys of their own; a third as many again read them. */
   readonly incrementPermille: number;
@@ -158,8 +158,10 @@ export class RequestSource {
       if (left < transactionPermille) return this.#drawTransaction(bucket);
       left -= transactionPermille;
     }
-    if (left < scanPermille) return { kind: 'scan', bucket, key: '', value: null };
-    left -= scanPermille;
+    if (this.#workload.keysPerBucket <= SCANNED_KEYS_MAX) {
+      if (left < scanPermille) return { kind: 'scan', bucket, key: '', value: null };
+      left -= scanPermille;
+    }
     if (left >= incrementPermille) return null;
     const counter = `n${this.#random.below(2)}`;
     if (this.#random.chance(250)) return { kind: 'get', bucket, key: counter, value: null };
@@ -219,6 +221,7 @@ export class RequestSource {
   }
 }
 
+const SCANNED_KEYS_MAX = 3;
 const JSON_HEAD = '{"v":"';
 
 /** The field `v` of a JSON value made here; null of any other value. */

@@ -382,6 +382,16 @@ export class World {
     };
   }
 
+  /** What a start has not read yet it would take for what was always there: nobody could start this machine again. */
+  #endUnknowing(machine: Machine): void {
+    const { id, process } = machine;
+    if (machine.node !== null || !process.alive || this.atlas.mayStart(id)) return;
+    const { generation } = process;
+    this.scheduler.soon(() => {
+      if (process.generation === generation && process.alive) this.kill(machine);
+    });
+  }
+
   #exit(machine: Machine, node: Node): void {
     if (machine.node !== node) return;
     this.note('exit', machine.id);
@@ -450,6 +460,7 @@ export class World {
       surroundings: options.surroundings,
       onInjury: (machine, injury) => {
         this.atlas.book(id, injury);
+        this.#endUnknowing(machine);
         // What was to become durable has not: the node must know it.
         if (injury.kind === 'failed-sync') this.#powerCuts.attempt(machine);
       },

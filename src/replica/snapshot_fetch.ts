@@ -5,10 +5,10 @@
 import { assert } from '../base/assert.ts';
 import { rarely } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
-import type { AppendFile, Disk } from '../io/disk.ts';
+import type { Disk } from '../io/disk.ts';
 import type { NodeId } from '../raft/message.ts';
 import { RecordUnpacker, type SnapshotMessage } from './snapshot_codec.ts';
-import { appendChunk, createSnapshotFile, endSnapshotFile, type SnapshotIdentity } from './snapshot_file.ts';
+import { SnapshotFileWriter, type SnapshotIdentity } from './snapshot_file.ts';
 
 export interface SnapshotFetchOptions {
   readonly disk: Disk;
@@ -31,7 +31,7 @@ const EMPTY = new Uint8Array(0);
 export class SnapshotFetch {
   readonly #options: SnapshotFetchOptions;
   #identity: SnapshotIdentity | null = null;
-  #file: AppendFile | null = null;
+  #file: SnapshotFileWriter | null = null;
   /** The chunk that is asked for. */
   #number = 0;
   #lastKey: Uint8Array = EMPTY;
@@ -79,7 +79,7 @@ export class SnapshotFetch {
   cancel(): void {
     this.#state = 'over';
     this.#timer?.cancel();
-    this.#file?.close();
+    this.#file?.file.close();
   }
 
   #take({ index, term, records, isLast }: SnapshotMessage & { type: 'chunk' }): void {
@@ -87,21 +87,22 @@ export class SnapshotFetch {
     const lastKey = lastKeyOf(records) ?? this.#lastKey;
     if (this.#number === 0) {
       this.#identity = { index, term };
-      this.#file = createSnapshotFile(disk, path, this.#identity);
+      this.#file = new SnapshotFileWriter(disk, path, this.#identity);
     }
     assert(this.#file !== null, 'the first chunk makes the file');
-    appendChunk(this.#file, records);
+    this.#file.append(records);
     this.#lastKey = lastKey;
     this.#number++;
     if (isLast) this.#finish(this.#file);
     else this.#askIn((records.length / bytesPerSecondMax) * 1000);
   }
 
-  #finish(file: AppendFile): void {
+  #finish(writer: SnapshotFileWriter): void {
     const { disk, directory, done } = this.#options;
     this.#state = 'syncing';
     this.#timer?.cancel();
-    endSnapshotFile(file);
+    const { file } = writer;
+    writer.end();
     file.sync((error) => {
       if (this.#state === 'over') return;
       file.close();
@@ -120,7 +121,7 @@ export class SnapshotFetch {
 
   #beginAnew(): void {
     rarely('a fetch of a snapshot begins anew');
-    this.#file?.close();
+    this.#file?.file.close();
     this.#file = null;
     this.#identity = null;
     this.#number = 0;

@@ -1,6 +1,6 @@
 /**
  * A fetched snapshot, until it is installed: a file of frames (`codec/frame.ts`). The first holds index and term, then
- * each holds a chunk of records, and an empty one ends it. It also outlives the installation: should power fail between
+ * each holds a chunk of records; the last holds a checksum of all before it, so that none can be missing. It also outlives the installation: should power fail between
  * the store's change and the log's, its first frame says how to mend the log.
  */
 import { CorruptionError } from '../base/errors.ts';
@@ -18,25 +18,43 @@ export interface SnapshotIdentity {
   readonly term: Term;
 }
 
+/** The first byte of each frame's body. No body is empty: zeros, as a lost write leaves them, are never a frame. */
+const FrameKind = { Head: 1, Records: 2, End: 3 } as const;
+const CHECKSUM_BYTES = 4;
 const EMPTY = new Uint8Array(0);
 
-/** Makes the file anew, with its first frame. @throws DiskError */
-export function createSnapshotFile(disk: Disk, path: string, { index, term }: SnapshotIdentity): AppendFile {
-  if (disk.exists(path)) disk.remove(path);
-  const file = disk.create(path);
-  const head = new Uint8Array(2 * VARINT_BYTES_MAX);
-  const end = writeVarint(head, writeVarint(head, 0, index), term);
-  file.append(writeFrame(head.subarray(0, end)));
-  return file;
-}
+/** Writes a file anew. @throws DiskError */
+export class SnapshotFileWriter {
+  readonly file: AppendFile;
+  /** Of all bodies so far. */
+  #checksum = 0;
 
-export function appendChunk(file: AppendFile, records: Uint8Array): void {
-  if (records.length > 0) file.append(writeFrame(records));
-}
+  constructor(disk: Disk, path: string, { index, term }: SnapshotIdentity) {
+    if (disk.exists(path)) disk.remove(path);
+    this.file = disk.create(path);
+    const head = new Uint8Array(2 * VARINT_BYTES_MAX);
+    const end = writeVarint(head, writeVarint(head, 0, index), term);
+    this.#append(FrameKind.Head, head.subarray(0, end));
+  }
 
-/** What is appended is whole. */
-export function endSnapshotFile(file: AppendFile): void {
-  file.append(writeFrame(EMPTY));
+  append(records: Uint8Array): void {
+    if (records.length > 0) this.#append(FrameKind.Records, records);
+  }
+
+  /** What was appended is whole. */
+  end(): void {
+    const checksum = new Uint8Array(CHECKSUM_BYTES);
+    new DataView(checksum.buffer).setUint32(0, this.#checksum, true);
+    this.#append(FrameKind.End, checksum);
+  }
+
+  #append(kind: number, content: Uint8Array): void {
+    const body = new Uint8Array(1 + content.length);
+    body[0] = kind;
+    body.set(content, 1);
+    this.#checksum = crc32(body, this.#checksum);
+    this.file.append(writeFrame(body));
+  }
 }
 
 /** What a complete file holds; null when there is none, or a crash has left a part of one. */
@@ -44,18 +62,39 @@ export function readSnapshotIdentity(disk: Disk, path: string): SnapshotIdentity
   if (!disk.exists(path)) return null;
   const file = disk.open(path);
   try {
-    const head = frameAt(file, 0);
-    if (head === null) return null;
-    const reader = new VarintReader(head.body);
+    const frames = new Frames(file);
+    const head = frames.next();
+    if (head === null || head[0] !== FrameKind.Head) return null;
+    const reader = new VarintReader(head.subarray(1));
     const identity = { index: reader.read(), term: reader.read() };
-    for (let at = head.end; ; ) {
-      const frame = frameAt(file, at);
-      if (frame === null) return null;
-      if (frame.body.length === 0) return identity;
-      at = frame.end;
+    for (;;) {
+      const body = frames.next();
+      if (body === null) return null;
+      if (body[0] === FrameKind.End) return identity;
     }
   } finally {
     file.close();
+  }
+}
+
+/** The bodies of a file's frames, one after the other. */
+class Frames {
+  readonly #file: ReadFile;
+  #checksum = 0;
+  at = 0;
+
+  constructor(file: ReadFile) {
+    this.#file = file;
+  }
+
+  /** A view; null when the frame is not intact, or it ends a file of which something is missing. */
+  next(): Uint8Array | null {
+    const body = bodyAt(this.#file, this.at);
+    if (body === null) return null;
+    if (body[0] === FrameKind.End && checksumIn(body) !== this.#checksum) return null;
+    this.#checksum = crc32(body, this.#checksum);
+    this.at += FRAME_HEADER_BYTES + body.length;
+    return body;
   }
 }
 
@@ -63,11 +102,12 @@ export function readSnapshotIdentity(disk: Disk, path: string): SnapshotIdentity
 export class SnapshotFileCursor implements Cursor {
   readonly kind = RecordKind.Put;
   readonly #file: ReadFile;
-  #at = 0;
+  #frames: Frames;
   #chunk: RecordUnpacker | null = null;
 
   constructor(disk: Disk, path: string) {
     this.#file = disk.open(path);
+    this.#frames = new Frames(this.#file);
   }
 
   get isValid(): boolean {
@@ -87,7 +127,8 @@ export class SnapshotFileCursor implements Cursor {
   }
 
   seekToFirst(): void {
-    this.#at = this.#frame(0).end;
+    this.#frames = new Frames(this.#file);
+    this.#nextFrame();
     this.#openChunk();
   }
 
@@ -106,31 +147,34 @@ export class SnapshotFileCursor implements Cursor {
   }
 
   #openChunk(): void {
-    const { body, end } = this.#frame(this.#at);
-    this.#at = end;
+    const body = this.#nextFrame();
     // A copy: the cursor rests between turns.
-    this.#chunk = body.length === 0 ? null : new RecordUnpacker(body.slice());
+    this.#chunk = body[0] === FrameKind.End ? null : new RecordUnpacker(body.slice(1));
     this.#chunk?.next();
   }
 
-  #frame(at: number): { readonly body: Uint8Array; readonly end: number } {
-    const frame = frameAt(this.#file, at);
-    if (frame === null)
+  #nextFrame(): Uint8Array {
+    const { at } = this.#frames;
+    const body = this.#frames.next();
+    if (body === null)
       throw new CorruptionError(this.#file.path, at, 'a part of a fetched snapshot is damaged');
-    return frame;
+    return body;
   }
 }
 
-/** The frame at an offset, its body a view; null when it is not intact. */
-function frameAt(file: ReadFile, at: number): { readonly body: Uint8Array; readonly end: number } | null {
+/** The body of the frame at an offset, as a view; null when it is not intact. */
+function bodyAt(file: ReadFile, at: number): Uint8Array | null {
   if (at + FRAME_HEADER_BYTES > file.size) return null;
   const header = file.view(at, FRAME_HEADER_BYTES);
   const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
   const length = view.getUint32(0, true);
   const checksum = view.getUint32(4, true);
-  const end = at + FRAME_HEADER_BYTES + length;
-  if (end > file.size) return null;
-  // Zeros, as a crash may leave them, are an empty frame with the checksum of no bytes.
-  const body = length === 0 ? EMPTY : file.view(at + FRAME_HEADER_BYTES, length);
-  return crc32(body) === checksum ? { body, end } : null;
+  if (length === 0 || at + FRAME_HEADER_BYTES + length > file.size) return null;
+  const body = file.view(at + FRAME_HEADER_BYTES, length);
+  return crc32(body) === checksum ? body : null;
+}
+
+function checksumIn(end: Uint8Array): number | null {
+  if (end.length !== 1 + CHECKSUM_BYTES) return null;
+  return new DataView(end.buffer, end.byteOffset, end.byteLength).getUint32(1, true);
 }

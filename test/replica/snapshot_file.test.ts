@@ -17,11 +17,9 @@ import {
   type SnapshotMessage,
 } from '../../src/replica/snapshot_codec.ts';
 import {
-  appendChunk,
-  createSnapshotFile,
-  endSnapshotFile,
   readSnapshotIdentity,
   SnapshotFileCursor,
+  SnapshotFileWriter,
 } from '../../src/replica/snapshot_file.ts';
 
 interface Row {
@@ -108,10 +106,10 @@ function newDisk(): Disk {
 const PATH = '/data/snapshot';
 
 function write(disk: Disk, chunks: readonly Uint8Array[], isComplete: boolean): void {
-  const file = createSnapshotFile(disk, PATH, { index: 77, term: 5 });
-  for (const chunk of chunks) appendChunk(file, chunk);
-  if (isComplete) endSnapshotFile(file);
-  file.close();
+  const writer = new SnapshotFileWriter(disk, PATH, { index: 77, term: 5 });
+  for (const chunk of chunks) writer.append(chunk);
+  if (isComplete) writer.end();
+  writer.file.close();
 }
 
 function chunksOf(all: readonly Row[], bytesMax: number): Uint8Array[] {
@@ -158,6 +156,55 @@ describe('a fetched snapshot', () => {
         copy.append(bytes);
         copy.close();
         expect(readSnapshotIdentity(disk, PATH)).toBeNull();
+      }
+    }
+  });
+});
+
+describe('a fetched snapshot of which writes were lost', () => {
+  const all: Row[] = [1, 2, 3, 4].map((n) => ({
+    key: new Uint8Array([n]),
+    sequence: n,
+    kind: RecordKind.Put,
+    value: new Uint8Array(20 * n).fill(n),
+  }));
+  const disk = newDisk();
+  const borders = [0];
+  const writer = new SnapshotFileWriter(disk, PATH, { index: 77, term: 5 });
+  for (const chunk of [...chunksOf(all, 1), null]) {
+    borders.push(writer.file.position);
+    if (chunk === null) writer.end();
+    else writer.append(chunk);
+  }
+  borders.push(writer.file.position);
+  writer.file.close();
+  const file = disk.open(PATH);
+  const whole = file.view(0, file.size).slice();
+  file.close();
+
+  function isRefused(bytes: Uint8Array): boolean {
+    const other = newDisk();
+    const copy = other.create(PATH);
+    copy.append(bytes);
+    copy.close();
+    const cursor = new SnapshotFileCursor(other, PATH);
+    try {
+      for (cursor.seekToFirst(); cursor.isValid; cursor.next()) {}
+      return false;
+    } catch {
+      return readSnapshotIdentity(other, PATH) === null;
+    } finally {
+      cursor.close();
+    }
+  }
+
+  it('is refused whichever they were, whether zeros stand in their place or what followed', () => {
+    expect(isRefused(whole)).toBe(false);
+    for (const [at, from] of borders.entries()) {
+      for (const to of borders.slice(at + 1)) {
+        const holed = whole.slice().fill(0, from, to);
+        const shortened = new Uint8Array([...whole.subarray(0, from), ...whole.subarray(to)]);
+        expect([from, to, isRefused(holed), isRefused(shortened)]).toEqual([from, to, true, true]);
       }
     }
   });

@@ -1,0 +1,339 @@
+/**
+ * The embedded store's engine: one log, one store and the state machine over the seams, without promises or encodings.
+ *
+ * A write is applied to the memtable at once and is durable when the log's sync that covers it has ended; all writes of a
+ * turn of the event loop, and those that come while a sync is under way, share one sync (group commit). So a read may see
+ * a write that a crash would still undo, but nobody has been told that it will last.
+ *
+ * A start applies the entries behind what tables cover. Tables may cover more than the log has made durable: then they are
+ * ahead, and the log begins anew behind them.
+ */
+import { assert } from '../base/assert.ts';
+import { CorruptionError, EnvelopeError, type Outcome } from '../base/errors.ts';
+import type { Clock, Timer } from '../io/clock.ts';
+import type { Disk } from '../io/disk.ts';
+import type { Logger } from '../io/logger.ts';
+import { storeKey } from '../kv/key_space.ts';
+import type { Result, Write } from '../kv/request.ts';
+import { StateMachine } from '../kv/state_machine.ts';
+import { decodeStored, NEVER, type StoredValue } from '../kv/stored_value.ts';
+import { encodeWrite } from '../kv/write_codec.ts';
+import { EntryKind, type Index } from '../log/entry.ts';
+import type { GroupLog } from '../log/group_log.ts';
+import { Log } from '../log/log.ts';
+import { type ReadSnapshot, Store, type StoreOptions } from '../lsm/store.ts';
+
+const GROUP = 1;
+const TERM = 1;
+
+export type StoreTuning = Omit<StoreOptions, 'disk' | 'directory' | 'clock' | 'logger'>;
+
+export interface EngineOptions {
+  readonly disk: Disk;
+  readonly directory: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly segmentBytes?: number;
+  readonly store?: StoreTuning;
+  /** A buffered write is durable this long after it was made, and the time of a sync, at the latest. */
+  readonly bufferedMs: number;
+}
+
+/** `sync`: told when it survives a crash of the machine. `buffered`: told at once; a crash may lose the last of them. */
+export type Durability = 'sync' | 'buffered';
+
+type Done = (outcome: Outcome<Result>) => void;
+
+interface Waiter {
+  readonly index: Index;
+  readonly result: Result;
+  readonly done: Done;
+}
+
+interface Postponed {
+  readonly write: Write;
+  readonly durability: Durability;
+  readonly done: Done;
+}
+
+export class Engine {
+  readonly #options: EngineOptions;
+  readonly #log: Log;
+  readonly #entries: GroupLog;
+  readonly #store: Store;
+  readonly #machine: StateMachine;
+  /** Told when the log is durable up to their index; by index. */
+  #waiters: Waiter[] = [];
+  /** They wait for room in memory, in order. */
+  #postponed: Postponed[] = [];
+  #syncIsPlanned = false;
+  #bufferedTimer: Timer | null = null;
+  #compactedIndex: Index = 0;
+  /** The latest time seen: what has expired stays so when the wall clock goes back. */
+  #timeMs = 0;
+  #failure: Error | null = null;
+  #closed = false;
+
+  /** `done` gets CorruptionError when a file is damaged or missing, DiskError when the disk fails. */
+  static open(options: EngineOptions, done: (outcome: Outcome<Engine>) => void): void {
+    const { disk, directory, clock, logger, segmentBytes } = options;
+    const fail = (error: unknown): void =>
+      done({ ok: false, error: error instanceof Error ? error : new Error(String(error)) });
+    const tuning = segmentBytes === undefined ? {} : { segmentBytes };
+    Log.open({ disk, directory: `${directory}/log`, clock, logger, ...tuning }, (log) => {
+      if (!log.ok) return fail(log.error);
+      Store.open({ ...options.store, disk, directory: `${directory}/tables`, clock, logger }, (store) => {
+        if (!store.ok) {
+          log.value.close(() => fail(store.error));
+          return;
+        }
+        try {
+          const engine = new Engine(options, log.value, store.value);
+          engine.#recover(() => done({ ok: true, value: engine }), fail);
+        } catch (error) {
+          store.value.close();
+          log.value.close(() => fail(error));
+        }
+      });
+    });
+  }
+
+  private constructor(options: EngineOptions, log: Log, store: Store) {
+    this.#options = options;
+    this.#log = log;
+    this.#entries = log.group(GROUP);
+    this.#store = store;
+    const { flushedIndex } = store;
+    if (this.#entries.firstIndex > flushedIndex + 1) {
+      throw new CorruptionError(
+        `${options.directory}/tables`,
+        0,
+        `they end with write ${flushedIndex}, and the log begins with ${this.#entries.firstIndex}`,
+      );
+    }
+    if (this.#entries.lastIndex < flushedIndex) this.#entries.reset(flushedIndex, TERM);
+    this.#machine = new StateMachine(store);
+    store.onWritable = () => this.#resume();
+    store.onFailure = (error) => this.#fail(error);
+    log.onFailure = (error) => this.#fail(error);
+    this.#entries.onDurable = (index) => this.#onDurable(index);
+  }
+
+  /** Milliseconds since the Unix epoch; never goes back while the store is open. */
+  get timeMs(): number {
+    this.#timeMs = Math.max(this.#timeMs, Math.floor(this.#options.clock.wallMs()), this.#machine.nowMs);
+    return this.#timeMs;
+  }
+
+  get store(): Store {
+    return this.#store;
+  }
+
+  /** Why writes are refused; null: they are not. */
+  get failure(): Error | null {
+    return this.#failure;
+  }
+
+  /**
+   * Writes are carried out in the order of these calls. `done` may be called before this returns when `durability` is
+   * `buffered`. It is told the outcome of conditions, and errors: what a write depends on is damaged; the store is closed;
+   * or it has failed, after which no write is accepted until it is opened again.
+   */
+  write(write: Write, durability: Durability, done: Done): void {
+    if (this.#failure !== null || this.#closed) {
+      done({ ok: false, error: this.#refusal() });
+      return;
+    }
+    if (this.#postponed.length > 0 || !this.#store.writable)
+      this.#postponed.push({ write, durability, done });
+    else this.#carryOut({ write, durability, done });
+  }
+
+  /**
+   * What is there for a key, as a view that is valid until control returns to the event loop; null: nothing.
+   * @throws CorruptionError, DiskError when it cannot be told.
+   */
+  find(bucket: string, key: Uint8Array, snapshot: Moment | null): StoredValue | null {
+    this.#assertOpen();
+    const name = storeKey(bucket, key);
+    const bytes = snapshot === null ? this.#store.get(name) : snapshot.view.get(name);
+    return bytes === null ? null : live(bytes, snapshot?.timeMs ?? this.timeMs);
+  }
+
+  /** The state of now, until it is released. */
+  moment(): Moment {
+    this.#assertOpen();
+    return { view: this.#store.takeSnapshot(), timeMs: this.timeMs };
+  }
+
+  /** `done` comes when all that was written before is durable in tables. */
+  flush(done: (error: Error | null) => void): void {
+    this.#store.flush((error) => {
+      if (error === null) this.#shortenLog();
+      done(error);
+    });
+  }
+
+  /** As `flush`, and all tables are merged: what is deleted or superseded is gone. */
+  compact(done: (error: Error | null) => void): void {
+    this.#store.merge((error) => {
+      if (error === null) this.#shortenLog();
+      done(error);
+    });
+  }
+
+  /** Makes durable what was written, then closes the files. Idempotent; `done` comes later. */
+  close(done: (error: Error | null) => void): void {
+    if (this.#closed) {
+      this.#options.clock.later(() => done(null));
+      return;
+    }
+    this.#closed = true;
+    this.#bufferedTimer?.cancel();
+    const refused = this.#postponed;
+    this.#postponed = [];
+    for (const { done: refuse } of refused) refuse({ ok: false, error: this.#refusal() });
+    if (this.#failure === null) this.#log.flush();
+    this.#log.close((error) => {
+      this.#settle(error ?? null);
+      this.#store.close();
+      done(error ?? this.#failure);
+    });
+  }
+
+  #carryOut({ write, durability, done }: Postponed): void {
+    const index = this.#entries.lastIndex + 1;
+    const payload = encodeWrite(write, this.timeMs);
+    let result: Result | null;
+    try {
+      result = this.#machine.apply(index, payload, 'wanted');
+    } catch (error) {
+      // Nothing was written; the entry's place is taken all the same.
+      this.#append(index, EntryKind.Noop, new Uint8Array(0));
+      done({ ok: false, error: error instanceof Error ? error : new Error(String(error)) });
+      return;
+    }
+    assert(result !== null, 'a wanted result is given', { index });
+    this.#append(index, EntryKind.Command, payload);
+    if (durability === 'sync') {
+      this.#waiters.push({ index, result, done });
+      this.#planSync();
+    } else {
+      this.#bufferedTimer ??= this.#options.clock.after(this.#options.bufferedMs, () => {
+        this.#bufferedTimer = null;
+        this.#planSync();
+      });
+      done({ ok: true, value: result });
+    }
+  }
+
+  #append(index: Index, kind: EntryKind, payload: Uint8Array): void {
+    try {
+      this.#entries.append({ index, term: TERM, kind, payload });
+    } catch (error) {
+      // The memtable is ahead of the log: no further write may be told to last.
+      this.#fail(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  /** At the end of the turn: one sync for all that it has brought. */
+  #planSync(): void {
+    if (this.#syncIsPlanned) return;
+    this.#syncIsPlanned = true;
+    this.#options.clock.later(() => {
+      this.#syncIsPlanned = false;
+      if (this.#failure === null && !this.#closed) this.#log.flush();
+    });
+  }
+
+  #onDurable(durableIndex: Index): void {
+    let told = 0;
+    while (told < this.#waiters.length && this.#waiters[told].index <= durableIndex) told++;
+    const waiters = this.#waiters.splice(0, told);
+    this.#shortenLog();
+    for (const { result, done } of waiters) done({ ok: true, value: result });
+  }
+
+  /** Entries that tables cover are not needed any more. */
+  #shortenLog(): void {
+    if (this.#closed || this.#failure !== null) return;
+    const index = Math.min(this.#store.flushedIndex, this.#entries.durableIndex);
+    if (index <= this.#compactedIndex) return;
+    this.#compactedIndex = index;
+    this.#entries.compact(index);
+  }
+
+  #resume(): void {
+    while (this.#postponed.length > 0 && this.#store.writable && this.#failure === null && !this.#closed) {
+      const next = this.#postponed.shift();
+      if (next !== undefined) this.#carryOut(next);
+    }
+  }
+
+  /** Applies what tables do not cover, as memory allows. */
+  #recover(done: () => void, fail: (error: unknown) => void): void {
+    let index = this.#store.flushedIndex + 1;
+    const proceed = (): void => {
+      try {
+        for (; index <= this.#entries.lastIndex; index++) {
+          if (!this.#store.writable) return;
+          const { kind, payload } = this.#entries.entry(index);
+          if (kind === EntryKind.Command) this.#machine.apply(index, payload, 'not-wanted');
+          else this.#machine.applyNothing(index);
+        }
+      } catch (error) {
+        this.#store.close();
+        this.#log.close(() => fail(error));
+        return;
+      }
+      this.#store.onWritable = () => this.#resume();
+      done();
+    };
+    this.#store.onWritable = proceed;
+    this.#options.clock.later(proceed);
+  }
+
+  #fail(error: Error): void {
+    if (this.#failure !== null) return;
+    this.#failure = error;
+    this.#bufferedTimer?.cancel();
+    this.#settle(error);
+  }
+
+  #settle(error: Error | null): void {
+    const waiters = this.#waiters;
+    const postponed = this.#postponed;
+    this.#waiters = [];
+    this.#postponed = [];
+    const why = error ?? this.#refusal();
+    for (const { index, result, done } of waiters) {
+      const isDurable = index <= this.#entries.durableIndex;
+      done(isDurable ? { ok: true, value: result } : { ok: false, error: why });
+    }
+    for (const { done } of postponed) done({ ok: false, error: why });
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw this.#refusal();
+  }
+
+  #refusal(): EnvelopeError {
+    if (this.#failure !== null) {
+      const why = this.#failure.message;
+      return new EnvelopeError('FAILED', `the store accepts no writes until it is opened again: ${why}`);
+    }
+    return new EnvelopeError('CLOSED', 'the store is closed');
+  }
+}
+
+/** A state of the store, and its time. */
+export interface Moment {
+  readonly view: ReadSnapshot;
+  readonly timeMs: number;
+}
+
+/** Null: it has expired. */
+export function live(bytes: Uint8Array, timeMs: number): StoredValue | null {
+  const stored = decodeStored(bytes);
+  return stored.expiresAtMs === NEVER || stored.expiresAtMs > timeMs ? stored : null;
+}
