@@ -45,22 +45,23 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'small-majority',
     what: 'an election is won by half of the voters',
     file: 'src/raft/candidate.ts',
-    find: '    const majority = majorityOf(this.#core.voters.length);\n',
-    replace: '    const majority = Math.ceil(this.#core.voters.length / 2);\n    majorityOf(1);\n',
+    find: "    if (isQuorum(configuration, (voter) => this.#ballots.get(voter) === true)) return 'won';\n",
+    replace:
+      "    const granted = [...this.#ballots.values()].filter((ballot) => ballot).length;\n    if (2 * granted >= configuration.voters.length) return 'won';\n",
   },
   {
     name: 'early-acknowledgement',
     what: 'a leader commits what it alone has made durable',
     file: 'src/raft/leader.ts',
-    find: '    const index = quorumValue(matches);\n',
+    find: "    const index = this.#quorumOf('durable', log.durableIndex);\n",
     replace: '    const index = log.durableIndex;\n',
   },
   {
     name: 'unsynced-own-copy',
     what: 'a leader counts its own copy before it is durable',
     file: 'src/raft/leader.ts',
-    find: '    matches[at] = log.durableIndex;\n',
-    replace: '    matches[at] = log.lastIndex;\n',
+    find: "    const index = this.#quorumOf('durable', log.durableIndex);\n",
+    replace: "    const index = this.#quorumOf('durable', log.lastIndex);\n",
   },
   {
     name: 'unsynced-acknowledgement',

@@ -4,7 +4,7 @@
  */
 import type { Core } from './core.ts';
 import type { NodeId } from './message.ts';
-import { majorityOf } from './quorum.ts';
+import { isQuorum } from './quorum.ts';
 
 export type Ballot = 'won' | 'lost' | 'open';
 
@@ -27,9 +27,9 @@ export class Candidate {
     if (phase === 'vote') core.voteFor(core.id);
     else this.#ballots.set(core.id, true);
     const { lastIndex, lastTerm } = core.log;
-    if (phase === 'pre-vote') core.broadcast({ type: 'pre-vote', term: core.term + 1, lastIndex, lastTerm });
+    if (phase === 'pre-vote') core.askVoters({ type: 'pre-vote', term: core.term + 1, lastIndex, lastTerm });
     else
-      core.broadcast({
+      core.askVoters({
         type: 'vote',
         term: core.term,
         lastIndex,
@@ -49,12 +49,11 @@ export class Candidate {
     return this.ballot();
   }
 
+  /** Only voters count, whoever has answered: this node itself may not be one of them any more. */
   ballot(): Ballot {
-    const majority = majorityOf(this.#core.voters.length);
-    let granted = 0;
-    for (const voter of this.#core.voters) if (this.#ballots.get(voter) === true) granted++;
-    if (granted >= majority) return 'won';
-    const refused = this.#ballots.size - granted;
-    return refused > this.#core.voters.length - majority ? 'lost' : 'open';
+    const { configuration } = this.#core;
+    if (isQuorum(configuration, (voter) => this.#ballots.get(voter) === true)) return 'won';
+    const canBeWon = isQuorum(configuration, (voter) => this.#ballots.get(voter) !== false);
+    return canBeWon ? 'open' : 'lost';
   }
 }

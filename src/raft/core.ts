@@ -5,8 +5,10 @@
 import { assert } from '../base/assert.ts';
 import { maybe } from '../base/rare.ts';
 import type { Random } from '../io/random.ts';
-import type { Index, Term } from '../log/entry.ts';
+import { type Entry, EntryKind, type Index, type Term } from '../log/entry.ts';
+import { type Configuration, decodeConfiguration, foundingConfiguration, isVoter } from './configuration.ts';
 import type { FlowLimits } from './flow.ts';
+import { Memberships } from './memberships.ts';
 import type { Message, NodeId } from './message.ts';
 import type { Output } from './output.ts';
 import type { RaftLog } from './raft_log.ts';
@@ -31,8 +33,10 @@ export const DEFAULT_CLOCK_DRIFT_PPM_MAX = 10_000;
 
 export interface CoreOptions {
   readonly id: NodeId;
-  /** All voting members, `id` among them. */
+  /** Who votes as long as no configuration says more; none: this node waits to be told. */
   readonly voters: readonly NodeId[];
+  /** As of `appliedIndex`, if the group has changed by then: what the log holds behind it counts on top. */
+  readonly configuration?: Configuration | null;
   readonly log: RaftLog;
   readonly random: Random;
   readonly timing: RaftTiming;
@@ -43,10 +47,11 @@ export interface CoreOptions {
   readonly snapshots: { readonly index: Index };
 }
 
+/** Payload bytes read at a time when the log is looked through at the start. */
+const READ_BYTES_MAX = 1024 * 1024;
+
 export class Core {
   readonly id: NodeId;
-  readonly voters: readonly NodeId[];
-  readonly peers: readonly NodeId[];
   readonly log: RaftLog;
   readonly timing: RaftTiming;
   readonly flow: FlowLimits;
@@ -54,6 +59,8 @@ export class Core {
   readonly leaseMs: number | null;
   readonly random: Random;
   readonly snapshots: { readonly index: Index };
+  readonly #founders: Configuration;
+  #memberships: Memberships;
 
   /** Never falls. Durable before a message of this term leaves. */
   term: Term;
@@ -71,11 +78,8 @@ export class Core {
   output: Output = emptyOutput();
 
   constructor(options: CoreOptions, term: Term, vote: NodeId | null, commitIndex: Index) {
-    assert(options.voters.includes(options.id), 'a node is a voter of its own group', { id: options.id });
     assert(commitIndex <= options.log.lastIndex, 'what is committed is in the log', { commitIndex });
     this.id = options.id;
-    this.voters = options.voters;
-    this.peers = options.voters.filter((voter) => voter !== options.id);
     this.log = options.log;
     this.random = options.random;
     this.snapshots = options.snapshots;
@@ -85,14 +89,52 @@ export class Core {
     this.term = term;
     this.vote = vote;
     this.commitIndex = commitIndex;
+    this.#founders = foundersOf(options.voters);
+    this.#memberships = new Memberships(options.configuration ?? this.#founders, commitIndex);
+    this.#readConfigurations();
+  }
+
+  /** In force: the latest that the log holds, committed or not. */
+  get configuration(): Configuration {
+    return this.#memberships.current;
+  }
+
+  /** Of the entry that holds it. */
+  get configurationIndex(): Index {
+    return this.#memberships.currentIndex;
+  }
+
+  /** The configuration that is known to be committed, and those that follow it. */
+  get configurations(): readonly Configuration[] {
+    return this.#memberships.all;
+  }
+
+  /**
+   * A node that the latest configuration leaves out campaigns as long as that is not known to be committed: those that
+   * do not hold it yet may need the only log that is complete (thesis, section 4.2.2).
+   */
+  get mayCampaign(): boolean {
+    return this.#memberships.mayVote(this.id);
+  }
+
+  /** At the end of the log, or over a suffix that another leader contradicts. @throws EnvelopeError `FORMAT` */
+  append(entry: Entry): void {
+    const configuration = entry.kind === EntryKind.Configuration ? decodeConfiguration(entry.payload) : null;
+    this.#memberships.truncate(entry.index);
+    this.log.append(entry);
+    if (configuration !== null) this.#memberships.add(entry.index, configuration);
   }
 
   send(to: NodeId, message: Message): void {
     this.output.messages.push({ to, message });
   }
 
-  broadcast(message: Message): void {
-    for (const peer of this.peers) this.send(peer, message);
+  /** All voters of both halves of the configuration but this node. */
+  askVoters(message: Message): void {
+    const { configuration } = this;
+    for (const { id } of configuration.members) {
+      if (id !== this.id && isVoter(configuration, id)) this.send(id, message);
+    }
   }
 
   takeOutput(): Output {
@@ -137,20 +179,27 @@ export class Core {
       last: this.log.lastIndex,
     });
     this.commitIndex = index;
+    this.#memberships.onCommit(index);
   }
 
   /**
    * The state up to `index` was installed from a snapshot of what is committed. The log keeps what follows only if it
    * holds that very entry; otherwise nothing of it can be known to follow.
+   *
+   * @param configuration As of `index`; null: the group is as it was founded.
    */
-  restore(index: Index, term: Term): void {
+  restore(index: Index, term: Term, configuration: Configuration | null): void {
     assert(index > this.commitIndex, 'a snapshot is only installed over an older state', {
       index,
       commit: this.commitIndex,
     });
     const holdsEntry = index <= this.log.lastIndex && this.log.termAt(index) === term;
-    if (!holdsEntry) this.log.reset(index, term);
+    if (!holdsEntry) {
+      this.log.reset(index, term);
+      this.#memberships = new Memberships(configuration ?? this.#founders, index);
+    }
     this.commitIndex = index;
+    this.#memberships.onCommit(index);
   }
 
   /** A new, randomised moment at which silence becomes an election. */
@@ -159,6 +208,18 @@ export class Core {
     // Split votes, that randomised timeouts make rare.
     if (maybe('equal-election-timeout')) return this.nowMs + timeout;
     return this.nowMs + timeout + this.random.below(timeout);
+  }
+
+  /** What the log holds behind the commit index. */
+  #readConfigurations(): void {
+    const { log } = this;
+    for (let from = Math.max(this.commitIndex + 1, log.firstIndex); from <= log.lastIndex; ) {
+      const entries = log.entries(from, log.lastIndex + 1, READ_BYTES_MAX);
+      for (const { index, kind, payload } of entries) {
+        if (kind === EntryKind.Configuration) this.#memberships.add(index, decodeConfiguration(payload));
+      }
+      from += entries.length;
+    }
   }
 
   #persist(): void {
@@ -174,6 +235,11 @@ function leaseMs({ clockDriftPpmMax, timing }: CoreOptions): number | null {
   if (clockDriftPpmMax === null) return null;
   const drift = clockDriftPpmMax / 1_000_000;
   return Math.floor((timing.electionTimeoutMs * (1 - drift)) / (1 + drift));
+}
+
+/** Their addresses are known to those that are given them. */
+function foundersOf(voters: readonly NodeId[]): Configuration {
+  return foundingConfiguration(voters.map((id) => ({ id, address: '', identity: 0 })));
 }
 
 function emptyOutput(): Output {

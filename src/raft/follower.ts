@@ -142,7 +142,7 @@ export class Follower {
     });
     if (entry.index <= log.lastIndex) sometimes('a conflicting suffix is replaced');
     assert(entry.term <= this.#core.term, 'no entry is newer than its leader', { term: entry.term });
-    log.append(entry);
+    this.#core.append(entry);
   }
 
   #acknowledge(leader: NodeId): void {

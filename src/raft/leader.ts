@@ -1,26 +1,53 @@
 /**
  * The leading role: orders commands, copies the log to the followers, commits what a majority has made durable, and
  * confirms that it still leads before a read is answered.
+ *
+ * Changes of membership: one at a time, each begun only when an entry of this leader's own term is committed (or two
+ * leaders could change the same configuration differently, and their majorities miss each other), and when the
+ * configuration in force is committed and not joint. A joint configuration is left as soon as it is committed, whoever
+ * began it. A leader that is not in the configuration any more leads until that is committed, without counting itself.
  */
 import { assert } from '../base/assert.ts';
 import { maybe, sometimes } from '../base/rare.ts';
 import { type Entry, EntryKind, type Index } from '../log/entry.ts';
+import { type Configuration, encodeConfiguration, isJoint, isVoter, memberOf } from './configuration.ts';
 import type { Core } from './core.ts';
+import {
+  type ChangeOutcome,
+  changeOf,
+  firstStepTo,
+  lastStepOf,
+  type MembershipChange,
+} from './membership_change.ts';
 import type { Message, NodeId, ReadBasis } from './message.ts';
 import { Progress } from './progress.ts';
-import { majorityOf, quorumValue } from './quorum.ts';
+import { isMajority, isQuorum, quorumValue } from './quorum.ts';
 import { type AskedRead, ReadRounds } from './read_rounds.ts';
 import { Uncommitted } from './uncommitted.ts';
 
 /** Why a proposal is not taken. */
 export type Refusal = 'not-leader' | 'handing-over' | 'overloaded';
 
+/** What became of a change that was asked for. */
+export type ChangeAnswer =
+  /** Decided once a configuration that is not joint, at or behind `index` and of this term, is committed. */
+  | { readonly type: 'begun'; readonly id: NodeId; readonly index: Index }
+  | Exclude<ChangeOutcome, { type: 'change' }>
+  /** Not now. */
+  | { readonly type: 'refused'; readonly why: Refusal | 'change-under-way' | 'too-early' }
+  /** Those left would not be a majority that answers. */
+  | { readonly type: 'unsafe'; readonly silent: readonly NodeId[] };
+
+/** What a quorum is asked for. */
+type Reached = 'durable' | 'round' | 'promise';
+
 export class Leader {
   readonly role = 'leader';
   readonly #core: Core;
   readonly #followers = new Map<NodeId, Progress>();
   readonly #reads = new ReadRounds();
-  readonly #quorumScratch: number[];
+  /** Of each half of the configuration, to find what its majority has reached. */
+  #quorumScratch: number[][] = [];
   readonly #uncommitted: Uncommitted;
   /** Index of the no-op of this term. Until it is committed the commit index may be behind (section 8). */
   readonly #firstIndexOfTerm: Index;
@@ -32,21 +59,20 @@ export class Leader {
   readonly #sinceMs: number;
   #nextHeartbeatMs: number;
   #nextQuorumCheckMs: number;
+  /** The commit index at the last heartbeat: a learner that holds this much keeps up. Infinite without learners. */
+  #beatCommitIndex = Number.POSITIVE_INFINITY;
+  /** See `hasLeft`. */
+  #hasLeft = false;
 
   constructor(core: Core) {
     this.#core = core;
     const { log } = core;
-    const { heartbeatMs, electionTimeoutMs } = core.timing;
-    const options = { flow: core.flow, probeMinMs: heartbeatMs, probeMaxMs: electionTimeoutMs };
-    for (const peer of core.peers) {
-      this.#followers.set(peer, new Progress(options, log.lastIndex + 1, core.nowMs));
-    }
     this.#uncommitted = new Uncommitted(log.lastIndex);
-    this.#quorumScratch = new Array<number>(core.voters.length);
     this.#firstIndexOfTerm = log.lastIndex + 1;
     this.#sinceMs = core.nowMs;
     this.#nextHeartbeatMs = core.nowMs;
     this.#nextQuorumCheckMs = core.nowMs + core.timing.electionTimeoutMs;
+    this.#followMembers();
     this.#append(EntryKind.Noop, new Uint8Array(0));
   }
 
@@ -59,9 +85,14 @@ export class Leader {
     return this.#transfer !== null;
   }
 
-  /** A majority, this node included, was heard within an election timeout: rivals are not heard out. */
+  /** A majority was heard within an election timeout, this node being one that hears itself: rivals are not heard out. */
   get isSticky(): boolean {
-    return this.#heardWithin(this.#core.timing.electionTimeoutMs) >= majorityOf(this.#core.voters.length);
+    return isQuorum(this.#core.configuration, (id) => this.#isHeard(id));
+  }
+
+  /** This node leads no more: it is not in the configuration that is now committed. */
+  get hasLeft(): boolean {
+    return this.#hasLeft;
   }
 
   progressOf(peer: NodeId): Readonly<Progress> | undefined {
@@ -70,7 +101,7 @@ export class Leader {
 
   propose(payload: Uint8Array): Index | Refusal {
     // What is proposed now would keep the successor from catching up.
-    if (this.#transfer !== null) return 'handing-over';
+    if (this.#transfer !== null || this.#isLeaving) return 'handing-over';
     const { bytes } = this.#uncommitted;
     if (bytes > 0 && bytes + payload.length > this.#core.flow.uncommittedBytesMax) {
       sometimes('a proposal is refused because too much is not committed');
@@ -79,10 +110,30 @@ export class Leader {
     return this.#append(EntryKind.Command, payload);
   }
 
+  /** See `Raft.changeMembership`. */
+  changeMembership(change: MembershipChange): ChangeAnswer {
+    const { configuration, configurationIndex, commitIndex } = this.#core;
+    if (this.#transfer !== null || this.#isLeaving) return { type: 'refused', why: 'handing-over' };
+    if (commitIndex < this.#firstIndexOfTerm) return { type: 'refused', why: 'too-early' };
+    if (isJoint(configuration) || configurationIndex > commitIndex) {
+      sometimes('a change of membership is refused beside another');
+      return { type: 'refused', why: 'change-under-way' };
+    }
+    const outcome = changeOf(configuration, change);
+    if (outcome.type !== 'change') return outcome;
+    const { id, target } = outcome;
+    // Nothing could undo it, nor be written, as long as they are silent.
+    if (!isMajority(target.voters, (voter) => this.#isHeard(voter))) {
+      return { type: 'unsafe', silent: target.voters.filter((voter) => !this.#isHeard(voter)) };
+    }
+    return { type: 'begun', id, index: this.#configure(firstStepTo(target, configuration)) };
+  }
+
   /** See `Raft.transferLeadership`. */
   transfer(to: NodeId | null): NodeId | null {
     const successor = to ?? this.#successor();
-    if (successor === null || !this.#followers.has(successor)) return null;
+    if (successor === null || successor === this.#core.id) return null;
+    if (!this.#followers.has(successor) || !this.#core.configuration.voters.includes(successor)) return null;
     if (this.#transfer !== null) return this.#transfer.to === successor ? successor : null;
     const deadlineMs = this.#core.nowMs + this.#core.timing.electionTimeoutMs;
     this.#transfer = { to: successor, deadlineMs, isAsked: false };
@@ -122,12 +173,8 @@ export class Leader {
   holdsLeaseAt(nowMs: number): boolean {
     const { leaseMs } = this.#core;
     if (leaseMs === null || this.#successorWasAsked) return false;
-    const times = this.#quorumScratch;
-    let at = 0;
-    for (const follower of this.#followers.values()) times[at++] = follower.heartbeatAnsweredMs;
     const elapsedMs = Math.floor(nowMs - this.#sinceMs);
-    times[at] = elapsedMs;
-    const promisedAtMs = quorumValue(times);
+    const promisedAtMs = this.#quorumOf('promise', elapsedMs);
     return promisedAtMs >= 0 && elapsedMs < promisedAtMs + leaseMs;
   }
 
@@ -152,6 +199,8 @@ export class Leader {
         }
         this.#heartbeat(peer, progress);
       }
+      this.#dismissDeparted();
+      this.#promoteLearner();
       // The request to campaign may have been lost.
       if (this.#transfer !== null) this.#transfer.isAsked = false;
     }
@@ -163,9 +212,10 @@ export class Leader {
     const core = this.#core;
     if (this.#reads.wantsRound && core.commitIndex >= this.#firstIndexOfTerm) {
       this.#reads.start(core.commitIndex);
-      if (core.peers.length > 0)
-        for (const [peer, progress] of this.#followers) this.#heartbeat(peer, progress);
-      else this.#confirmReads(this.#reads.round);
+      for (const [peer, progress] of this.#followers) this.#heartbeat(peer, progress);
+      // For the only voter.
+      if (core.configuration.voters.length === 1)
+        this.#confirmReads(this.#quorumOf('round', this.#reads.round));
     }
     // Followers at the same place, the usual case, share one array of entries.
     let shared: readonly Entry[] = [];
@@ -221,11 +271,7 @@ export class Leader {
     if (message.round <= progress.round) return;
     progress.round = message.round;
     if (!this.#reads.isConfirming) return;
-    const rounds = this.#quorumScratch;
-    let at = 0;
-    for (const follower of this.#followers.values()) rounds[at++] = follower.round;
-    rounds[at] = this.#reads.round;
-    this.#confirmReads(quorumValue(rounds));
+    this.#confirmReads(this.#quorumOf('round', this.#reads.round));
   }
 
   onDurable(): void {
@@ -278,6 +324,7 @@ export class Leader {
     let bestIndex: Index = -1;
     for (const [peer, { heardAtMs, matchIndex }] of this.#followers) {
       if (nowMs - heardAtMs >= timing.electionTimeoutMs || matchIndex <= bestIndex) continue;
+      if (!this.#core.configuration.voters.includes(peer)) continue;
       best = peer;
       bestIndex = matchIndex;
     }
@@ -287,26 +334,118 @@ export class Leader {
   #append(kind: EntryKind, payload: Uint8Array): Index {
     const { log, term } = this.#core;
     const index = log.lastIndex + 1;
-    log.append({ index, term, kind, payload });
+    this.#core.append({ index, term, kind, payload });
     this.#uncommitted.add(index, payload.length);
     return index;
   }
 
   #commit(): void {
     const { log, commitIndex, term } = this.#core;
-    const matches = this.#quorumScratch;
-    let at = 0;
-    for (const follower of this.#followers.values()) matches[at++] = follower.matchIndex;
     // Our own copy counts only as far as it is durable.
-    matches[at] = log.durableIndex;
-    const index = quorumValue(matches);
+    const index = this.#quorumOf('durable', log.durableIndex);
     // Entries of earlier terms are never committed by counting copies, only by what follows them (section 5.4.2).
     if (index > commitIndex && log.termAt(index) !== term)
       sometimes('copies of an earlier term do not count');
     if (index > commitIndex && log.termAt(index) === term) {
       this.#core.advanceCommit(index);
       this.#uncommitted.onCommit(index);
+      this.#onCommitted();
     }
+  }
+
+  /** The largest value that a majority of the voters has reached; in a joint configuration, of both halves. */
+  #quorumOf(reached: Reached, own: number): number {
+    const { voters, outgoing } = this.#core.configuration;
+    const value = this.#reachedBy(voters, 0, reached, own);
+    return outgoing.length === 0 ? value : Math.min(value, this.#reachedBy(outgoing, 1, reached, own));
+  }
+
+  #reachedBy(voters: readonly NodeId[], half: 0 | 1, reached: Reached, own: number): number {
+    const values = this.#quorumScratch[half];
+    assert(values?.length === voters.length, 'there is room for what each voter has reached', { half });
+    let at = 0;
+    for (const voter of voters) {
+      const progress = this.#followers.get(voter);
+      if (progress === undefined) values[at++] = own;
+      else if (reached === 'durable') values[at++] = progress.matchIndex;
+      else values[at++] = reached === 'round' ? progress.round : progress.heartbeatAnsweredMs;
+    }
+    return quorumValue(values);
+  }
+
+  /** This node is not in the configuration in force, which may yet be replaced. */
+  get #isLeaving(): boolean {
+    return !isVoter(this.#core.configuration, this.#core.id);
+  }
+
+  #configure(configuration: Configuration): Index {
+    if (isJoint(configuration)) sometimes('a joint configuration is entered');
+    const index = this.#append(EntryKind.Configuration, encodeConfiguration(configuration));
+    this.#followMembers();
+    return index;
+  }
+
+  /** New members are followed from now on; departed ones for a while longer, see `#dismissDeparted`. */
+  #followMembers(): void {
+    const { configuration, flow, timing, nowMs, log, id: self } = this.#core;
+    const { heartbeatMs, electionTimeoutMs } = timing;
+    const options = { flow, probeMinMs: heartbeatMs, probeMaxMs: electionTimeoutMs };
+    for (const { id } of configuration.members) {
+      if (id === self || this.#followers.has(id)) continue;
+      this.#followers.set(id, new Progress(options, log.lastIndex + 1, nowMs));
+    }
+    this.#quorumScratch = [
+      new Array<number>(configuration.voters.length).fill(0),
+      new Array<number>(configuration.outgoing.length).fill(0),
+    ];
+  }
+
+  #onCommitted(): void {
+    const core = this.#core;
+    const { configuration, configurationIndex, commitIndex } = core;
+    if (configurationIndex > commitIndex) return;
+    if (isJoint(configuration)) {
+      this.#configure(lastStepOf(configuration));
+    } else if (this.#isLeaving && !this.#hasLeft) {
+      this.#hasLeft = true;
+      sometimes('a leader leaves its group');
+      // The others learn at once that it is committed, and need not wait until they miss this leader.
+      for (const [peer, progress] of this.#followers) this.#heartbeat(peer, progress);
+      const successor = this.#successor();
+      if (successor !== null) core.send(successor, { type: 'timeout-now', term: core.term });
+    }
+  }
+
+  /** They are told until the configuration without them is committed, so that they need not campaign to find out. */
+  #dismissDeparted(): void {
+    const { configuration, configurationIndex, commitIndex } = this.#core;
+    if (configurationIndex > commitIndex || isJoint(configuration)) return;
+    for (const peer of this.#followers.keys()) {
+      if (memberOf(configuration, peer) === undefined) this.#followers.delete(peer);
+    }
+  }
+
+  /** A learner that holds what was committed a heartbeat ago votes from now on: it will not hold the others up. */
+  #promoteLearner(): void {
+    const { configuration, commitIndex } = this.#core;
+    const caughtUpIndex = this.#beatCommitIndex;
+    const isIdle = configuration.learners.length === 0;
+    this.#beatCommitIndex = isIdle ? Number.POSITIVE_INFINITY : Math.max(commitIndex, this.#firstIndexOfTerm);
+    for (const id of configuration.learners) {
+      const progress = this.#followers.get(id);
+      if (progress?.state !== 'replicate' || progress.matchIndex < caughtUpIndex || !this.#isHeard(id))
+        continue;
+      if (this.changeMembership({ type: 'promote', id }).type !== 'begun') return;
+      sometimes('a learner has caught up and is promoted');
+      return;
+    }
+  }
+
+  #isHeard(id: NodeId): boolean {
+    const progress = this.#followers.get(id);
+    // This node itself; it is no follower of its own.
+    if (progress === undefined) return id === this.#core.id;
+    return this.#core.nowMs - progress.heardAtMs < this.#core.timing.electionTimeoutMs;
   }
 
   #sendAppend(peer: NodeId, progress: Progress, entries: readonly Entry[]): void {
@@ -358,14 +497,6 @@ export class Leader {
     if (progress === undefined) return null;
     progress.heardAtMs = this.#core.nowMs;
     return progress;
-  }
-
-  #heardWithin(timeoutMs: number): number {
-    let heard = 1;
-    for (const progress of this.#followers.values()) {
-      if (this.#core.nowMs - progress.heardAtMs < timeoutMs) heard++;
-    }
-    return heard;
   }
 }
 

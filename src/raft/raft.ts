@@ -17,9 +17,11 @@ import { assert, unreachable } from '../base/assert.ts';
 import { sometimes } from '../base/rare.ts';
 import type { Index, Term } from '../log/entry.ts';
 import { Candidate, type Occasion } from './candidate.ts';
+import { type Configuration, isJoint } from './configuration.ts';
 import { Core, type CoreOptions } from './core.ts';
 import { Follower } from './follower.ts';
-import { Leader, type Refusal } from './leader.ts';
+import { type ChangeAnswer, Leader, type Refusal } from './leader.ts';
+import type { MembershipChange } from './membership_change.ts';
 import type { Message, NodeId, ReadBasis } from './message.ts';
 import type { HardState, Output } from './output.ts';
 
@@ -36,7 +38,7 @@ export class Raft {
   #role: Follower | Candidate | Leader;
 
   constructor(options: RaftOptions) {
-    const { hardState, log, voters } = options;
+    const { hardState, log } = options;
     // The log may be ahead of the hard state by a term that was never acknowledged to anyone: nothing was voted in it.
     const behind = log.lastTerm > hardState.term;
     const term = behind ? log.lastTerm : hardState.term;
@@ -46,7 +48,7 @@ export class Raft {
     if (this.#core.leaseMs !== null) this.#core.heardLeaderAtMs = options.nowMs;
     const follower = new Follower(this.#core, null);
     // Nobody else can be leader of a group of one: it need not wait.
-    if (voters.length === 1) follower.electionDeadlineMs = options.nowMs;
+    if (this.#isAlone) follower.electionDeadlineMs = options.nowMs;
     this.#role = follower;
   }
 
@@ -68,6 +70,16 @@ export class Raft {
 
   get commitIndex(): Index {
     return this.#core.commitIndex;
+  }
+
+  /** In force here: the latest that the log holds, committed or not. */
+  get configuration(): Configuration {
+    return this.#core.configuration;
+  }
+
+  /** The one that is known to be committed, and those that follow it: whoever is in one of them may have something to say. */
+  get configurations(): readonly Configuration[] {
+    return this.#core.configurations;
   }
 
   /** The leader of this term as far as this node knows. */
@@ -103,7 +115,8 @@ export class Raft {
         this.#becomeFollower(null);
       }
     } else if (nowMs >= role.electionDeadlineMs) {
-      this.#campaign('pre-vote', 'silence');
+      if (this.#core.mayCampaign) this.#campaign('pre-vote', 'silence');
+      else this.#becomeFollower(null);
     }
   }
 
@@ -113,6 +126,13 @@ export class Raft {
    */
   propose(payload: Uint8Array): Index | Refusal {
     return this.#role.role === 'leader' ? this.#role.propose(payload) : 'not-leader';
+  }
+
+  /** Begins a change of the group's membership, which this node leads. */
+  changeMembership(change: MembershipChange, nowMs: number): ChangeAnswer {
+    this.#setTime(nowMs);
+    if (this.#role.role !== 'leader') return { type: 'refused', why: 'not-leader' };
+    return this.#role.changeMembership(change);
   }
 
   /** This node leads and has begun to hand over: it takes no proposals. */
@@ -143,10 +163,11 @@ export class Raft {
   }
 
   /**
-   * A snapshot of the state up to `index`, whose entry is of `term`, is installed and durable.
+   * A snapshot of the state up to `index`, whose entry is of `term`, is installed and durable. `configuration`: as of
+   * `index`; none when the group is as it was founded.
    * @returns false: all that is committed here already; the leader is told so.
    */
-  restore(index: Index, term: Term, nowMs: number): boolean {
+  restore(index: Index, term: Term, nowMs: number, configuration: Configuration | null = null): boolean {
     this.#setTime(nowMs);
     if (index <= this.#core.commitIndex) {
       // Who gave it takes it for needed, and must hear how far this node is.
@@ -158,7 +179,7 @@ export class Raft {
     const { log } = this.#core;
     const holdsEntry = index <= log.lastIndex && log.termAt(index) === term;
     assert(role !== 'leader' || holdsEntry, 'a leader holds all that is committed', { index });
-    this.#core.restore(index, term);
+    this.#core.restore(index, term, configuration);
     if (this.#role.role === 'follower') this.#role.onRestored();
     return true;
   }
@@ -168,6 +189,7 @@ export class Raft {
     this.#setTime(nowMs);
     if (this.#role.role === 'follower') this.#role.onDurable(durableIndex);
     else if (this.#role.role === 'leader') this.#role.onDurable();
+    this.#retireIfGone();
   }
 
   /** The hard state of an output, of `term`, has become durable. */
@@ -191,7 +213,8 @@ export class Raft {
   step(from: NodeId, message: Message, nowMs: number): void {
     this.#setTime(nowMs);
     const core = this.#core;
-    if (!core.peers.includes(from)) return;
+    // Whoever it is: who leads, or asks for a vote, may be in a configuration that this node does not know yet.
+    if (from === core.id) return;
     if (message.term > core.term && !this.#entersTermOf(from, message)) return;
     if (message.term < core.term) {
       this.#turnAway(from, message);
@@ -216,6 +239,7 @@ export class Raft {
         return;
       case 'append-accepted':
         if (this.#role.role === 'leader') this.#role.onAccepted(from, message);
+        this.#retireIfGone();
         return;
       case 'append-rejected':
         if (this.#role.role === 'leader') this.#role.onRejected(from, message);
@@ -300,9 +324,19 @@ export class Raft {
     core.send(from, { type: 'vote-reply', term: core.term, granted });
   }
 
+  #retireIfGone(): void {
+    if (this.#role.role === 'leader' && this.#role.hasLeft) this.#becomeFollower(null);
+  }
+
+  /** Nobody else can lead. */
+  get #isAlone(): boolean {
+    const { configuration, id } = this.#core;
+    return configuration.voters.length === 1 && configuration.voters[0] === id && !isJoint(configuration);
+  }
+
   /** No pre-vote: the others would refuse it, since they hear a leader. */
   #onTimeoutNow(from: NodeId): void {
-    if (this.#role.role !== 'follower' || this.#role.leader !== from) return;
+    if (this.#role.role !== 'follower' || this.#role.leader !== from || !this.#core.mayCampaign) return;
     sometimes('a leader hands over');
     this.#campaign('vote', 'transfer');
   }

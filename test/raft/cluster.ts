@@ -4,6 +4,7 @@
  */
 import type { Random } from '../../src/io/random.ts';
 import { type Entry, EntryKind, type Index, type Term } from '../../src/log/entry.ts';
+import { type Configuration, decodeConfiguration } from '../../src/raft/configuration.ts';
 import { DEFAULT_FLOW, type FlowLimits } from '../../src/raft/flow.ts';
 import type { Refusal } from '../../src/raft/leader.ts';
 import type { Message, NodeId } from '../../src/raft/message.ts';
@@ -101,6 +102,8 @@ export class Member {
   reads: ReadState[] = [];
   /** What a snapshot of this node would hold. */
   snapshotIndex: Index = 0;
+  /** As of `snapshotIndex`; null: the group's first. */
+  snapshotConfiguration: Configuration | null = null;
   /** The snapshot that the node was told to fetch last. */
   offer: SnapshotOffer | null = null;
 
@@ -125,19 +128,23 @@ export class Cluster {
   readonly #random: Random;
   readonly #flow: FlowLimits;
   readonly #clockDriftPpmMax: number | null;
+  readonly #voters: readonly NodeId[];
 
+  /** @param joiners Nodes beyond `size` that are in no configuration yet. */
   constructor(
     size: number,
     random: Random = noJitter,
     flow: FlowLimits = DEFAULT_FLOW,
     clockDriftPpmMax: number | null = null,
+    joiners = 0,
   ) {
+    this.#voters = Array.from({ length: size }, (_none, index) => index + 1);
     this.#flow = flow;
     this.#clockDriftPpmMax = clockDriftPpmMax;
     this.#random = random;
-    for (let id = 1; id <= size; id++) {
+    for (let id = 1; id <= size + joiners; id++) {
       const log = new MemoryLog();
-      this.members.push(new Member(id, log, this.#makeRaft(id, log, { term: 0, vote: null }, 0, size)));
+      this.members.push(new Member(id, log, this.#makeRaft(id, log, { term: 0, vote: null }, 0, null)));
     }
   }
 
@@ -228,13 +235,16 @@ export class Cluster {
     const member = this.member(id);
     member.log.loseUnsynced();
     const applied = member.snapshotIndex;
-    member.raft = this.#makeRaft(id, member.log, member.durable, applied, this.members.length);
+    member.raft = this.#makeRaft(id, member.log, member.durable, applied, member.snapshotConfiguration);
     this.inbox = this.inbox.filter((mail) => mail.to !== id);
   }
 
   /** The node keeps its log only from behind `index`, a snapshot for the rest. */
   compact(id: NodeId, index: Index): void {
     const member = this.member(id);
+    for (const { kind, payload } of member.log.entries(member.log.firstIndex, index + 1, Infinity)) {
+      if (kind === EntryKind.Configuration) member.snapshotConfiguration = decodeConfiguration(payload);
+    }
     member.snapshotIndex = index;
     member.log.compact(index);
   }
@@ -243,8 +253,12 @@ export class Cluster {
   restore(id: NodeId): void {
     const member = this.member(id);
     if (member.offer === null) throw new Error(`node ${id} was offered no snapshot`);
-    const { index, term } = member.offer;
-    if (member.raft.restore(index, term, this.nowMs)) member.snapshotIndex = index;
+    const { from, index, term } = member.offer;
+    const { snapshotConfiguration } = this.member(from);
+    if (member.raft.restore(index, term, this.nowMs, snapshotConfiguration)) {
+      member.snapshotIndex = index;
+      member.snapshotConfiguration = snapshotConfiguration;
+    }
     this.collect(id);
   }
 
@@ -254,15 +268,21 @@ export class Cluster {
     for (const [at, entryTerm] of terms.entries()) member.log.append(entryOf(at + 1, entryTerm));
     member.log.sync();
     member.durable = { term, vote: null };
-    member.raft = this.#makeRaft(id, member.log, member.durable, 0, this.members.length);
+    member.raft = this.#makeRaft(id, member.log, member.durable, 0, null);
   }
 
-  #makeRaft(id: NodeId, log: MemoryLog, hardState: HardState, appliedIndex: Index, size: number): Raft {
-    const voters = Array.from({ length: size }, (_none, index) => index + 1);
+  #makeRaft(
+    id: NodeId,
+    log: MemoryLog,
+    hardState: HardState,
+    appliedIndex: Index,
+    configuration: Configuration | null,
+  ): Raft {
     const member = (of: NodeId): Member => this.member(of);
     return new Raft({
       id,
-      voters,
+      voters: this.#voters.includes(id) ? this.#voters : [],
+      configuration,
       log,
       random: this.#random,
       timing: TIMING,

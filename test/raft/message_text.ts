@@ -1,5 +1,6 @@
 /** Messages in words, for transcripts. Places in a log are written `index/term`. */
 import { type Entry, EntryKind } from '../../src/log/entry.ts';
+import { type Configuration, decodeConfiguration } from '../../src/raft/configuration.ts';
 import type { Message } from '../../src/raft/message.ts';
 
 export function messageText(message: Message): string {
@@ -36,6 +37,19 @@ export function messageText(message: Message): string {
 }
 
 export function entryText({ index, term, kind, payload }: Entry): string {
-  const what = kind === EntryKind.Noop ? 'noop' : new TextDecoder().decode(payload);
-  return `${index}/${term}:${what}`;
+  return `${index}/${term}:${payloadText(kind, payload)}`;
+}
+
+export function payloadText(kind: EntryKind, payload: Uint8Array): string {
+  if (kind === EntryKind.Noop) return 'noop';
+  if (kind === EntryKind.Configuration) return `[${configurationText(decodeConfiguration(payload))}]`;
+  return new TextDecoder().decode(payload);
+}
+
+/** The voters, `from` which voters if it is joint, and who learns. */
+export function configurationText({ voters, outgoing, learners }: Configuration): string {
+  let text = voters.join(' ') || 'nobody';
+  if (outgoing.length > 0) text += ` from ${outgoing.join(' ')}`;
+  if (learners.length > 0) text += ` learning ${learners.join(' ')}`;
+  return text;
 }

@@ -9,11 +9,15 @@
  * | command                    | what it does                                                                          |
  * | -------------------------- | ------------------------------------------------------------------------------------- |
  * | `cluster N [drift PPM]`    | begins with N new nodes; with leases, for clocks that drift by PPM at most             |
+ * | `cluster N joiners K`      | K more nodes wait to be told who belongs to their group                                |
  * | `given ID TERM: T T T`     | node ID starts over in TERM, its durable log holding entries of these terms           |
  * | `campaign ID`              | election timeouts pass for all, only ID notices                                       |
  * | `elect ID`                 | `campaign ID` and `settle`                                                            |
  * | `barge A B TERM`           | node B gets a vote request of node A that skipped the pre-vote                        |
  * | `append A B TERM I/T C: T T` | node B gets an append of node A: after I/T, commit index C, entries of these terms |
+ * | `member ID add`            | node ID is asked to add a node, which gets the next number                             |
+ * | `member ID remove|promote X` | node ID is asked to remove or promote node X                                         |
+ * | `members`                  | shows which configuration each node goes by                                            |
  * | `transfer ID [TO]`         | node ID is asked to hand leadership over                                              |
  * | `compact ID INDEX`         | node ID keeps its log from behind INDEX, and a snapshot of what is before             |
  * | `restore ID`               | node ID installs the snapshot that it was offered last                                |
@@ -31,8 +35,9 @@
  * | `status`, `logs`, `inbox`  | shows roles; logs, as `index/term`, `*` behind what is durable; messages on their way |
  */
 import { EntryKind } from '../../src/log/entry.ts';
+import type { MembershipChange } from '../../src/raft/membership_change.ts';
 import { Cluster, cutOff, entryOf, type Mail, type Member, TIMING } from './cluster.ts';
-import { messageText } from './message_text.ts';
+import { configurationText, messageText, payloadText } from './message_text.ts';
 
 /** What was last said of a node. */
 interface Seen {
@@ -42,6 +47,7 @@ interface Seen {
   vote: number | null;
   commit: number;
   reads: number;
+  configuration: string;
 }
 
 /** Plays `script` and returns its transcript. */
@@ -77,7 +83,11 @@ class Player {
     const cluster = this.#cluster;
     switch (verb) {
       case 'cluster':
-        this.#begin(number(args[0]), args[1] === 'drift' ? number(args[2]) : null);
+        this.#begin(
+          number(args[0]),
+          args[1] === 'drift' ? number(args[2]) : null,
+          args[1] === 'joiners' ? number(args[2]) : 0,
+        );
         return;
       case 'given':
         cluster.startOver(number(args[0]), number(args[1]), args.slice(2).map(number));
@@ -95,6 +105,14 @@ class Player {
         return;
       case 'append':
         this.#append(args);
+        return;
+      case 'member':
+        this.#changeMembership(number(args[0]), args[1], args[2]);
+        return;
+      case 'members':
+        for (const { id, raft } of cluster.members) {
+          this.#said.push(`node ${id}: ${configurationText(raft.configuration)}`);
+        }
         return;
       case 'transfer':
         this.#transfer(number(args[0]), args[1] === undefined ? null : number(args[1]));
@@ -167,8 +185,8 @@ class Player {
     }
   }
 
-  #begin(size: number, clockDriftPpmMax: number | null): void {
-    this.#cluster = new Cluster(size, undefined, undefined, clockDriftPpmMax);
+  #begin(size: number, clockDriftPpmMax: number | null, joiners: number): void {
+    this.#cluster = new Cluster(size, undefined, undefined, clockDriftPpmMax, joiners);
     this.#cluster.onSend = (mail) => this.#said.push(mailText(mail));
     this.#seen = this.#cluster.members.map(seen);
     this.#cut = () => false;
@@ -177,6 +195,22 @@ class Player {
   #propose(id: number, text: string): void {
     const index = this.#cluster.propose(id, text);
     if (typeof index !== 'number') this.#said.push(`not taken: ${index}`);
+  }
+
+  #changeMembership(id: number, type: string | undefined, of: string | undefined): void {
+    const { nowMs } = this.#cluster;
+    const raft = this.#cluster.raft(id);
+    let change: MembershipChange;
+    if (type === 'add') {
+      const next = raft.configuration.lastId + 1;
+      change = { type, address: `node${next}:1`, identity: next };
+    } else if (type === 'remove' || type === 'promote') change = { type, id: number(of) };
+    else throw new Error(`no such change: ${type}`);
+    const answer = raft.changeMembership(change, nowMs);
+    if (answer.type === 'refused' || answer.type === 'invalid') this.#said.push(`not taken: ${answer.why}`);
+    if (answer.type === 'unsafe') this.#said.push(`not taken: silent ${answer.silent.join(' ')}`);
+    if (answer.type === 'none') this.#said.push('nothing to do');
+    this.#cluster.collect(id);
   }
 
   #transfer(id: number, to: number | null): void {
@@ -248,6 +282,9 @@ class Player {
       if (now.role !== before.role || now.term !== before.term || now.leader !== before.leader) {
         this.#said.push(`node ${id} ${roleText(now)}`);
       }
+      if (now.configuration !== before.configuration) {
+        this.#said.push(`node ${id} goes by ${now.configuration}`);
+      }
       if (now.commit !== before.commit) this.#said.push(`node ${id} commits ${now.commit}`);
       for (const { id: read, index } of reads.slice(before.reads)) {
         this.#said.push(
@@ -262,7 +299,8 @@ class Player {
 
 function seen({ raft, reads }: Member): Seen {
   const { role, term, leader, vote, commitIndex } = raft;
-  return { role, term, leader, vote, commit: commitIndex, reads: reads.length };
+  const configuration = configurationText(raft.configuration);
+  return { role, term, leader, vote, commit: commitIndex, reads: reads.length, configuration };
 }
 
 function roleText({ role, term, leader }: Seen): string {
@@ -280,7 +318,7 @@ function logText({ id, log }: Member): string {
   const entries = log.entries(log.firstIndex, log.lastIndex + 1, Number.MAX_SAFE_INTEGER);
   const words = entries.map(
     ({ index, term, kind, payload }) =>
-      `${index}/${term}${kind === EntryKind.Command ? new TextDecoder().decode(payload) : ''}${index > log.durableIndex ? '*' : ''}`,
+      `${index}/${term}${kind === EntryKind.Noop ? '' : payloadText(kind, payload)}${index > log.durableIndex ? '*' : ''}`,
   );
   return `node ${id}: ${words.join(' ')}`;
 }
