@@ -5,7 +5,7 @@
  * - log matching: two logs that hold the same term at an index hold the same entry there and before;
  * - leader completeness: a leader's log holds every entry committed before its term;
  * - state machine safety: no two nodes have different entries committed (or applied) at an index;
- * - what the first three rest on: a leader has durable votes of a majority, an entry is committed by a leader and held
+ * - what the first three rest on (of each half of a joint configuration): a leader has durable votes of a majority, an entry is committed by a leader and held
  *   durably by a majority, and a node applies only what is durable there;
  * - a leader that goes by its lease is alone: nobody leads a later term;
  * - a restart finds all that was durable before, or does not come about;
@@ -19,6 +19,7 @@ import { CorruptionError, DiskError } from '../src/base/errors.ts';
 import { crc32 } from '../src/codec/crc32.ts';
 import { type Entry, EntryKind } from '../src/log/entry.ts';
 import type { GroupLog } from '../src/log/group_log.ts';
+import { type Configuration, isVoter } from '../src/raft/configuration.ts';
 import type { HardStateFile } from '../src/replica/hard_state_file.ts';
 import type { Replica } from '../src/replica/replica.ts';
 import { WriteLedger } from './write_ledger.ts';
@@ -146,7 +147,7 @@ export class Invariants {
       fail('entries of earlier terms are committed by one of this term', { id, commitIndex, term });
     if (commitIndex !== shadow.commitIndex) this.#checkCommit(id, shadow, subject, commitIndex);
     shadow.isLeader = role === 'leader';
-    if (role === 'leader' && this.#leaders.get(term) !== id) this.#checkLeader(id, term, subject.groupLog);
+    if (role === 'leader' && this.#leaders.get(term) !== id) this.#checkLeader(id, term, subject);
     if (subject.replica.appliedIndex > commitIndex) {
       fail('only committed entries are applied', { id, applied: subject.replica.appliedIndex, commitIndex });
     }
@@ -241,7 +242,7 @@ export class Invariants {
     for (let index = first; index <= commitIndex; index++) {
       const term = subject.groupLog.termAt(index);
       if (index >= this.#committed.length) {
-        this.#checkQuorum(id, index, term);
+        this.#checkQuorum(id, index, term, subject);
         this.#committed.push(term);
         this.#committedIn.push(subject.replica.raft.term);
         this.#committedAtUs.push(this.nowUs());
@@ -253,24 +254,31 @@ export class Invariants {
   }
 
   /** An entry is committed for the first time: a majority must not be able to lose it any more. */
-  #checkQuorum(id: number, index: number, term: number): void {
-    let copies = 0;
-    for (const [at, { durableIndex, terms }] of this.#shadows.entries()) {
-      if ((durableIndex >= index && terms[index] === term) || this.mayBeDamaged(at + 1)) copies++;
+  #checkQuorum(id: number, index: number, term: number, { replica }: FollowedNode): void {
+    for (const half of halvesOf(replica.raft.configuration)) {
+      const copies = half.filter((voter) => this.#holds(voter, index, term)).length;
+      if (copies * 2 <= half.length)
+        fail('what is committed is durable on a majority', { id, index, term, copies, of: half });
     }
-    if (copies * 2 > this.#shadows.length) return;
-    fail('what is committed is durable on a majority', { id, index, term, copies });
   }
 
-  #checkVotes(id: number, term: number): void {
-    let votes = 0;
-    for (const [at, { durableTerm, durableVote }] of this.#shadows.entries()) {
-      const isOurs = durableTerm === term && durableVote === id;
-      // Who has gone on to a later term may have voted in this one.
-      if (isOurs || durableTerm > term || this.mayBeDamaged(at + 1)) votes++;
+  #holds(id: number, index: number, term: number): boolean {
+    const { durableIndex, terms } = this.#shadows[id - 1];
+    return (durableIndex >= index && terms[index] === term) || this.mayBeDamaged(id);
+  }
+
+  #checkVotes(id: number, term: number, configuration: Configuration): void {
+    for (const half of halvesOf(configuration)) {
+      const votes = half.filter((voter) => this.#mayHaveVoted(voter, term, id)).length;
+      if (votes * 2 <= half.length)
+        fail('a leader has durable votes of a majority', { id, term, votes, of: half });
     }
-    if (votes * 2 <= this.#shadows.length)
-      fail('a leader has durable votes of a majority', { id, term, votes });
+  }
+
+  #mayHaveVoted(id: number, term: number, candidate: number): boolean {
+    const { durableTerm, durableVote } = this.#shadows[id - 1];
+    // Who has gone on to a later term may have voted in this one.
+    return (durableTerm === term && durableVote === candidate) || durableTerm > term || this.mayBeDamaged(id);
   }
 
   #checkLease(id: number): void {
@@ -281,13 +289,13 @@ export class Invariants {
     fail('who holds a lease is the only leader', { id, term: raft.term, laterTerm: this.#latestTerm });
   }
 
-  #checkLeader(id: number, term: number, log: FollowedNode['groupLog']): void {
+  #checkLeader(id: number, term: number, { groupLog: log, replica }: FollowedNode): void {
     const other = this.#leaders.get(term);
     if (other !== undefined) fail('election safety', { term, leaders: [other, id] });
     this.elections++;
     this.#leaders.set(term, id);
     this.#latestTerm = Math.max(this.#latestTerm, term);
-    this.#checkVotes(id, term);
+    this.#checkVotes(id, term, replica.raft.configuration);
     for (let node = 1; node <= this.#shadows.length; node++) this.#checkLease(node);
     for (let index = Math.max(1, log.firstIndex - 1); index < this.#committed.length; index++) {
       // Only what was committed in earlier terms: an election may end late, when a later leader has committed more.
@@ -298,6 +306,11 @@ export class Invariants {
     }
     this.onElection(id);
   }
+}
+
+/** Each needs a majority of its own. */
+function halvesOf({ voters, outgoing }: Configuration): (readonly number[])[] {
+  return outgoing.length > 0 ? [voters, outgoing] : [voters];
 }
 
 function fail(invariant: string, details: Readonly<Record<string, unknown>>): never {

@@ -1,4 +1,6 @@
 /** A consensus core on trial: its log and its hard state in memory, its clock, and what waits to be written or sent. */
+import { EntryKind } from '../../src/log/entry.ts';
+import { type Configuration, decodeConfiguration } from '../../src/raft/configuration.ts';
 import { DEFAULT_FLOW } from '../../src/raft/flow.ts';
 import type { Message, NodeId } from '../../src/raft/message.ts';
 import type { HardState } from '../../src/raft/output.ts';
@@ -21,7 +23,11 @@ export class CoreNode {
   readonly #options: CoreNodeOptions;
   readonly log = new CoreLog();
   readonly hardState: { durable: HardState } = { durable: { term: 0, vote: null } };
-  readonly snapshots = { index: 0 };
+  /** What a snapshot would hold: the state up to `index`, and who belonged to the group by then; null: the founders. */
+  readonly snapshots: { index: number; configuration: Configuration | null } = {
+    index: 0,
+    configuration: null,
+  };
   saves: HardState[] = [];
   heldBack: { readonly to: NodeId; readonly message: Message }[] = [];
   isSyncing = false;
@@ -74,6 +80,10 @@ export class CoreNode {
   compact(tail: number): void {
     if (!this.isUp) return;
     const index = Math.min(this.raft.commitIndex, this.log.durableIndex);
+    for (let at = this.snapshots.index + 1; at <= index; at++) {
+      const { kind, payload } = this.log.entry(at);
+      if (kind === EntryKind.Configuration) this.snapshots.configuration = decodeConfiguration(payload);
+    }
     this.snapshots.index = Math.max(this.snapshots.index, index);
     this.log.compact(index - tail);
   }
@@ -83,6 +93,7 @@ export class CoreNode {
     return new Raft({
       id,
       voters,
+      configuration: this.snapshots.configuration,
       log: this.log,
       random,
       timing: { heartbeatMs, electionTimeoutMs: ELECTION_TIMEOUT_MS },

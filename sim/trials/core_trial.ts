@@ -6,6 +6,7 @@
  * allows. What may not happen is told by `invariants.ts`; beside that, no read is let through at an index below what was
  * committed when it was asked for. In the end, when all is well, a leader must take and commit a proposal.
  */
+import { assert } from '../../src/base/assert.ts';
 import { setRareProbe } from '../../src/base/rare.ts';
 import { utf8 } from '../../src/codec/bytes.ts';
 import { encodeWrite } from '../../src/kv/write_codec.ts';
@@ -57,6 +58,7 @@ class CoreTrial {
   readonly #nodes: CoreNode[];
   readonly #invariants: Invariants;
   readonly #weather: Weather;
+  readonly #founders: number;
   /** Directed links that carry nothing, as `from>to`. */
   readonly #cut = new Set<string>();
   /** By directed link, in microseconds. */
@@ -69,7 +71,10 @@ class CoreTrial {
 
   constructor(random: SimRandom) {
     this.#random = random;
-    const count = random.pick([2, 3, 3, 3, 4, 5]);
+    const founders = random.pick([2, 3, 3, 3, 4, 5]);
+    this.#founders = founders;
+    // The others wait to be added, each once: a number is never given twice.
+    const count = founders + (random.chance(500) ? random.between(1, 4) : 0);
     this.#weather = drawWeather(random);
     const driftPpmMax = random.pick([0, 10_000, 100_000]);
     const clockDriftPpmMax = random.chance(900) ? driftPpmMax : null;
@@ -80,7 +85,7 @@ class CoreTrial {
         offsetMs: random.below(10_000),
         rate: 1 + random.between(-driftPpmMax, driftPpmMax) / 1_000_000,
       };
-      const voters = Array.from({ length: count }, (_one, voter) => voter + 1);
+      const voters = at < founders ? Array.from({ length: founders }, (_one, voter) => voter + 1) : [];
       return new CoreNode({
         id: at + 1,
         voters,
@@ -120,8 +125,9 @@ class CoreTrial {
   /** Who stays away in the calm: the others are enough. A leader may have just begun to hand over to that node. */
   #drawAbsent(): CoreNode | null {
     const random = this.#random;
-    if (this.#nodes.length < 3 || random.chance(400)) return null;
-    const absent = random.pick(this.#nodes);
+    // Who votes may change yet: then any of them may be needed.
+    if (this.#founders < 3 || this.#weather.memberPermille > 0 || random.chance(400)) return null;
+    const absent = random.pick(this.#nodes.slice(0, this.#founders));
     if (random.chance(500)) {
       for (const node of this.#nodes) {
         if (node !== absent) this.#act(node, (raft) => raft.transferLeadership(absent.id));
@@ -147,7 +153,8 @@ class CoreTrial {
 
   #happen(): void {
     const random = this.#random;
-    const { proposePermille, crashPermille, transferPermille, cutPermille, compactPermille } = this.#weather;
+    const { proposePermille, crashPermille, transferPermille, cutPermille } = this.#weather;
+    const { compactPermille, memberPermille } = this.#weather;
     const node = random.pick(this.#nodes);
     if (random.chance(crashPermille)) this.#crash(node);
     if (random.chance(cutPermille)) this.#cutLinks();
@@ -159,6 +166,7 @@ class CoreTrial {
           raft.transferLeadership(random.chance(500) ? null : random.pick(this.#nodes).id),
         );
       }
+      if (each.raft.role === 'leader' && random.chance(memberPermille)) this.#changeMembership(each);
       if (each.raft.role === 'leader' && random.chance(proposePermille))
         this.#act(each, (raft) => raft.propose(this.#payload()));
     }
@@ -168,6 +176,22 @@ class CoreTrial {
       this.#asked.set(id, this.#invariants.commitIndex);
       this.#act(random.pick(this.#nodes), (raft, nowMs) => raft.readIndex(id, basis, nowMs));
     }
+  }
+
+  #changeMembership(leader: CoreNode): void {
+    const random = this.#random;
+    const { lastId, members, learners } = leader.raft.configuration;
+    const kind = random.pick(['add', 'remove', 'promote']);
+    this.#act(leader, (raft, nowMs) => {
+      if (kind === 'add') {
+        if (lastId >= this.#nodes.length) return;
+        raft.changeMembership({ type: 'add', address: `node${lastId + 1}`, identity: lastId + 1 }, nowMs);
+      } else if (kind === 'remove') {
+        raft.changeMembership({ type: 'remove', id: random.pick(members).id }, nowMs);
+      } else if (learners.length > 0) {
+        raft.changeMembership({ type: 'promote', id: random.pick(learners) }, nowMs);
+      }
+    });
   }
 
   /** One node is cut off, or a single link is, or all are whole again. */
@@ -272,6 +296,7 @@ class CoreTrial {
 
   #send(from: NodeId, to: NodeId, message: Message): void {
     const target = this.#nodes[to - 1];
+    assert(target !== undefined, 'the message is for a node that there is', { to });
     const { lossPermille } = this.#weather;
     const isLost = !this.#isCalm && (this.#cut.has(`${from}>${to}`) || this.#random.chance(lossPermille));
     // What is on its way to a node that ends, ends with its connection.
@@ -294,10 +319,14 @@ class CoreTrial {
   #fetch(node: CoreNode, from: NodeId): void {
     this.#later(node, SNAPSHOT_US_MAX, () => {
       const source = this.#nodes[from - 1];
-      const { index } = source.snapshots;
+      const { index, configuration } = source.snapshots;
       if (!source.isUp || index === 0) return;
-      node.raft.restore(index, source.log.termAt(index), node.nowMs(this.#scheduler.nowUs));
-      node.snapshots.index = Math.max(node.snapshots.index, node.log.firstIndex - 1);
+      const nowMs = node.nowMs(this.#scheduler.nowUs);
+      if (!node.raft.restore(index, source.log.termAt(index), nowMs, configuration)) return;
+      if (index > node.snapshots.index) {
+        node.snapshots.index = index;
+        node.snapshots.configuration = configuration;
+      }
     });
   }
 

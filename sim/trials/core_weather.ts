@@ -25,6 +25,7 @@ export interface Weather {
   /** Of a thousand cuts, how many are between one node and all others. */
   readonly wholePermille: number;
   readonly compactPermille: number;
+  readonly memberPermille: number;
 }
 
 /** Any weather, or one in which what only seldom goes wrong has the best chances to. */
@@ -43,6 +44,7 @@ export function drawWeather(random: SimRandom): Weather {
     cutLeaderPermille: 500,
     wholePermille: 500,
     compactPermille: random.pick([0, 50, 300]),
+    memberPermille: random.pick([0, 20, 200]),
   };
   // Logs stay alike, so that anybody can win.
   const quiet: Weather = {
@@ -57,8 +59,9 @@ export function drawWeather(random: SimRandom): Weather {
     transferPermille: 0,
     cutLeaderPermille: 900,
     compactPermille: 0,
+    memberPermille: 0,
   };
-  switch (random.pick(['any', 'silenced leaders', 'promises', 'transfers', 'snapshots'])) {
+  switch (random.pick(['any', 'silenced leaders', 'promises', 'transfers', 'snapshots', 'members'])) {
     case 'silenced leaders':
       return { ...quiet, delaysUs: [1000, TIMEOUT_US >> 1], cutPermille: 100, wholePermille: 1000 };
     case 'promises':
@@ -79,6 +82,15 @@ export function drawWeather(random: SimRandom): Weather {
         everyUs: TIMEOUT_US >> 3,
         cutPermille: 100,
         compactPermille: 300,
+      };
+    case 'members':
+      // Leaderships end in the middle of a change.
+      return {
+        ...any,
+        memberPermille: 500,
+        everyUs: TIMEOUT_US >> random.pick([3, 5]),
+        cutPermille: random.pick([0, 50, 150]),
+        crashPermille: random.pick([0, 50, 150]),
       };
     default:
       return any;
