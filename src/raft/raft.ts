@@ -17,7 +17,7 @@ import { assert, unreachable } from '../base/assert.ts';
 import { sometimes } from '../base/rare.ts';
 import type { Index, Term } from '../log/entry.ts';
 import { Candidate, type Occasion } from './candidate.ts';
-import { type Configuration, isJoint } from './configuration.ts';
+import type { Configuration } from './configuration.ts';
 import { Core, type CoreOptions } from './core.ts';
 import { Follower } from './follower.ts';
 import { type ChangeAnswer, Leader, type Refusal } from './leader.ts';
@@ -328,10 +328,10 @@ export class Raft {
     if (this.#role.role === 'leader' && this.#role.hasLeft) this.#becomeFollower(null);
   }
 
-  /** Nobody else can lead. */
+  /** Nobody else can lead, or have led: one that has left the group may not know yet that it is to lead no more. */
   get #isAlone(): boolean {
     const { configuration, id } = this.#core;
-    return configuration.voters.length === 1 && configuration.voters[0] === id && !isJoint(configuration);
+    return id === 1 && configuration.lastId === 1 && configuration.voters.length === 1;
   }
 
   /** No pre-vote: the others would refuse it, since they hear a leader. */
