@@ -6,6 +6,7 @@
  * significant first, so that they are in order:
  *
  * - `00 'a' session number`: the answer to a numbered write of a session;
+ * - `00 'c'`: who belongs to the group, once that has changed;
  * - `00 'd' bucket`: a bucket was dropped and its remains are still being swept;
  * - `00 's' session`: a session;
  * - `00 't'`: the time of the state machine;
@@ -73,11 +74,19 @@ function behindBucket(prefix: Uint8Array): Uint8Array {
 }
 
 const SYSTEM_SPACE = 0x00;
-const Owner = { Answer: 0x61, Drop: 0x64, Session: 0x73, Time: 0x74, Expiry: 0x78 } as const;
+const Owner = {
+  Answer: 0x61,
+  Configuration: 0x63,
+  Drop: 0x64,
+  Session: 0x73,
+  Time: 0x74,
+  Expiry: 0x78,
+} as const;
 const NUMBER_BYTES = 8;
 const TWO_TO_32 = 2 ** 32;
 
 export const timeKey: Uint8Array = new Uint8Array([SYSTEM_SPACE, Owner.Time]);
+export const configurationKey: Uint8Array = new Uint8Array([SYSTEM_SPACE, Owner.Configuration]);
 export const expiryRange: Required<KeyRange> = rangeOf(Owner.Expiry);
 export const dropRange: Required<KeyRange> = rangeOf(Owner.Drop);
 

@@ -179,7 +179,18 @@ export type Consistency = 'linearizable' | 'lease' | 'stale';
 
 export type Read = (PointRead | LongRead) & { readonly consistency?: Consistency };
 
-export type Request = Write | Read;
+/**
+ * Asked of whoever leads the group, about the group itself. A change is decided when it is committed, and as final, and as
+ * uncertain, as a write.
+ */
+export type Administration =
+  | { readonly type: 'member-list' }
+  | { readonly type: 'member-add'; readonly address: string; readonly identity: number }
+  | { readonly type: 'member-remove'; readonly id: number }
+  | { readonly type: 'member-promote'; readonly id: number }
+  | { readonly type: 'member-transfer'; readonly id: number };
+
+export type Request = Write | Read | Administration;
 
 export type Result =
   | { readonly type: 'ok' }
@@ -253,20 +264,34 @@ const LONG_READS: ReadonlySet<Request['type']> = new Set<LongRead['type']>([
   'feed',
 ]);
 
+const ADMINISTRATION: ReadonlySet<Request['type']> = new Set<Administration['type']>([
+  'member-list',
+  'member-add',
+  'member-remove',
+  'member-promote',
+  'member-transfer',
+]);
+
 const ONCE_WRITES: ReadonlySet<Request['type']> = new Set([...POINT_WRITES, 'transaction', 'drop-bucket']);
 
 const ALL: ReadonlySet<string> = new Set<string>([
   ...ONCE_WRITES,
   ...POINT_READS,
   ...LONG_READS,
+  ...ADMINISTRATION,
   'session-open',
   'session-close',
   'session-write',
   'tick',
 ] satisfies Request['type'][]);
 
-export function isWrite(request: Request): request is Write {
+/** Whether it may change something: if its answer is lost, its outcome is not known. */
+export function isWrite(request: Request): request is Write | Administration {
   return !POINT_READS.has(request.type) && !LONG_READS.has(request.type);
+}
+
+export function isAdministration(request: Request): request is Administration {
+  return ADMINISTRATION.has(request.type);
 }
 
 export function isRequestType(type: string): type is Request['type'] {

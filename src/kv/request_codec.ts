@@ -145,6 +145,11 @@ const request = union<Request>(
     'session-close': { session: number },
     'session-write': { session: number, number, write: onceWrite },
     tick: {},
+    'member-list': {},
+    'member-add': { address: text, identity: number },
+    'member-remove': { id: number },
+    'member-promote': { id: number },
+    'member-transfer': { id: number },
   },
   'request',
 );

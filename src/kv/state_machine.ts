@@ -13,7 +13,7 @@ import type { Index } from '../log/entry.ts';
 import { readFeed } from './feed.ts';
 import { ChangeKind, DEFAULT_JOURNAL_LIMITS, Journal, type JournalLimits } from './journal.ts';
 import { JournaledCells } from './journaled_cells.ts';
-import { bucketPrefix, storeKey, timeKey } from './key_space.ts';
+import { bucketPrefix, configurationKey, storeKey, timeKey } from './key_space.ts';
 import type { KeyValueStore } from './key_value_store.ts';
 import { LiveKeys, type MachineState } from './live_keys.ts';
 import { type SteppedRead, startLongRead } from './long_reads.ts';
@@ -104,6 +104,16 @@ export class StateMachine {
     }
     const answer = this.#write(write);
     return result === 'wanted' ? answer : null;
+  }
+
+  /** Who belongs to the group, as the last entry that said so; null: none has. The bytes are not looked at. @throws as `get` of the store */
+  get configuration(): Uint8Array | null {
+    return this.#store.get(configurationKey)?.slice() ?? null;
+  }
+
+  applyConfiguration(index: Index, configuration: Uint8Array): void {
+    this.#store.beginEntry(index);
+    this.#store.put(configurationKey, configuration);
   }
 
   /** An entry without a command. */

@@ -10,7 +10,7 @@ import { Decoder, Encoder } from '@msgpack/msgpack';
 import { EnvelopeError } from '../base/errors.ts';
 import { fromUtf8, utf8 } from '../codec/bytes.ts';
 import { VARINT_BYTES_MAX, VarintReader, writeVarint } from '../codec/varint.ts';
-import { BUCKET_BYTES_MAX, isWrite, TIME_MS_MAX, type Write } from './request.ts';
+import { BUCKET_BYTES_MAX, isAdministration, isWrite, TIME_MS_MAX, type Write } from './request.ts';
 import { decodeRequest, encodeRequest } from './request_codec.ts';
 
 const OpCode = { Set: 1, Delete: 2, Other: 3 } as const;
@@ -84,7 +84,7 @@ export function decodeWrite(bytes: Uint8Array): TimedWrite {
     }
     case OpCode.Other: {
       const request = decodeRequest(unpack(bytes.subarray(reader.offset)));
-      if (!isWrite(request)) throw malformed(`'${request.type}' is a read`);
+      if (!isWrite(request) || isAdministration(request)) throw malformed(`'${request.type}' is no write`);
       return { timeMs, write: request };
     }
     default:

@@ -1,4 +1,4 @@
-import type { Guard, LongRead, Point } from '../kv/request.ts';
+import type { Administration, Guard, LongRead, Point } from '../kv/request.ts';
 
 /** As the client says it: which bucket is meant, its connection knows. */
 export type Unbound<Variant> = Variant extends { readonly bucket: string }
@@ -56,6 +56,7 @@ export type ClientCommand =
       readonly number: number;
       readonly command: ClientCommand;
     }
+  | { readonly verb: 'member'; readonly request: Administration }
   | { readonly verb: 'list-buckets' }
   | { readonly verb: 'count' }
   | { readonly verb: 'merge' }

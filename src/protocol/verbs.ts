@@ -7,6 +7,7 @@ import { BUCKET_BYTES_MAX, DEFAULT_BUCKET } from '../kv/request.ts';
 import { checkKeys, checkValue, invalid, isWord, printable, wrongCount } from './arguments.ts';
 import type { ClientCommand, ProtocolLimits } from './command.ts';
 import { feed } from './feed_command.ts';
+import { member } from './member_commands.ts';
 import * as points from './point_commands.ts';
 import { keys, range, scan } from './scan_commands.ts';
 import { session } from './session_commands.ts';
@@ -69,6 +70,7 @@ const VERBS = [
   { name: 'LIST', min: 1, max: 1 },
   { name: 'DBSIZE', min: 0, max: 0 },
   { name: 'MERGE', min: 0, max: 0 },
+  { name: 'MEMBER', min: 1, max: 3 },
   { name: 'FLUSH', min: 0, max: 0 },
   { name: 'PING', min: 0, max: 1 },
   { name: 'ECHO', min: 1, max: 1 },
@@ -209,6 +211,8 @@ export function makeCommand(
       return isWord(args[0], 'BUCKETS') ? { verb: 'list-buckets' } : invalid('syntax error');
     case 'DBSIZE':
       return { verb: 'count' };
+    case 'MEMBER':
+      return member(args);
     case 'MERGE':
       return { verb: 'merge' };
     case 'FLUSH':

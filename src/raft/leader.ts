@@ -8,7 +8,7 @@
  * began it. A leader that is not in the configuration any more leads until that is committed, without counting itself.
  */
 import { assert } from '../base/assert.ts';
-import { maybe, sometimes } from '../base/rare.ts';
+import { maybe, rarely, sometimes } from '../base/rare.ts';
 import { type Entry, EntryKind, type Index } from '../log/entry.ts';
 import { type Configuration, encodeConfiguration, isJoint, isVoter, memberOf } from './configuration.ts';
 import type { Core } from './core.ts';
@@ -116,7 +116,7 @@ export class Leader {
     if (this.#transfer !== null || this.#isLeaving) return { type: 'refused', why: 'handing-over' };
     if (commitIndex < this.#firstIndexOfTerm) return { type: 'refused', why: 'too-early' };
     if (isJoint(configuration) || configurationIndex > commitIndex) {
-      sometimes('a change of membership is refused beside another');
+      rarely('a change of membership is refused beside another');
       return { type: 'refused', why: 'change-under-way' };
     }
     const outcome = changeOf(configuration, change);
@@ -379,7 +379,7 @@ export class Leader {
   }
 
   #configure(configuration: Configuration): Index {
-    if (isJoint(configuration)) sometimes('a joint configuration is entered');
+    if (isJoint(configuration)) rarely('a joint configuration is entered');
     const index = this.#append(EntryKind.Configuration, encodeConfiguration(configuration));
     this.#followMembers();
     return index;
@@ -408,7 +408,7 @@ export class Leader {
       this.#configure(lastStepOf(configuration));
     } else if (this.#isLeaving && !this.#hasLeft) {
       this.#hasLeft = true;
-      sometimes('a leader leaves its group');
+      rarely('a leader leaves its group');
       // The others learn at once that it is committed, and need not wait until they miss this leader.
       for (const [peer, progress] of this.#followers) this.#heartbeat(peer, progress);
       const successor = this.#successor();
@@ -436,7 +436,7 @@ export class Leader {
       if (progress?.state !== 'replicate' || progress.matchIndex < caughtUpIndex || !this.#isHeard(id))
         continue;
       if (this.changeMembership({ type: 'promote', id }).type !== 'begun') return;
-      sometimes('a learner has caught up and is promoted');
+      rarely('a learner has caught up and is promoted');
       return;
     }
   }

@@ -11,19 +11,29 @@
 import { assert, unreachable } from '../base/assert.ts';
 import { CorruptionError } from '../base/errors.ts';
 import { maybe, rarely, sometimes } from '../base/rare.ts';
+import { utf8 } from '../codec/bytes.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Random } from '../io/random.ts';
-import { errorResult, isLongRead, type Read, type Result, type Write } from '../kv/request.ts';
+import {
+  type Administration,
+  errorResult,
+  isLongRead,
+  type Read,
+  type Result,
+  type Write,
+} from '../kv/request.ts';
 import type { StateMachine } from '../kv/state_machine.ts';
 import { encodeWrite } from '../kv/write_codec.ts';
 import { type Entry, EntryKind, type Index, type Term } from '../log/entry.ts';
 import type { GroupLog } from '../log/group_log.ts';
 import type { Store } from '../lsm/store.ts';
+import { type Configuration, decodeConfiguration, isJoint } from '../raft/configuration.ts';
 import type { RaftTiming } from '../raft/core.ts';
 import type { FlowLimits } from '../raft/flow.ts';
-import type { Refusal } from '../raft/leader.ts';
+import type { ChangeAnswer, Refusal } from '../raft/leader.ts';
+import type { MembershipChange } from '../raft/membership_change.ts';
 import type { Message, NodeId, ReadBasis } from '../raft/message.ts';
 import type { Envelope, Output } from '../raft/output.ts';
 import { Raft } from '../raft/raft.ts';
@@ -33,7 +43,8 @@ import { type SnapshotLimits, Snapshots } from './snapshots.ts';
 
 export interface ReplicaOptions {
   readonly id: NodeId;
-  readonly voters: readonly NodeId[];
+  /** Who belongs to the group as long as no entry says more; nobody: this node waits to be told. */
+  readonly founders: Configuration;
   readonly timing: RaftTiming;
   readonly flow: FlowLimits;
   /** See `CoreOptions`. */
@@ -74,6 +85,16 @@ interface Proposal {
 
 interface PendingRead {
   readonly request: Read;
+  readonly done: Done;
+}
+
+/** A change of membership that this node has begun as a leader. */
+interface PendingChange {
+  /** Of the first entry that holds a part of it. */
+  readonly index: Index;
+  readonly term: Term;
+  readonly id: NodeId;
+  readonly deadlineMs: number;
   readonly done: Done;
 }
 
@@ -131,6 +152,11 @@ export class Replica {
   /** Who waits for the tick under way; null: there is none. */
   #tickWaiters: Done[] | null = null;
 
+  #pendingChange: PendingChange | null = null;
+  #lastConfigurations: readonly Configuration[];
+  /** Who belongs to the group, as this node knows it, has changed: see `raft.configurations`. */
+  onMembersChange: () => void = () => {};
+
   readonly #snapshots: Snapshots;
   /** The index of the snapshot that was offered last. */
   #offeredIndex: Index = 0;
@@ -159,7 +185,8 @@ export class Replica {
     }
     this.#raft = new Raft({
       id: options.id,
-      voters: options.voters,
+      voters: options.founders.voters,
+      configuration: this.#configuration(),
       log,
       random: options.random,
       timing: options.timing,
@@ -174,6 +201,7 @@ export class Replica {
       appliedIndex: store.flushedIndex,
       nowMs: clock.monotonicMs(),
     });
+    this.#lastConfigurations = this.#raft.configurations;
     this.#snapshots = new Snapshots({
       store,
       log,
@@ -214,6 +242,7 @@ export class Replica {
     | 'takeOutput'
     | 'step'
     | 'transferLeadership'
+    | 'changeMembership'
   > {
     return this.#raft;
   }
@@ -253,7 +282,94 @@ export class Replica {
     this.#planTurn();
   }
 
-  #refusal(why: Refusal): Result {
+  /** Answers a question about the group, or changes who belongs to it; `done` as in `propose`. */
+  administer(request: Administration, done: Done): void {
+    if (this.#stopped || this.#raft.role !== 'leader') {
+      done(NOT_LEADER);
+      return;
+    }
+    switch (request.type) {
+      case 'member-list':
+        done({ type: 'value', value: utf8(this.#listMembers()) });
+        return;
+      case 'member-transfer':
+        done(this.#transferTo(request.id));
+        return;
+      case 'member-add':
+        this.#change({ type: 'add', address: request.address, identity: request.identity }, done);
+        return;
+      case 'member-remove':
+        this.#change({ type: 'remove', id: request.id }, done);
+        return;
+      case 'member-promote':
+        this.#change({ type: 'promote', id: request.id }, done);
+        return;
+      default:
+        unreachable(request);
+    }
+  }
+
+  #listMembers(): string {
+    const { configuration, leader } = this.#raft;
+    const { members, voters, outgoing, learners } = configuration;
+    const lines = members.map(({ id, address }) => {
+      let role = learners.includes(id) ? 'learner' : 'voter';
+      if (outgoing.length > 0 && !outgoing.includes(id) && voters.includes(id)) role = 'voter joining';
+      if (outgoing.includes(id) && !voters.includes(id)) role = 'voter leaving';
+      return `${id} ${address} ${role}${id === leader ? ' leader' : ''}\r\n`;
+    });
+    return lines.join('');
+  }
+
+  #transferTo(id: NodeId): Result {
+    if (id === this.#options.id || this.transferLeadership(id) === id) return { type: 'ok' };
+    if (this.#raft.configuration.voters.includes(id)) return HANDING_OVER;
+    return errorResult('invalid', `node ${id} is not a voter of this group: it cannot lead`);
+  }
+
+  #change(change: MembershipChange, done: Done): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    const answer = this.#raft.changeMembership(change, nowMs);
+    this.#planTurn();
+    if (answer.type !== 'begun') {
+      done(changeResult(answer, this.#refusal));
+      return;
+    }
+    const { index, id } = answer;
+    this.#settleChange(SUPERSEDED);
+    const deadlineMs = nowMs + this.#options.answerTimeoutMs;
+    this.#pendingChange = { index, id, term: this.#raft.term, deadlineMs, done };
+  }
+
+  #settleChange(result: Result): void {
+    const change = this.#pendingChange;
+    if (change === null) return;
+    this.#pendingChange = null;
+    change.done(result);
+  }
+
+  /** As the store knows it: of the entry applied last. */
+  #configuration(): Configuration {
+    const bytes = this.#options.stateMachine.configuration;
+    return bytes === null ? this.#options.founders : decodeConfiguration(bytes);
+  }
+
+  #applyConfiguration({ index, term, payload }: Entry): void {
+    this.#options.stateMachine.applyConfiguration(index, payload);
+    const change = this.#pendingChange;
+    if (change === null || index < change.index || isJoint(decodeConfiguration(payload))) return;
+    // What another leader has done in its place may be something else.
+    this.#settleChange(term === change.term ? { type: 'count', count: change.id } : SUPERSEDED);
+  }
+
+  #noticeMembers(): void {
+    const { configurations } = this.#raft;
+    if (configurations === this.#lastConfigurations) return;
+    this.#lastConfigurations = configurations;
+    this.onMembersChange();
+  }
+
+  readonly #refusal = (why: Refusal): Result => {
     switch (why) {
       case 'not-leader':
         return NOT_LEADER;
@@ -267,7 +383,7 @@ export class Replica {
       default:
         return unreachable(why);
     }
-  }
+  };
 
   /** Reads that this node is asked for are better answered here than passed on: it knows whom to ask and keeps up. */
   get servesReads(): boolean {
@@ -306,6 +422,7 @@ export class Replica {
   get isIdle(): boolean {
     return (
       this.#proposals.size === 0 &&
+      this.#pendingChange === null &&
       this.#arrivingReads.round.length === 0 &&
       this.#arrivingReads.lease.length === 0 &&
       this.#unconfirmedReads.size === 0 &&
@@ -344,6 +461,9 @@ export class Replica {
         errorResult('unknown', 'the node stopped: the write may or may not take effect'),
       );
     }
+    this.#settleChange(
+      errorResult('unknown', 'the node stopped: the change of membership may or may not take effect'),
+    );
     const stopped = errorResult('unavailable', 'the node is stopping');
     for (const reads of Object.values(this.#arrivingReads)) for (const { done } of reads) done(stopped);
     for (const { reads } of this.#unconfirmedReads.values()) for (const { done } of reads) done(stopped);
@@ -388,6 +508,7 @@ export class Replica {
     this.#runReads();
     this.#sweep(nowMs);
     this.#noticeLeader();
+    this.#noticeMembers();
     this.#setTimer();
   }
 
@@ -466,8 +587,8 @@ export class Replica {
     if (this.#stopped) return;
     const { logger, id, clock, stateMachine } = this.#options;
     logger.log('info', 'snapshot-installed', { node: id, index, term });
-    this.#raft.restore(index, term, clock.monotonicMs());
     try {
+      this.#raft.restore(index, term, clock.monotonicMs(), this.#configuration());
       stateMachine.reload();
     } catch (error) {
       this.#options.onFailure(error instanceof Error ? error : new Error(String(error)));
@@ -494,7 +615,8 @@ export class Replica {
     const { stateMachine } = this.#options;
     const proposal = this.#proposals.get(entry.index);
     if (entry.kind !== EntryKind.Command) {
-      stateMachine.applyNothing(entry.index);
+      if (entry.kind === EntryKind.Configuration) this.#applyConfiguration(entry);
+      else stateMachine.applyNothing(entry.index);
       if (proposal !== undefined) this.#settleProposal(entry.index, NOT_LEADER);
       return;
     }
@@ -519,6 +641,11 @@ export class Replica {
   }
 
   #expireProposals(nowMs: number): void {
+    if (this.#pendingChange !== null && this.#pendingChange.deadlineMs <= nowMs) {
+      const message =
+        'no majority has confirmed the change of membership in time: it may or may not take effect';
+      this.#settleChange(errorResult('unknown', message));
+    }
     for (const [index, proposal] of this.#proposals) {
       if (proposal.deadlineMs > nowMs) return;
       sometimes('a proposal is not decided in time');
@@ -664,7 +791,7 @@ export class Replica {
 
   /** One timer for the core's deadline and the oldest requests; late ones are harmless, so it is only moved forward. */
   #setTimer(): void {
-    let atMs = this.#raft.deadlineMs;
+    let atMs = Math.min(this.#raft.deadlineMs, this.#pendingChange?.deadlineMs ?? Number.POSITIVE_INFINITY);
     for (const proposal of this.#proposals.values()) {
       if (proposal.deadlineMs < atMs) atMs = proposal.deadlineMs;
       break;
@@ -685,4 +812,27 @@ export class Replica {
     this.#timer = null;
     this.#turnTask();
   };
+}
+
+/** What a client is told of a change that was not begun. */
+function changeResult(
+  answer: Exclude<ChangeAnswer, { type: 'begun' }>,
+  refusal: (why: Refusal) => Result,
+): Result {
+  switch (answer.type) {
+    case 'none':
+      return { type: 'count', count: answer.id };
+    case 'invalid':
+      return errorResult('invalid', answer.why);
+    case 'unsafe': {
+      const silent = answer.silent.join(', ');
+      return errorResult('invalid', `no majority would answer: nothing is heard of node ${silent}`);
+    }
+    case 'refused':
+      if (answer.why === 'too-early') return errorResult('unavailable', 'the leader has just been elected');
+      if (answer.why !== 'change-under-way') return refusal(answer.why);
+      return errorResult('invalid', 'another change of membership is under way: try again when it is done');
+    default:
+      return unreachable(answer);
+  }
 }

@@ -37,6 +37,8 @@ export function bindCommand(command: ClientCommand, bucket: string): Request | n
         success: command.success.map((point) => bindPoint(point, bucket)),
         failure: command.failure.map((point) => bindPoint(point, bucket)),
       };
+    case 'member':
+      return command.request;
     case 'session-open':
       return { type: 'session-open', idleMs: command.idleMs };
     case 'session-close':

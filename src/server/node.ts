@@ -6,10 +6,11 @@
  * recovered. A node that meets damage or a failed disk stops with the reason (`onFailure`) instead of answering wrongly.
  */
 
+import { assert } from '../base/assert.ts';
 import { CorruptionError, type EnvelopeError, type Outcome } from '../base/errors.ts';
 import { utf8 } from '../codec/bytes.ts';
 import { crc32 } from '../codec/crc32.ts';
-import type { Clock } from '../io/clock.ts';
+import type { Clock, Timer } from '../io/clock.ts';
 import type { Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Address, Connection, ConnectionHandler, Listener, Network } from '../io/network.ts';
@@ -19,6 +20,7 @@ import type { GroupLog } from '../log/group_log.ts';
 import { Log, type LogOptions } from '../log/log.ts';
 import { Store, type StoreOptions } from '../lsm/store.ts';
 import { DEFAULT_LIMITS, type ProtocolLimits } from '../protocol/command.ts';
+import { foundingConfiguration, type Member, memberOf } from '../raft/configuration.ts';
 import { DEFAULT_CLOCK_DRIFT_PPM_MAX, DEFAULT_TIMING, type RaftTiming } from '../raft/core.ts';
 import { DEFAULT_FLOW, type FlowLimits } from '../raft/flow.ts';
 import type { NodeId } from '../raft/message.ts';
@@ -31,17 +33,24 @@ import { CursorTable } from './cursor_table.ts';
 import { Departure } from './departure.ts';
 import { PeerAcceptor } from './peer_acceptor.ts';
 import { PeerLink } from './peer_link.ts';
-import { frameBytesMax, type PeerFrame, PREAMBLE } from './peer_protocol.ts';
+import { frameBytesMax, type Hello, type PeerFrame, PREAMBLE } from './peer_protocol.ts';
 import { Router, type RouterTimeouts } from './router.ts';
 import { Session } from './session.ts';
 
 export interface NodeOptions {
-  /** Place of this node in `members`, from 1. */
+  /** Place of this node in `members`, from 1; of a node that was added later, the number that it was given. */
   readonly id: NodeId;
-  /** Every node's address, in the same order on all of them. */
+  /**
+   * The address of every node that the group was founded with, in the same order on all of them. None for a node that was
+   * added later: it is told.
+   */
   readonly members: readonly Address[];
-  /** Where to listen; `members[id - 1]` unless the node is reached under another address. */
+  /** Where to listen; `members[id - 1]` unless the node is reached under another address, or was added later. */
   readonly listen?: Address;
+  /** What a node that was added later was told of its group: see `Hello`. */
+  readonly cluster?: number;
+  /** Of the data directory, drawn when it was made; 0: it has none. */
+  readonly identity?: number;
   readonly directory: string;
   readonly disk: Disk;
   readonly clock: Clock;
@@ -95,6 +104,10 @@ export class Node {
   readonly #cursors: CursorTable;
   readonly #limits: ProtocolLimits;
   readonly #cluster: number;
+  readonly #address: string;
+  /** Until those who have left the group are not talked to any more. */
+  #farewell: Timer | null = null;
+  #hasStarted = false;
   #listener: Listener | null = null;
   #departure: Departure | null = null;
   #stopped = false;
@@ -137,17 +150,19 @@ export class Node {
     this.#cursors = new CursorTable(random);
     this.#parts = parts;
     this.#limits = options.limits ?? DEFAULT_LIMITS;
-    this.#cluster = clusterChecksum(members);
+    this.#cluster = options.cluster ?? clusterChecksum(members);
+    this.#address = format(members[id - 1] ?? options.listen);
     this.store = store;
     this.hardState = hardState;
     this.groupLog = log.group(GROUP);
     log.onFailure = (error) => this.#fail(error);
     store.onFailure = (error) => this.#fail(error);
     if (mendLog(options.disk, options.directory, store, this.groupLog)) log.flush();
-    const voters = members.map((_member, index) => index + 1);
     this.replica = new Replica({
       id,
-      voters,
+      founders: foundingConfiguration(
+        members.map((address, at) => ({ id: at + 1, address: format(address), identity: 0 })),
+      ),
       timing: options.timing ?? DEFAULT_TIMING,
       flow: options.flow ?? DEFAULT_FLOW,
       log: this.groupLog,
@@ -183,7 +198,8 @@ export class Node {
       send: (to, frame) => this.#links.get(to)?.send(frame) ?? false,
     });
     this.replica.onLeaderChange = () => this.#router.onLeaderChange();
-    for (const peer of voters) if (peer !== id) this.#links.set(peer, this.#makeLink(peer));
+    this.replica.onMembersChange = () => this.#onMembersChange();
+    for (const member of this.#knownMembers()) this.#addLink(member.id, member.address);
   }
 
   /** The port listened on, once it is known. */
@@ -199,13 +215,17 @@ export class Node {
   /** What INFO shows: lined-up `name:value` pairs, flat. */
   status(): Record<string, string | number> {
     const { raft } = this.replica;
-    const { id, members } = this.#options;
+    const { configuration } = raft;
+    const leader = raft.leader === null ? undefined : memberOf(configuration, raft.leader);
     return {
-      node: id,
-      nodes: members.length,
+      node: this.#options.id,
+      nodes: configuration.members.length,
+      voters: configuration.voters.join(' '),
+      learners: configuration.learners.join(' '),
+      cluster: this.#cluster,
       role: raft.role,
       leader: raft.leader ?? 'none',
-      leader_address: raft.leader === null ? 'none' : format(members[raft.leader - 1]),
+      leader_address: leader?.address ?? 'none',
       term: raft.term,
       commit_index: raft.commitIndex,
       applied_index: this.replica.appliedIndex,
@@ -250,13 +270,16 @@ export class Node {
   #start(): void {
     const { network, members, id, logger } = this.#options;
     const address = this.#options.listen ?? members[id - 1];
+    assert(address !== undefined, 'a node has an address', { id });
     this.#listener = network.listen(
       address,
       (connection) => this.#onConnection(connection),
       (error) => this.#onListenError(error),
     );
+    this.#hasStarted = true;
     for (const link of this.#links.values()) link.start();
-    logger.log('info', 'node-started', { node: id, address: format(address), nodes: members.length });
+    const nodes = this.replica.raft.configuration.members.length;
+    logger.log('info', 'node-started', { node: id, address: format(address), nodes });
   }
 
   /** Without its address a node is of no use; a single connection that could not be taken is another matter. */
@@ -292,8 +315,7 @@ export class Node {
     if (firstByte === PREAMBLE[0]) {
       return new PeerAcceptor(connection, {
         self: id,
-        peers: [...this.#links.keys()],
-        cluster: this.#cluster,
+        refusalOf: (hello) => this.#refusalOf(hello),
         frameBytesMax: frameBytesMax(this.#limits.valueBytes),
         logger,
         onFrame: (from, frame) => this.#onPeerFrame(connection, from, frame),
@@ -350,13 +372,74 @@ export class Node {
     }
   }
 
-  #makeLink(peer: NodeId): PeerLink {
-    const { id, members, network, clock, random, logger } = this.#options;
+  /** Of the committed configuration and of those behind it, but for this node. */
+  #knownMembers(): readonly Member[] {
+    const known = new Map<NodeId, Member>();
+    for (const { members } of this.replica.raft.configurations) {
+      for (const member of members) if (member.id !== this.#options.id) known.set(member.id, member);
+    }
+    return [...known.values()];
+  }
+
+  #onMembersChange(): void {
+    if (this.#stopped) return;
+    const { clock, logger, id, timing = DEFAULT_TIMING } = this.#options;
+    const { voters, outgoing, learners } = this.replica.raft.configuration;
+    logger.log('info', 'members-changed', {
+      node: id,
+      voters: voters.join(' '),
+      outgoing: outgoing.join(' '),
+      learners: learners.join(' '),
+    });
+    for (const member of this.#knownMembers()) this.#addLink(member.id, member.address);
+    // Those who have left shall still learn that they have.
+    this.#farewell ??= clock.after(timing.electionTimeoutMs, () => {
+      this.#farewell = null;
+      this.#dropStrangers();
+    });
+  }
+
+  /** Closes the links to nodes that have left the group. One that this node has not heard of may be about to join. */
+  #dropStrangers(): void {
+    const known = new Set(this.#knownMembers().map((member) => member.id));
+    const { lastId } = this.replica.raft.configuration;
+    for (const [peer, link] of this.#links) {
+      if (known.has(peer) || peer > lastId) continue;
+      this.#links.delete(peer);
+      link.close();
+    }
+  }
+
+  #refusalOf({ cluster, from, to, address, identity }: Hello): string | null {
+    const { id } = this.#options;
+    if (cluster !== this.#cluster) return 'it belongs to another group';
+    if (to !== id) return `it takes us for node ${to}`;
+    const member = this.#knownMembers().find((one) => one.id === from);
+    if (member !== undefined && member.identity !== 0 && member.identity !== identity) {
+      return `node ${from} has lost its data directory, or this is not it: it must be removed and added anew`;
+    }
+    const { lastId } = this.replica.raft.configuration;
+    if (member === undefined && (from < 1 || from === id)) return `node ${from} is not a member`;
+    // This node has not been told of it yet, and needs to answer.
+    if (member === undefined && from > lastId) this.#addLink(from, address);
+    return null;
+  }
+
+  #addLink(peer: NodeId, text: string): void {
+    const address = parseAddress(text);
+    if (address === null || this.#links.has(peer)) return;
+    const link = this.#makeLink(peer, address);
+    this.#links.set(peer, link);
+    if (this.#hasStarted) link.start();
+  }
+
+  #makeLink(peer: NodeId, address: Address): PeerLink {
+    const { id, network, clock, random, logger, identity = 0 } = this.#options;
     return new PeerLink({
       self: id,
       peer,
-      address: members[peer - 1],
-      cluster: this.#cluster,
+      address,
+      hello: { kind: 'hello', cluster: this.#cluster, from: id, to: peer, address: this.#address, identity },
       network,
       clock,
       random,
@@ -379,6 +462,7 @@ export class Node {
   #shutDown(how: 'in-order' | 'at-once'): void {
     this.#stopped = true;
     this.#departure?.cancel();
+    this.#farewell?.cancel();
     this.#listener?.close();
     this.#router.stop();
     this.replica.stop();
@@ -396,8 +480,17 @@ function clusterChecksum(members: readonly Address[]): number {
   return crc32(utf8(members.map(format).join(',')));
 }
 
-function format(address: Address): string {
-  return `${address.host}:${address.port}`;
+function format(address: Address | undefined): string {
+  return address === undefined ? '' : `${address.host}:${address.port}`;
+}
+
+/** Null: it says nothing that could be dialled. */
+function parseAddress(text: string): Address | null {
+  const colon = text.lastIndexOf(':');
+  const port = Number(text.slice(colon + 1));
+  return colon < 1 || !Number.isInteger(port) || port < 1 || port > 65_535
+    ? null
+    : { host: text.slice(0, colon), port };
 }
 
 function toError(error: unknown): Error {

@@ -7,12 +7,12 @@ import { FrameReader } from '../codec/frame.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Connection, ConnectionHandler } from '../io/network.ts';
 import type { NodeId } from '../raft/message.ts';
-import { decodePeerFrame, encodePeerFrame, type PeerFrame, PREAMBLE } from './peer_protocol.ts';
+import { decodePeerFrame, encodePeerFrame, type Hello, type PeerFrame, PREAMBLE } from './peer_protocol.ts';
 
 export interface PeerAcceptorOptions {
   readonly self: NodeId;
-  readonly peers: readonly NodeId[];
-  readonly cluster: number;
+  /** Why a peer is not let in; null: it is. */
+  readonly refusalOf: (hello: Hello) => string | null;
   readonly frameBytesMax: number;
   readonly logger: Logger;
   /** May throw: a malformed message breaks the connection, anything else is the owner's to handle. */
@@ -85,12 +85,13 @@ export class PeerAcceptor implements ConnectionHandler {
   }
 
   #greet(frame: PeerFrame): void {
-    const { cluster, peers, self } = this.#options;
-    if (frame.kind !== 'hello') this.#refuse('it did not greet');
-    else if (frame.cluster !== cluster) this.#refuse('its list of members is not ours');
-    else if (frame.to !== self) this.#refuse(`it takes us for node ${frame.to}`);
-    else if (!peers.includes(frame.from)) this.#refuse(`node ${frame.from} is not a member`);
-    else this.#from = frame.from;
+    if (frame.kind !== 'hello') {
+      this.#refuse('it did not greet');
+      return;
+    }
+    const why = this.#options.refusalOf(frame);
+    if (why === null) this.#from = frame.from;
+    else this.#refuse(why);
   }
 
   #refuse(why: string): void {

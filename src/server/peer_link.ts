@@ -13,14 +13,14 @@ import type { Logger } from '../io/logger.ts';
 import type { Address, Connection, Network } from '../io/network.ts';
 import type { Random } from '../io/random.ts';
 import type { NodeId } from '../raft/message.ts';
-import { decodePeerFrame, encodePeerFrame, type PeerFrame, PREAMBLE } from './peer_protocol.ts';
+import { decodePeerFrame, encodePeerFrame, type Hello, type PeerFrame, PREAMBLE } from './peer_protocol.ts';
 
 export interface PeerLinkOptions {
   readonly self: NodeId;
   readonly peer: NodeId;
   readonly address: Address;
-  /** See `PeerFrame`'s hello. */
-  readonly cluster: number;
+  /** How this node greets. */
+  readonly hello: Hello;
   readonly network: Network;
   readonly clock: Clock;
   readonly random: Random;
@@ -102,10 +102,10 @@ export class PeerLink {
   }
 
   #onOpen(): void {
-    const { cluster, self, peer, clock } = this.#options;
+    const { self, peer, clock } = this.#options;
     this.#isUp = true;
     this.#heardAtMs = clock.monotonicMs();
-    const hello = encodePeerFrame({ kind: 'hello', cluster, from: self, to: peer });
+    const hello = encodePeerFrame(this.#options.hello);
     this.#connection?.write(concatBytes([PREAMBLE, hello]));
     this.#options.logger.log('debug', 'peer-link-up', { node: self, peer });
     this.#setTimer(PING_MS, this.#ping);

@@ -11,7 +11,7 @@ import { ANSWER_BYTES_MAX } from '../kv/request.ts';
 import type { NodeId } from '../raft/message.ts';
 
 /** NUL, "EDB", then the version of the peer protocol. */
-export const PREAMBLE = new Uint8Array([0x00, 0x45, 0x44, 0x42, 0x01]);
+export const PREAMBLE = new Uint8Array([0x00, 0x45, 0x44, 0x42, 0x02]);
 
 export const FrameKind = {
   Hello: 0,
@@ -28,9 +28,20 @@ export function frameBytesMax(valueBytesMax: number): number {
   return Math.max(2 * valueBytesMax, ANSWER_BYTES_MAX) + 4 * 1024 * 1024;
 }
 
+export interface Hello {
+  readonly kind: 'hello';
+  /** A checksum over the members that the group was founded with: nodes of different groups must not talk. */
+  readonly cluster: number;
+  readonly from: NodeId;
+  readonly to: NodeId;
+  /** Where the sender is reached: the receiver may not know it yet. */
+  readonly address: string;
+  /** Of the sender's data directory. */
+  readonly identity: number;
+}
+
 export type PeerFrame =
-  /** `cluster` is a checksum over the list of members: nodes that disagree about it must not talk. */
-  | { readonly kind: 'hello'; readonly cluster: number; readonly from: NodeId; readonly to: NodeId }
+  | Hello
   | { readonly kind: 'raft'; readonly group: number; readonly message: readonly unknown[] }
   | { readonly kind: 'request'; readonly id: number; readonly request: readonly unknown[] }
   | { readonly kind: 'response'; readonly id: number; readonly result: readonly unknown[] }
@@ -54,10 +65,17 @@ export function decodePeerFrame(body: Uint8Array): PeerFrame {
     throw malformed(error instanceof Error ? error.message : String(error));
   }
   if (!Array.isArray(fields)) throw malformed('not an array');
-  const [kind, a, b, c] = fields as unknown[];
+  const [kind, a, b, c, d, e] = fields as unknown[];
   switch (kind) {
     case FrameKind.Hello:
-      return { kind: 'hello', cluster: unsigned(a), from: unsigned(b), to: unsigned(c) };
+      return {
+        kind: 'hello',
+        cluster: unsigned(a),
+        from: unsigned(b),
+        to: unsigned(c),
+        address: text(d),
+        identity: unsigned(e),
+      };
     case FrameKind.Raft:
       return { kind: 'raft', group: unsigned(a), message: array(b) };
     case FrameKind.Request:
@@ -78,7 +96,7 @@ export function decodePeerFrame(body: Uint8Array): PeerFrame {
 function fieldsOf(frame: PeerFrame): unknown[] {
   switch (frame.kind) {
     case 'hello':
-      return [FrameKind.Hello, frame.cluster, frame.from, frame.to];
+      return [FrameKind.Hello, frame.cluster, frame.from, frame.to, frame.address, frame.identity];
     case 'raft':
       return [FrameKind.Raft, frame.group, frame.message];
     case 'request':
@@ -98,6 +116,11 @@ function unsigned(value: unknown): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
     throw malformed('a field is not an unsigned integer');
   }
+  return value;
+}
+
+function text(value: unknown): string {
+  if (typeof value !== 'string') throw malformed('a field is not a text');
   return value;
 }
 

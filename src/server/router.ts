@@ -14,7 +14,14 @@ import { assert } from '../base/assert.ts';
 import { sometimes } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { Random } from '../io/random.ts';
-import { errorResult, isWrite, type Read, type Request, type Result } from '../kv/request.ts';
+import {
+  errorResult,
+  isAdministration,
+  isWrite,
+  type Read,
+  type Request,
+  type Result,
+} from '../kv/request.ts';
 import { decodeRequest, decodeResult, encodeRequest, encodeResult } from '../kv/request_codec.ts';
 import type { NodeId } from '../raft/message.ts';
 import type { Replica } from '../replica/replica.ts';
@@ -240,7 +247,8 @@ export class Router {
   }
 
   #execute(request: Request, done: Done): void {
-    if (isWrite(request)) this.#options.replica.propose(request, done);
+    if (isAdministration(request)) this.#options.replica.administer(request, done);
+    else if (isWrite(request)) this.#options.replica.propose(request, done);
     else this.#options.replica.read(request, done);
   }
 

@@ -357,6 +357,7 @@ function kindOf(command: ClientCommand): Kind {
       return 'write';
     case 'once':
       return kindOf(command.command) === 'write' ? 'write' : 'alone';
+    case 'member':
     case 'list-buckets':
     case 'count':
     case 'keys':
