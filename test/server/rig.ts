@@ -8,7 +8,7 @@ import { Scheduler } from '../../sim/scheduler.ts';
 import { Trace } from '../../sim/trace.ts';
 import { concatBytes, fromUtf8, utf8 } from '../../src/codec/bytes.ts';
 import { silentLogger } from '../../src/io/logger.ts';
-import type { Connection, Network } from '../../src/io/network.ts';
+import type { Address, Connection, Network } from '../../src/io/network.ts';
 import { Node, type NodeOptions } from '../../src/server/node.ts';
 
 const PORT = 9000;
@@ -26,6 +26,8 @@ export class ServerRig {
   readonly machines: TestMachine[] = [];
   readonly network: SimNetwork;
   readonly #random: SimRandom;
+  readonly #trace: Trace;
+  readonly #members: Address[];
   readonly #options: Partial<NodeOptions>;
   readonly #client: Network;
   readonly #clockOffsetsMs: readonly number[];
@@ -40,18 +42,25 @@ export class ServerRig {
     this.#random = new SimRandom('server');
     this.network = new SimNetwork({ scheduler, random: this.#random.fork('network'), trace, faults: {} });
     this.#client = this.network.attach(new SimProcess('client', scheduler), 'client');
-    for (let id = 1; id <= nodes; id++) {
-      const random = this.#random.fork(`disk${id}`);
-      const disk = new SimDisk({ scheduler, random, trace, faults: { poisonViews: true } });
-      this.machines.push({
-        id,
-        disk,
-        process: new SimProcess(`node${id}`, scheduler),
-        node: null,
-        failure: null,
-      });
-    }
+    this.#trace = trace;
+    this.#members = Array.from({ length: nodes }, (_node, at) => ({ host: `node${at + 1}`, port: PORT }));
+    for (let id = 1; id <= nodes; id++) this.#addMachine(id);
     for (const machine of this.machines) this.boot(machine.id);
+  }
+
+  #addMachine(id: number): void {
+    const { scheduler } = this;
+    const random = this.#random.fork(`disk${id}`);
+    const disk = new SimDisk({ scheduler, random, trace: this.#trace, faults: { poisonViews: true } });
+    const process = new SimProcess(`node${id}`, scheduler);
+    this.machines.push({ id, disk, process, node: null, failure: null });
+  }
+
+  /** Starts a new node with an empty disk, which the group has been told of as `node<id>` with this identity. */
+  join(identity: number): void {
+    const id = this.machines.length + 1;
+    this.#addMachine(id);
+    this.boot(id, identity);
   }
 
   machine(id: number): TestMachine {
@@ -60,14 +69,15 @@ export class ServerRig {
     return machine;
   }
 
-  boot(id: number): void {
+  /** @param identity Of the data directory, of a node that joined. */
+  boot(id: number, identity = id): void {
     const machine = this.machine(id);
     const { process, disk } = machine;
     machine.failure = null;
     Node.open(
       {
         id,
-        members: this.machines.map((_machine, at) => ({ host: `node${at + 1}`, port: PORT })),
+        ...this.#membershipOf(id, identity),
         directory: '/data',
         disk: disk.attach(process),
         clock: new SimClock(this.scheduler, process, {
@@ -87,6 +97,15 @@ export class ServerRig {
         else machine.failure = outcome.error;
       },
     );
+  }
+
+  #membershipOf(
+    id: number,
+    identity: number,
+  ): Pick<NodeOptions, 'members' | 'listen' | 'cluster' | 'identity'> {
+    if (id <= this.#members.length) return { members: this.#members };
+    const cluster = Number(this.machine(1).node?.status().cluster);
+    return { members: [], listen: { host: `node${id}`, port: PORT }, cluster, identity };
   }
 
   crash(id: number): void {
