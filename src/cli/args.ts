@@ -34,12 +34,18 @@ interface FlagOption {
   readonly description: string;
 }
 
+interface Positional {
+  readonly name: string;
+  readonly description: string;
+  readonly optional?: true;
+}
+
 export interface CommandSpec {
   readonly name: string;
   readonly summary: string;
   readonly usage: string;
-  /** All are required. */
-  readonly positionals: readonly { readonly name: string; readonly description: string }[];
+  /** Those that may be left out come last. */
+  readonly positionals: readonly Positional[];
   readonly options: Readonly<Record<string, OptionSpec>>;
 }
 
@@ -114,7 +120,7 @@ function parseCommand(argv: readonly string[], spec: CommandSpec): Parsed {
     values[token.name] = optionValue(token.name, option, isNext ? undefined : token.value);
   }
   const missing = spec.positionals[positionals.length];
-  if (missing !== undefined) throw new UsageError(`${missing.name} is missing`);
+  if (missing !== undefined && missing.optional !== true) throw new UsageError(`${missing.name} is missing`);
   const extra = positionals[spec.positionals.length];
   if (extra !== undefined) throw new UsageError(`unexpected argument '${extra}'`);
   return { kind: 'run', command: spec.name, values, positionals };
@@ -189,7 +195,8 @@ function describe(option: OptionSpec): string {
   if (option.type === 'flag') return option.description;
   const choices =
     option.type === 'string' && option.choices !== undefined ? `: ${option.choices.join(', ')}` : '';
-  return `${option.description}${choices} (default ${option.default})`;
+  const given = option.default === '' ? '' : ` (default ${option.default})`;
+  return `${option.description}${choices}${given}`;
 }
 
 const WIDTH = 100;

@@ -3,6 +3,7 @@
  * orderly stop.
  */
 import { mkdirSync, rmSync } from 'node:fs';
+import { EnvelopeError } from '../base/errors.ts';
 import type { LogLevel } from '../io/logger.ts';
 import type { Address } from '../io/network.ts';
 import { NodeClock } from '../io/node/clock.ts';
@@ -11,11 +12,18 @@ import { NodeDisk } from '../io/node/disk.ts';
 import { NodeLogger } from '../io/node/logger.ts';
 import { NodeNetwork } from '../io/node/network.ts';
 import { NodeRandom } from '../io/node/random.ts';
-import { Node } from '../server/node.ts';
+import { Node, type NodeOptions } from '../server/node.ts';
+import { join, readIdentity } from './identity.ts';
 
-export interface HostOptions {
-  readonly id: number;
-  readonly members: readonly Address[];
+export type HostOptions = Start & Common;
+
+type Start =
+  /** One of the nodes that the group was founded with. */
+  | { readonly type: 'founder'; readonly id: number; readonly members: readonly Address[] }
+  /** One that was added later, or is to be added now, by way of a node of the group. */
+  | { readonly type: 'joined'; readonly self: Address; readonly via: Address | null };
+
+interface Common {
   readonly directory: string;
   readonly clear: boolean;
   readonly logLevel: LogLevel | 'silent';
@@ -23,16 +31,17 @@ export interface HostOptions {
 
 /** Starts the node and returns once it listens. The process ends with code 1 when the node fails later. */
 export async function startNode(options: HostOptions): Promise<Node> {
-  const { id, members, directory } = options;
+  const { directory } = options;
   mkdirSync(directory, { recursive: true });
   lockDirectory(directory);
   if (options.clear)
-    for (const part of ['log', 'tables', 'vote-a', 'vote-b', 'snapshot']) clear(`${directory}/${part}`);
+    for (const part of ['log', 'tables', 'vote-a', 'vote-b', 'snapshot', 'identity.json'])
+      clear(`${directory}/${part}`);
+  const place = await placeOf(options);
   return await new Promise<Node>((resolve, reject) => {
     Node.open(
       {
-        id,
-        members,
+        ...place,
         directory,
         disk: new NodeDisk({ reads: 'auto' }),
         clock: new NodeClock(),
@@ -40,7 +49,7 @@ export async function startNode(options: HostOptions): Promise<Node> {
         random: new NodeRandom(),
         logger: new NodeLogger({ level: options.logLevel }),
         onFailure: (error) => {
-          process.stderr.write(`envelopedb: node ${id} cannot go on: ${error.message}\n`);
+          process.stderr.write(`envelopedb: node ${place.id} cannot go on: ${error.message}\n`);
           process.exit(1);
         },
       },
@@ -50,6 +59,21 @@ export async function startNode(options: HostOptions): Promise<Node> {
       },
     );
   });
+}
+
+async function placeOf(
+  options: HostOptions,
+): Promise<Pick<NodeOptions, 'id' | 'members' | 'listen' | 'cluster' | 'identity'>> {
+  if (options.type === 'founder') return { id: options.id, members: options.members };
+  const { directory, self, via } = options;
+  const known = via === null ? readIdentity(directory) : await join(directory, via, self);
+  if (known === null || known.node === 0) {
+    throw new EnvelopeError(
+      'USAGE',
+      `${directory}: this node has not joined its group yet: --join is missing`,
+    );
+  }
+  return { id: known.node, members: [], listen: self, cluster: known.cluster, identity: known.identity };
 }
 
 /** Stops the node in order at the first SIGINT or SIGTERM; a second one ends the process at once. */

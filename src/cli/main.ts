@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import type { LogLevel } from '../io/logger.ts';
 import { type CommandSpec, parse } from './args.ts';
 import { runCluster } from './cluster.ts';
+import { runMember } from './member.ts';
 import { runNode } from './node.ts';
 import { runServer } from './server.ts';
 
@@ -60,8 +61,35 @@ const SPECS: readonly CommandSpec[] = [
         default: './data',
         description: 'Data is kept in DIR/node-PORT',
       },
+      join: {
+        type: 'string',
+        valueName: 'HOST:PORT',
+        default: '',
+        description:
+          'Join the running group that this node belongs to, as a new member with an empty data directory; --peers is not needed then',
+      },
       clear: { type: 'flag', description: "Wipe this node's data first" },
       ...LOGGING,
+    },
+  },
+  {
+    name: 'member',
+    summary: 'Tell who belongs to a running cluster, and change that',
+    usage: 'envelopedb member list|add HOST:PORT|remove ID|promote ID|transfer ID [options]',
+    positionals: [
+      {
+        name: 'ACTION',
+        description: 'list, add, remove, promote (a learner, at once), transfer (leadership)',
+      },
+      { name: 'WHICH', description: 'The address of a new node, or the number of a member', optional: true },
+    ],
+    options: {
+      node: {
+        type: 'string',
+        valueName: 'HOST:PORT',
+        default: '127.0.0.1:9001',
+        description: 'Any node of the cluster',
+      },
     },
   },
   {
@@ -109,8 +137,19 @@ async function main(): Promise<void> {
         port: String(parsed.positionals[0]),
         host: String(values.host),
         peers: String(values.peers),
+        join: String(values.join),
       });
       return;
+    case 'member': {
+      const [action, which] = parsed.positionals;
+      const text = await runMember({
+        action: String(action),
+        which: which ?? null,
+        node: String(values.node),
+      });
+      process.stdout.write(text);
+      return;
+    }
     default:
       await runServer({ ...common, port: Number(values.port), host: String(values.host) });
   }

@@ -12,6 +12,7 @@ export interface ServerCommand {
 
 export async function runServer(command: ServerCommand): Promise<void> {
   const node = await startNode({
+    type: 'founder',
     id: 1,
     members: [{ host: command.host, port: command.port }],
     directory: command.data,

@@ -31,7 +31,30 @@ export class ProcessCluster {
 
   start(port: number): void {
     const peers = this.ports.map((peer) => `${HOST}:${peer}`).join(',');
-    const args = ['--import', LOADER, MAIN, 'node', String(port), '--peers', peers, '--data', this.directory];
+    this.#spawn(port, ['--peers', peers]);
+  }
+
+  /** Starts a node that joins the cluster by way of another, or starts one that has joined before. */
+  join(port: number, via: number): void {
+    this.#spawn(port, ['--join', `${HOST}:${via}`]);
+  }
+
+  /** What `envelopedb member` prints, on either stream. */
+  async member(via: number, ...words: readonly string[]): Promise<string> {
+    const args = ['--import', LOADER, MAIN, 'member', ...words, '--node', `${HOST}:${via}`];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    let text = '';
+    const keep = (bytes: Buffer): void => {
+      text += bytes.toString();
+    };
+    child.stdout.on('data', keep);
+    child.stderr.on('data', keep);
+    await new Promise((resolve) => child.on('close', resolve));
+    return text;
+  }
+
+  #spawn(port: number, options: readonly string[]): void {
+    const args = ['--import', LOADER, MAIN, 'node', String(port), '--data', this.directory, ...options];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     const keep = (bytes: Buffer): void => {
       this.log += bytes.toString();
@@ -103,7 +126,7 @@ export class ProcessCluster {
   }
 
   async stop(): Promise<void> {
-    for (const port of this.ports) if (this.isRunning(port)) await this.end(port, 'SIGKILL');
+    for (const port of this.#children.keys()) if (this.isRunning(port)) await this.end(port, 'SIGKILL');
     rmSync(this.directory, { recursive: true, force: true });
   }
 }

@@ -1,0 +1,105 @@
+/**
+ * Who a node is that was added to a running group: a file of JSON in its data directory, made durable before the group is
+ * told of it. With the directory goes the identity: a node that lost it can only join anew, under a number of its own, so
+ * no vote is ever given twice.
+ *
+ * `identity` is drawn when the directory is made. `node` and `cluster` are what the group answered; until then they are 0,
+ * and asking again is safe: the group knows the identity.
+ */
+import { randomInt } from 'node:crypto';
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { EnvelopeError } from '../base/errors.ts';
+import { Client } from '../client/client.ts';
+import { fromUtf8 } from '../codec/bytes.ts';
+import type { Address } from '../io/network.ts';
+
+export interface Identity {
+  readonly identity: number;
+  /** 0: not a member yet. */
+  readonly node: number;
+  /** See `Hello` in `server/peer_protocol.ts`. */
+  readonly cluster: number;
+}
+
+const FILE = 'identity.json';
+const IDENTITY_MAX = 2 ** 47;
+
+/** Null: the directory has none, so its node is one of those that the group was founded with, or it is new. */
+export function readIdentity(directory: string): Identity | null {
+  const path = `${directory}/${FILE}`;
+  if (!existsSync(path)) return null;
+  let fields: Partial<Identity>;
+  try {
+    fields = JSON.parse(readFileSync(path, 'utf8')) as Partial<Identity>;
+  } catch (error) {
+    throw new EnvelopeError(
+      'FORMAT',
+      `${path} is not JSON: ${error instanceof Error ? error.message : error}`,
+    );
+  }
+  const { identity, node, cluster } = fields;
+  for (const [name, value] of Object.entries({ identity, node, cluster })) {
+    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
+      throw new EnvelopeError('FORMAT', `${path}: '${name}' is not a whole number`);
+    }
+  }
+  return { identity: identity ?? 0, node: node ?? 0, cluster: cluster ?? 0 };
+}
+
+/**
+ * Has the group add this node, unless it did before.
+ * @param via Any node of the group.
+ * @param self Where the others reach this node.
+ */
+export async function join(directory: string, via: Address, self: Address): Promise<Identity> {
+  let known = readIdentity(directory);
+  if (known === null) {
+    if (existsSync(`${directory}/log`)) {
+      throw new EnvelopeError(
+        'USAGE',
+        `${directory} holds the data of a node that did not join: start it without --join, or begin with --clear`,
+      );
+    }
+    known = { identity: randomInt(1, IDENTITY_MAX), node: 0, cluster: 0 };
+    writeIdentity(directory, known);
+  }
+  if (known.node > 0) return known;
+  const client = await Client.connect(via);
+  try {
+    const info = await client.command('INFO');
+    const text = info.type === 'bulk' && info.value !== null ? fromUtf8(info.value) : '';
+    const cluster = Number(/^cluster:(\d+)\r?$/m.exec(text)?.[1]);
+    if (!Number.isSafeInteger(cluster)) {
+      throw new EnvelopeError('USAGE', `${via.host}:${via.port} does not say to which cluster it belongs`);
+    }
+    const reply = await client.command('MEMBER', 'ADD', `${self.host}:${self.port}`, String(known.identity));
+    if (reply.type !== 'integer') {
+      const why = reply.type === 'error' ? reply.text : `a ${reply.type} reply`;
+      throw new EnvelopeError('JOIN', `the group did not add this node: ${why}`);
+    }
+    const joined = { identity: known.identity, node: reply.value, cluster };
+    writeIdentity(directory, joined);
+    return joined;
+  } finally {
+    client.close();
+  }
+}
+
+/** Durable when it returns. */
+function writeIdentity(directory: string, identity: Identity): void {
+  const path = `${directory}/${FILE}`;
+  const file = openSync(`${path}.new`, 'w');
+  try {
+    writeSync(file, `${JSON.stringify(identity)}\n`);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  renameSync(`${path}.new`, path);
+  const parent = openSync(directory, 'r');
+  try {
+    fsyncSync(parent);
+  } finally {
+    closeSync(parent);
+  }
+}
