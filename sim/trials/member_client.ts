@@ -1,0 +1,102 @@
+/**
+ * A client of a group whose nodes come and go: writes ascending numbers under a key of its own, one request at a time, and
+ * sometimes reads it. Without a good answer it turns to another node; what it asked there may still take effect.
+ */
+import { concatBytes, fromUtf8, utf8 } from '../../src/codec/bytes.ts';
+import type { Connection, Network } from '../../src/io/network.ts';
+import type { SimRandom } from '../random.ts';
+
+const PATIENCE_MS = 1200;
+const READ_PERMILLE = 300;
+const PORT = 9000;
+
+export class MemberClient {
+  readonly key: string;
+  /** The highest number that was acknowledged, and the highest that was asked for. */
+  acknowledged = 0;
+  asked = 0;
+  /** What was wrong with an answer. */
+  problem: string | null = null;
+  readonly #network: Network;
+  readonly #random: SimRandom;
+  #connection: Connection | null = null;
+  #received: Uint8Array[] = [];
+  /** What a read must show at least; null: it is a write that is under way. */
+  #atLeast: number | null = null;
+  #askedAtMs = 0;
+
+  constructor(key: string, network: Network, random: SimRandom) {
+    this.key = key;
+    this.#network = network;
+    this.#random = random;
+  }
+
+  /** Looks for an answer. @param hosts Where it may turn to. */
+  step(nowMs: number, hosts: readonly string[]): void {
+    const text = fromUtf8(concatBytes(this.#received));
+    if (this.#connection !== null && this.#isWhole(text)) {
+      this.#received = [];
+      if (this.#onAnswer(text)) this.#ask(nowMs);
+      else this.#turnElsewhere(nowMs, hosts);
+    } else if (this.#connection === null || nowMs - this.#askedAtMs > PATIENCE_MS) {
+      this.#turnElsewhere(nowMs, hosts);
+    }
+  }
+
+  end(): void {
+    this.#connection?.destroy();
+    this.#connection = null;
+  }
+
+  /** A bulk string is two lines, all else one. */
+  #isWhole(text: string): boolean {
+    if (!text.endsWith('\r\n')) return false;
+    return !/^\$\d/.test(text) || text.split('\r\n').length === 3;
+  }
+
+  /** Returns whether it was a good one. */
+  #onAnswer(text: string): boolean {
+    if (text.startsWith('-')) return false;
+    if (this.#atLeast === null) {
+      if (text !== '+OK\r\n') this.problem = `a write was answered with ${JSON.stringify(text)}`;
+      this.acknowledged = this.asked;
+      return true;
+    }
+    const value = text.startsWith('$-1') ? 0 : Number(text.split('\r\n')[1]);
+    if (!(value >= this.#atLeast && value <= this.asked)) {
+      this.problem = `${this.key} is ${value}, but ${this.#atLeast} was acknowledged and ${this.asked} asked for`;
+    }
+    return true;
+  }
+
+  #ask(nowMs: number): void {
+    this.#askedAtMs = nowMs;
+    if (this.#random.chance(READ_PERMILLE)) {
+      this.#atLeast = this.acknowledged;
+      this.#connection?.write(utf8(`GET ${this.key}\r\n`));
+    } else {
+      this.#atLeast = null;
+      this.#connection?.write(utf8(`SET ${this.key} ${++this.asked}\r\n`));
+    }
+  }
+
+  #turnElsewhere(nowMs: number, hosts: readonly string[]): void {
+    this.end();
+    this.#received = [];
+    if (hosts.length === 0) return;
+    const connection = this.#network.connect(
+      { host: this.#random.pick(hosts), port: PORT },
+      {
+        onData: (bytes) => {
+          if (connection === this.#connection) this.#received.push(bytes.slice());
+        },
+        onEnd: () => connection.destroy(),
+        onClose: () => {
+          if (connection === this.#connection) this.#connection = null;
+        },
+      },
+    );
+    this.#connection = connection;
+    this.#ask(nowMs);
+  }
+}
