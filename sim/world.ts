@@ -39,6 +39,7 @@ import { Trace } from './trace.ts';
 import { tryCores } from './trials/core_trial.ts';
 import { tryEngine } from './trials/engine_trial.ts';
 import { tryLog } from './trials/log_trial.ts';
+import { tryMembersNowAndThen } from './trials/member_trial.ts';
 import { tryStore } from './trials/store_trial.ts';
 import { tryVotes } from './trials/vote_trial.ts';
 import type { Batch } from './workload.ts';
@@ -49,6 +50,7 @@ const TRIALS = [
   ['store trial', tryStore],
   ['core trial', tryCores],
   ['engine trial', tryEngine],
+  ['member trial', tryMembersNowAndThen],
 ] as const;
 const DATA = '/data';
 const PORT = 9000;
