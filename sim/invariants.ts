@@ -19,7 +19,7 @@ import { CorruptionError, DiskError } from '../src/base/errors.ts';
 import { crc32 } from '../src/codec/crc32.ts';
 import { type Entry, EntryKind } from '../src/log/entry.ts';
 import type { GroupLog } from '../src/log/group_log.ts';
-import { type Configuration } from '../src/raft/configuration.ts';
+import type { Configuration } from '../src/raft/configuration.ts';
 import type { HardStateFile } from '../src/replica/hard_state_file.ts';
 import type { Replica } from '../src/replica/replica.ts';
 import { WriteLedger } from './write_ledger.ts';
