@@ -642,8 +642,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'iterator-old-memtable-first',
     what: 'iterators take the older of two versions in memory',
     file: 'src/lsm/store.ts',
-    find: '    for (let at = this.#immutables.length - 1; at >= 0; at--) {\n      sources',
-    replace: '    for (let at = 0; at < this.#immutables.length; at++) {\n      sources',
+    find: 'for (let at = this.#immutables.length - 1; at >= 0; at--) memtables',
+    replace: 'for (let at = 0; at < this.#immutables.length; at++) memtables',
   },
   {
     name: 'configuration-at-commit',

@@ -22,6 +22,7 @@ import { EntryKind, type Index } from '../log/entry.ts';
 import type { GroupLog } from '../log/group_log.ts';
 import { Log } from '../log/log.ts';
 import { type ReadSnapshot, Store, type StoreOptions } from '../lsm/store.ts';
+import type { IteratorRange, StoreIterator } from '../lsm/store_iterator.ts';
 
 const GROUP = 1;
 const TERM = 1;
@@ -158,6 +159,12 @@ export class Engine {
     const name = storeKey(bucket, key);
     const bytes = snapshot === null ? this.#store.get(name) : snapshot.view.get(name);
     return bytes === null ? null : live(bytes, snapshot?.timeMs ?? this.timeMs);
+  }
+
+  /** Store keys of a range, as of `snapshot`, or of now. Close it. */
+  iterator(range: IteratorRange, snapshot: Moment | null): StoreIterator {
+    this.#assertOpen();
+    return snapshot === null ? this.#store.iterator(range) : snapshot.view.iterator(range);
   }
 
   /** The state of now, until it is released. */

@@ -19,6 +19,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   replica: ['base', 'io', 'codec', 'log', 'raft', 'lsm', 'kv'],
   server: ['base', 'io', 'codec', 'log', 'raft', 'lsm', 'kv', 'protocol', 'replica'],
   client: ['base', 'codec'],
+  embedded: ['base', 'io', 'io/node', 'codec', 'log', 'lsm', 'kv'],
   cli: ['base', 'io', 'io/node', 'codec', 'client', 'server'],
 };
 

@@ -1,0 +1,296 @@
+/** A bucket of an embedded store: keys and values of two encodings, written and read under one name. */
+import { EnvelopeError, LimitError } from '../base/errors.ts';
+import { utf8 } from '../codec/bytes.ts';
+import { bucketRange, storeKey } from '../kv/key_space.ts';
+import {
+  BUCKET_BYTES_MAX,
+  type Condition,
+  type PointWrite,
+  type Result,
+  VALUE_BYTES_MAX,
+} from '../kv/request.ts';
+import { NEVER, type StoredValue } from '../kv/stored_value.ts';
+import type { IteratorRange } from '../lsm/store_iterator.ts';
+import type { Encoding } from './encoding.ts';
+import { type Durability, type Engine, live, type Moment } from './engine.ts';
+
+export const KEY_BYTES_MAX = 64 * 1024;
+/** Keys that `clear` deletes in one write. */
+const CLEAR_KEYS = 1000;
+const NO_BYTES = new Uint8Array(0);
+
+export interface WriteOptions {
+  /** `sync` (the default): the promise is fulfilled when the write survives a crash of the machine. */
+  readonly durability?: Durability;
+}
+
+export interface PutOptions extends WriteOptions {
+  /** Whole milliseconds from 1 on, after which the key is gone for every reader. */
+  readonly ttlMs?: number;
+}
+
+/** What must hold for a conditional write. */
+export type If<V> =
+  | { readonly type: 'absent' }
+  | { readonly type: 'present' }
+  /** The key holds this value. */
+  | { readonly type: 'value'; readonly value: V }
+  /** The key has this revision, as `entry` tells it; 0: it is not there. */
+  | { readonly type: 'revision'; readonly revision: number };
+
+/** Bounds of keys. Of `gt` and `gte` the higher counts, of `lt` and `lte` the lower. */
+export interface Range<K> {
+  readonly gt?: K;
+  readonly gte?: K;
+  readonly lt?: K;
+  readonly lte?: K;
+  /** At most so many. */
+  readonly limit?: number;
+  /** From the highest key to the lowest. */
+  readonly reverse?: boolean;
+}
+
+export interface Entry<V> {
+  readonly value: V;
+  /** Of the write that made it; later writes have higher ones. */
+  readonly revision: number;
+  /** Milliseconds since the Unix epoch; null: never. */
+  readonly expiresAtMs: number | null;
+}
+
+/** What can be read of a bucket, also as of a snapshot. */
+export type BucketReader<K, V> = Pick<
+  Bucket<K, V>,
+  'name' | 'get' | 'view' | 'entry' | 'has' | 'getMany' | 'entries' | 'keys' | 'values'
+>;
+
+export class Bucket<K, V> {
+  readonly name: string;
+  readonly #engine: Engine;
+  readonly #keys: Encoding<K>;
+  readonly #values: Encoding<V>;
+  readonly #moment: Moment | null;
+
+  /**
+   * For `Database` and `Snapshot`.
+   * @param moment Reads are as of then; null: as of now.
+   */
+  constructor(engine: Engine, name: string, keys: Encoding<K>, values: Encoding<V>, moment: Moment | null) {
+    this.#engine = engine;
+    this.name = name;
+    this.#keys = keys;
+    this.#values = values;
+    this.#moment = moment;
+  }
+
+  /**
+   * The value, undefined when there is no such key. Reads the memory-mapped tables at once, without a promise.
+   * @throws CorruptionError, DiskError when it cannot be told; EnvelopeError `CLOSED`.
+   */
+  get(key: K): V | undefined {
+    const found = this.#find(key);
+    return found === null ? undefined : this.#values.decode(found.value);
+  }
+
+  /** As `get`, the value's bytes without a copy: valid until control returns to the event loop, and not to be written to. */
+  view(key: K): Uint8Array | undefined {
+    return this.#find(key)?.value;
+  }
+
+  /** As `get`, with what is known of the value. */
+  entry(key: K): Entry<V> | undefined {
+    const found = this.#find(key);
+    if (found === null) return undefined;
+    const { value, revision, expiresAtMs } = found;
+    return {
+      value: this.#values.decode(value),
+      revision,
+      expiresAtMs: expiresAtMs === NEVER ? null : expiresAtMs,
+    };
+  }
+
+  has(key: K): boolean {
+    return this.#find(key) !== null;
+  }
+
+  /** As `get` of each, in order. */
+  getMany(keys: readonly K[]): (V | undefined)[] {
+    return keys.map((key) => this.get(key));
+  }
+
+  /** Keys and values in the order of their keys' bytes, as of this call, whatever is written meanwhile. */
+  *entries(range: Range<K> = {}): Generator<[key: K, value: V], void> {
+    for (const { key, stored } of this.#walk(range)) {
+      yield [this.#keys.decode(key), this.#values.decode(stored.value)];
+    }
+  }
+
+  /** As `entries`; values are not looked at but for their expiry. */
+  *keys(range: Range<K> = {}): Generator<K, void> {
+    for (const { key } of this.#walk(range)) yield this.#keys.decode(key);
+  }
+
+  *values(range: Range<K> = {}): Generator<V, void> {
+    for (const { stored } of this.#walk(range)) yield this.#values.decode(stored.value);
+  }
+
+  /** @throws LimitError at once when the key or the value is too long. */
+  async put(key: K, value: V, options: PutOptions = {}): Promise<void> {
+    await this.#write(this.putRequest(key, value, options.ttlMs), options);
+  }
+
+  /** Writes if the condition holds; tells whether it did. */
+  async putIf(key: K, value: V, condition: If<V>, options: PutOptions = {}): Promise<boolean> {
+    const request = this.#conditional(key, value, options.ttlMs, this.#conditionOf(condition));
+    const result = await this.#write({ ...request, answer: 'flag' }, options);
+    return result.type === 'count' && result.count === 1;
+  }
+
+  /** Tells whether the key was there. */
+  async delete(key: K, options: WriteOptions = {}): Promise<boolean> {
+    const result = await this.#write(this.deleteRequest(key), options);
+    return result.type === 'count' && result.count === 1;
+  }
+
+  /**
+   * Deletes the keys of a range, a thousand at a time: a crash, or the signal, may leave a part of them.
+   * @returns how many there were.
+   */
+  async clear(
+    range: Range<K> = {},
+    options: WriteOptions & { readonly signal?: AbortSignal } = {},
+  ): Promise<number> {
+    const { signal } = options;
+    let count = 0;
+    let keys: Uint8Array[] = [];
+    const flush = async (): Promise<void> => {
+      const some = keys;
+      keys = [];
+      count += some.length;
+      if (some.length > 0) await this.#write({ type: 'delete', bucket: this.name, keys: some }, options);
+    };
+    for (const { key } of this.#walk(range)) {
+      signal?.throwIfAborted();
+      keys.push(key.slice());
+      if (keys.length === CLEAR_KEYS) await flush();
+    }
+    await flush();
+    return count;
+  }
+
+  /** The write of a `put`, for a batch. */
+  putRequest(key: K, value: V, ttlMs?: number): PointWrite {
+    if (ttlMs !== undefined) return this.#conditional(key, value, ttlMs, { type: 'always' });
+    return { type: 'set', bucket: this.name, key: this.#keyBytes(key), value: this.#valueBytes(value) };
+  }
+
+  /** The write of a `delete`, for a batch. */
+  deleteRequest(key: K): PointWrite {
+    return { type: 'delete', bucket: this.name, keys: [this.#keyBytes(key)] };
+  }
+
+  #find(key: K): StoredValue | null {
+    return this.#engine.find(this.name, this.#keyBytes(key), this.#moment);
+  }
+
+  /** Key and value are views, valid until the next step or until control returns to the event loop. */
+  *#walk(range: Range<K>): Generator<{ readonly key: Uint8Array; readonly stored: StoredValue }, void> {
+    const { limit = Number.POSITIVE_INFINITY } = range;
+    const prefixBytes = storeKey(this.name, NO_BYTES).length;
+    const timeMs = this.#moment?.timeMs ?? this.#engine.timeMs;
+    const iterator = this.#engine.iterator(this.#rangeOf(range), this.#moment);
+    try {
+      for (let count = 0; count < limit && iterator.next(); ) {
+        const stored = live(iterator.value(), timeMs);
+        if (stored === null) continue;
+        count++;
+        yield { key: iterator.key().subarray(prefixBytes), stored };
+      }
+    } finally {
+      iterator.close();
+    }
+  }
+
+  #rangeOf({ gt, gte, lt, lte, reverse = false }: Range<K>): IteratorRange {
+    const all = bucketRange(this.name);
+    const place = (key: K): Uint8Array => storeKey(this.name, this.#keys.encode(key));
+    return {
+      gte: gte === undefined ? all.gte : place(gte),
+      ...(gt === undefined ? {} : { gt: place(gt) }),
+      lt: lt === undefined ? all.lt : place(lt),
+      ...(lte === undefined ? {} : { lte: place(lte) }),
+      reverse,
+    };
+  }
+
+  #conditional(
+    key: K,
+    value: V,
+    ttlMs: number | undefined,
+    condition: Condition,
+  ): PointWrite & { type: 'set-if' } {
+    if (ttlMs !== undefined && !(Number.isSafeInteger(ttlMs) && ttlMs > 0)) {
+      throw new EnvelopeError('INVALID', `ttlMs is ${ttlMs}: it is a whole number of milliseconds from 1 on`);
+    }
+    return {
+      type: 'set-if',
+      bucket: this.name,
+      key: this.#keyBytes(key),
+      value: this.#valueBytes(value),
+      condition,
+      expiry: ttlMs === undefined ? { type: 'never' } : { type: 'after', ms: ttlMs },
+      answer: 'status',
+    };
+  }
+
+  #conditionOf(condition: If<V>): Condition {
+    return condition.type === 'value'
+      ? { type: 'value', value: this.#valueBytes(condition.value) }
+      : condition;
+  }
+
+  #keyBytes(key: K): Uint8Array {
+    const bytes = this.#keys.encode(key);
+    if (bytes.length > 0 && bytes.length <= KEY_BYTES_MAX) return bytes;
+    throw new LimitError('keyBytes', `a key is of 1 to ${KEY_BYTES_MAX} bytes; this one has ${bytes.length}`);
+  }
+
+  #valueBytes(value: V): Uint8Array {
+    const bytes = this.#values.encode(value);
+    if (bytes.length <= VALUE_BYTES_MAX) return bytes;
+    throw new LimitError(
+      'valueBytes',
+      `a value has ${VALUE_BYTES_MAX} bytes at most; this one has ${bytes.length}`,
+    );
+  }
+
+  async #write(request: PointWrite, { durability = 'sync' }: WriteOptions): Promise<Result> {
+    return await written(this.#engine, request, durability);
+  }
+}
+
+/** The outcome of a write as a promise. @throws EnvelopeError with the code of a write that was refused. */
+export function written(
+  engine: Engine,
+  request: Parameters<Engine['write']>[0],
+  durability: Durability,
+): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    engine.write(request, durability, (outcome) => {
+      if (!outcome.ok) reject(outcome.error);
+      else if (outcome.value.type === 'error') reject(new EnvelopeError('REFUSED', outcome.value.message));
+      else resolve(outcome.value);
+    });
+  });
+}
+
+/** @throws EnvelopeError `INVALID` */
+export function checkBucketName(name: string): void {
+  const bytes = utf8(name).length;
+  const isClean = !/[\0-\x20\x7f]/.test(name);
+  if (bytes >= 1 && bytes <= BUCKET_BYTES_MAX && isClean) return;
+  throw new EnvelopeError(
+    'INVALID',
+    `a bucket's name has 1 to ${BUCKET_BYTES_MAX} bytes, and no spaces or control characters: '${name}'`,
+  );
+}

@@ -1,0 +1,210 @@
+/**
+ * An embedded store: `open` one in a directory of this process. Reads are synchronous; a write is a promise that is
+ * fulfilled when the write is durable. One process at a time opens a directory.
+ */
+import { mkdirSync } from 'node:fs';
+import { LimitError } from '../base/errors.ts';
+import type { LogLevel } from '../io/logger.ts';
+import { NodeClock } from '../io/node/clock.ts';
+import { lockDirectory } from '../io/node/directory_lock.ts';
+import { NodeDisk } from '../io/node/disk.ts';
+import { NodeLogger } from '../io/node/logger.ts';
+import { DEFAULT_BUCKET, type PointWrite, VALUE_BYTES_MAX } from '../kv/request.ts';
+import type { StoreStatistics } from '../lsm/store.ts';
+import { Bucket, type BucketReader, checkBucketName, type WriteOptions, written } from './bucket.ts';
+import { type Encoded, encodingOf, type KeyEncoding, type ValueEncoding } from './encoding.ts';
+import { Engine, type EngineOptions, type Moment, type StoreTuning } from './engine.ts';
+
+const BUFFERED_MS = 100;
+
+export interface OpenOptions {
+  /** A buffered write survives a crash this many milliseconds later, and the time of a sync. */
+  readonly bufferedMs?: number;
+  /** Sizes and limits of the storage engine, see docs/storage.md. */
+  readonly tuning?: StoreTuning;
+  readonly logLevel?: LogLevel | 'silent';
+}
+
+export interface BucketOptions<K extends KeyEncoding, V extends ValueEncoding> {
+  readonly keys?: K;
+  readonly values?: V;
+}
+
+/**
+ * Opens the store in a directory, which is made if it is missing.
+ * @throws EnvelopeError `LOCKED` that names the process which holds it; CorruptionError; DiskError
+ */
+export async function open(directory: string, options: OpenOptions = {}): Promise<Database> {
+  mkdirSync(directory, { recursive: true });
+  const unlock = lockDirectory(directory);
+  const { bufferedMs = BUFFERED_MS, tuning = {}, logLevel = 'silent' } = options;
+  const engine = await openEngine({
+    disk: new NodeDisk({ reads: 'auto' }),
+    directory,
+    clock: new NodeClock(),
+    logger: new NodeLogger({ level: logLevel }),
+    bufferedMs,
+    store: tuning,
+  }).catch((error: unknown) => {
+    unlock();
+    throw error;
+  });
+  return new Database(engine, unlock);
+}
+
+function openEngine(options: EngineOptions): Promise<Engine> {
+  return new Promise((resolve, reject) => {
+    Engine.open(options, (outcome) => {
+      if (outcome.ok) resolve(outcome.value);
+      else reject(outcome.error);
+    });
+  });
+}
+
+export class Database {
+  readonly #engine: Engine;
+  readonly #onClosed: () => void;
+  #closing: Promise<void> | null = null;
+
+  /** For `open`. */
+  constructor(engine: Engine, onClosed: () => void) {
+    this.#engine = engine;
+    this.#onClosed = onClosed;
+  }
+
+  /** A handle to a bucket, which need not exist: keys and values are texts unless said otherwise. */
+  bucket<K extends KeyEncoding = 'utf8', V extends ValueEncoding = 'utf8'>(
+    name: string = DEFAULT_BUCKET,
+    options: BucketOptions<K, V> = {},
+  ): Bucket<Encoded[K], Encoded[V]> {
+    return bucketOf(this.#engine, name, options, null);
+  }
+
+  /** Gathers writes that take effect together or not at all. */
+  batch(): Batch {
+    return new Batch(this.#engine);
+  }
+
+  /** The state of now, for reads that belong together; release it, or compaction keeps what it sees. */
+  snapshot(): Snapshot {
+    return new Snapshot(this.#engine, this.#engine.moment());
+  }
+
+  /** Why writes are refused, although the store is open: a sync or a write of its files has failed. */
+  get failure(): Error | null {
+    return this.#engine.failure;
+  }
+
+  statistics(): StoreStatistics {
+    return this.#engine.store.statistics();
+  }
+
+  /** Everything that was written is durable, in tables. */
+  flush(): Promise<void> {
+    return settled((done) => this.#engine.flush(done));
+  }
+
+  /** Merges all tables: what is deleted or superseded is gone. The store serves meanwhile. */
+  compact(): Promise<void> {
+    return settled((done) => this.#engine.compact(done));
+  }
+
+  /** Makes durable what was written, buffered writes too, and lets go of the directory. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= settled((done) => this.#engine.close(done)).finally(this.#onClosed);
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/** Writes of any buckets, in order, as one. */
+export class Batch {
+  readonly #engine: Engine;
+  #writes: PointWrite[] = [];
+  #bytes = 0;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  get size(): number {
+    return this.#writes.length;
+  }
+
+  put<K, V>(bucket: Bucket<K, V>, key: K, value: V, ttlMs?: number): this {
+    return this.#add(bucket.putRequest(key, value, ttlMs));
+  }
+
+  delete<K, V>(bucket: Bucket<K, V>, key: K): this {
+    return this.#add(bucket.deleteRequest(key));
+  }
+
+  /** Empties the batch, which can then be filled again. */
+  async write({ durability = 'sync' }: WriteOptions = {}): Promise<void> {
+    const success = this.#writes;
+    this.#writes = [];
+    this.#bytes = 0;
+    if (success.length === 0) return;
+    await written(this.#engine, { type: 'transaction', guards: [], success, failure: [] }, durability);
+  }
+
+  #add(write: PointWrite): this {
+    if (write.type === 'set' || write.type === 'set-if') this.#bytes += write.key.length + write.value.length;
+    else if (write.type === 'delete') this.#bytes += write.keys[0].length;
+    if (this.#bytes > VALUE_BYTES_MAX) {
+      throw new LimitError('batchBytes', `keys and values of a batch have ${VALUE_BYTES_MAX} bytes at most`);
+    }
+    this.#writes.push(write);
+    return this;
+  }
+}
+
+/** Reads as of one moment. */
+export class Snapshot {
+  readonly #engine: Engine;
+  readonly #moment: Moment;
+
+  constructor(engine: Engine, moment: Moment) {
+    this.#engine = engine;
+    this.#moment = moment;
+  }
+
+  bucket<K extends KeyEncoding = 'utf8', V extends ValueEncoding = 'utf8'>(
+    name: string = DEFAULT_BUCKET,
+    options: BucketOptions<K, V> = {},
+  ): BucketReader<Encoded[K], Encoded[V]> {
+    return bucketOf(this.#engine, name, options, this.#moment);
+  }
+
+  /** Idempotent. */
+  release(): void {
+    this.#moment.view.release();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+}
+
+function bucketOf<K extends KeyEncoding, V extends ValueEncoding>(
+  engine: Engine,
+  name: string,
+  { keys, values }: BucketOptions<K, V>,
+  moment: Moment | null,
+): Bucket<Encoded[K], Encoded[V]> {
+  checkBucketName(name);
+  const keyEncoding = encodingOf(keys ?? ('utf8' as K));
+  return new Bucket(engine, name, keyEncoding, encodingOf(values ?? ('utf8' as V)), moment);
+}
+
+function settled(task: (done: (error: Error | null) => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    task((error) => {
+      if (error === null) resolve();
+      else reject(error);
+    });
+  });
+}
