@@ -64,6 +64,7 @@ class MemberTrial {
   readonly #operator: Operator;
   readonly #crashPermille: number;
   readonly #cutPermille: number;
+  readonly #flushPermille: number;
   /** The machine that is cut off. */
   #cutOff: Machine | null = null;
   #boots = 0;
@@ -75,6 +76,7 @@ class MemberTrial {
     const count = FOUNDERS + random.between(1, 3);
     this.#crashPermille = random.pick([0, 30, 100]);
     this.#cutPermille = random.pick([0, 30, 100]);
+    this.#flushPermille = random.pick([0, 10, 50]);
     const scheduler = this.#scheduler;
     const trace = new Trace();
     const faults = { longTailPermille: random.pick([0, 5]), longTailUs: { min: 1000, max: 100_000 } };
@@ -100,7 +102,9 @@ class MemberTrial {
     this.#calm();
     const end = this.#nowMs + CALM_MS;
     const before = this.#clients.map(({ acknowledged }) => acknowledged);
-    while (this.#clients.some(({ acknowledged }, at) => acknowledged <= (before[at] ?? 0) + 2)) {
+    const isServed = (client: MemberClient, at: number): boolean =>
+      client.acknowledged > (before[at] ?? 0) + 2;
+    while (!this.#clients.every(isServed) || !this.#isSettled()) {
       if (this.#nowMs > end) throw new Error(`${CALM_MS} ms into the calm: ${this.#describe()}`);
       this.#advance(STEP_MS);
       for (const client of this.#clients) client.step(this.#nowMs, this.#hostsOfMembers());
@@ -172,6 +176,7 @@ class MemberTrial {
   #stroke(): void {
     const random = this.#random;
     if (random.chance(30)) this.#operate();
+    if (random.chance(this.#flushPermille)) random.pick(this.#machines).node?.store.flush(() => {});
     if (random.chance(this.#crashPermille >> 2)) this.#crash(random.pick(this.#machines));
     for (const machine of this.#machines) {
       const isWanted = machine.id <= FOUNDERS || machine.id < this.#operator.nextId;
@@ -218,9 +223,11 @@ class MemberTrial {
     this.#network.healAll();
   }
 
+  /** All machines lose their power: who belongs to the group must be found on the disks. */
   #calm(): void {
     this.#heal();
     this.#operator.end();
+    if (this.#random.chance(500)) for (const machine of this.#machines) this.#crash(machine);
     for (const machine of this.#machines) if (!machine.isUp) this.#boot(machine);
   }
 
@@ -228,17 +235,27 @@ class MemberTrial {
     return this.#machines.filter(({ node, isUp }) => isUp && node !== null).map(({ host }) => host);
   }
 
+  /** Nobody learns any more, since all are there: whoever was added votes. */
+  #isSettled(): boolean {
+    const configuration = this.#leader()?.replica.raft.configuration;
+    return configuration?.learners.length === 0 && configuration.outgoing.length === 0;
+  }
+
   /** Of those that the leader of the latest term counts as members. */
   #hostsOfMembers(): string[] {
+    const voters = this.#leader()?.replica.raft.configuration.voters ?? [];
+    return this.#machines
+      .filter(({ id, node }) => node !== null && voters.includes(id))
+      .map(({ host }) => host);
+  }
+
+  #leader(): Node | null {
     let leader: Node | null = null;
     for (const { node } of this.#machines) {
       if (node?.replica.isLeader !== true) continue;
       if (leader === null || node.replica.raft.term > leader.replica.raft.term) leader = node;
     }
-    const voters = leader?.replica.raft.configuration.voters ?? [];
-    return this.#machines
-      .filter(({ id, node }) => node !== null && voters.includes(id))
-      .map(({ host }) => host);
+    return leader;
   }
 
   #describe(): string {

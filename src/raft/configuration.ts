@@ -102,7 +102,7 @@ export function decodeConfiguration(bytes: Uint8Array): Configuration {
   if (version !== VERSION) throw malformed(`version ${version} is not known`);
   const lastId = reader.read();
   const count = reader.read();
-  if (lastId < 0 || count < 0 || count > MEMBERS_MAX + 1) throw malformed(`${count} members`);
+  if (lastId < 0 || count < 0 || count > MEMBERS_MAX) throw malformed(`${count} members`);
   const members: Member[] = [];
   const voters: NodeId[] = [];
   const outgoing: NodeId[] = [];
