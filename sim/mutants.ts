@@ -725,13 +725,6 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '    if (index < 0) this.#store.put(configurationKey, configuration);\n',
   },
   {
-    name: 'installed-without-configuration',
-    what: 'a node that installs a snapshot goes by the configuration that it had before',
-    file: 'src/replica/replica.ts',
-    find: 'clock.monotonicMs(), this.#configuration());',
-    replace: 'clock.monotonicMs(), this.#options.founders);',
-  },
-  {
     name: 'no-links-to-new-members',
     what: 'a node does not talk to those who join',
     file: 'src/server/node.ts',

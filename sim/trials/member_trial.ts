@@ -23,9 +23,9 @@ const PORT = 9000;
 const FOUNDERS = 3;
 const TIMING = { heartbeatMs: 30, electionTimeoutMs: 150 };
 const US_PER_MS = 1000;
-const STORM_MS = 5000;
+const STORM_MS = 4000;
 const CALM_MS = 15_000;
-const STEP_MS = 5;
+const STEP_MS = 10;
 
 interface Machine {
   readonly id: number;
@@ -175,14 +175,14 @@ class MemberTrial {
 
   #stroke(): void {
     const random = this.#random;
-    if (random.chance(30)) this.#operate();
+    if (random.chance(60)) this.#operate();
     if (random.chance(this.#flushPermille)) random.pick(this.#machines).node?.store.flush(() => {});
-    if (random.chance(this.#crashPermille >> 2)) this.#crash(random.pick(this.#machines));
+    if (random.chance(this.#crashPermille >> 1)) this.#crash(random.pick(this.#machines));
     for (const machine of this.#machines) {
       const isWanted = machine.id <= FOUNDERS || machine.id < this.#operator.nextId;
-      if (!machine.isUp && isWanted && random.chance(20)) this.#boot(machine);
+      if (!machine.isUp && isWanted && random.chance(40)) this.#boot(machine);
     }
-    if (!random.chance(this.#cutPermille >> 2)) return;
+    if (!random.chance(this.#cutPermille >> 1)) return;
     if (this.#cutOff !== null) this.#heal();
     else this.#cut(random.pick(this.#machines));
   }

@@ -365,9 +365,13 @@ export class Leader {
     assert(values?.length === voters.length, 'there is room for what each voter has reached', { half });
     let at = 0;
     for (const voter of voters) {
+      if (voter === this.#core.id) {
+        values[at++] = own;
+        continue;
+      }
       const progress = this.#followers.get(voter);
-      if (progress === undefined) values[at++] = own;
-      else if (reached === 'durable') values[at++] = progress.matchIndex;
+      assert(progress !== undefined, 'every voter is followed', { voter });
+      if (reached === 'durable') values[at++] = progress.matchIndex;
       else values[at++] = reached === 'round' ? progress.round : progress.heartbeatAnsweredMs;
     }
     return quorumValue(values);
