@@ -78,6 +78,7 @@ class EngineTrial {
       levelBytes: 1 << random.between(7, 11),
       levelGrowth: random.between(2, 4),
       stepBytes: 1 << random.between(6, 12),
+      blockCacheBytes: random.pick([0, 0, 1000]),
       damagedTables: random.pick(['refuse', 'quarantine']),
     };
   }

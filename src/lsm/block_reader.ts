@@ -44,6 +44,7 @@ export class BlockReader {
   readonly #recordsEnd: number;
   readonly #varints: VarintReader;
   #keyBytes = new Uint8Array(64);
+  #keyView: Uint8Array = this.#keyBytes;
   #keyLength = 0;
   /** Of the record stood on: where it starts, where its checksum and its value are. */
   #start = 0;
@@ -69,9 +70,12 @@ export class BlockReader {
     this.#varints = new VarintReader(block, 0, this.#recordsEnd);
   }
 
-  /** Valid until the reader moves. */
+  /** Valid until the reader moves. Asked for several times a record: a view is only made when its length has changed. */
   get key(): Uint8Array {
-    return this.#keyBytes.subarray(0, this.#keyLength);
+    if (this.#keyView.length !== this.#keyLength || this.#keyView.buffer !== this.#keyBytes.buffer) {
+      this.#keyView = this.#keyBytes.subarray(0, this.#keyLength);
+    }
+    return this.#keyView;
   }
 
   /** A part of the block. */

@@ -10,7 +10,7 @@ import type { Timer } from '../io/clock.ts';
 import type { Index } from '../log/entry.ts';
 import { type Compaction, chooseCompaction, compactAll } from './compaction.ts';
 import { RunBuild } from './run_build.ts';
-import type { DEFAULTS, StoreOptions } from './store_options.ts';
+import type { StoreSettings } from './store_options.ts';
 import { mergeInput } from './store_reads.ts';
 import type { Table } from './table.ts';
 import type { TableReader } from './table_reader.ts';
@@ -30,7 +30,7 @@ export interface CompactorHost {
 }
 
 export class Compactor {
-  readonly #options: StoreOptions & typeof DEFAULTS;
+  readonly #options: StoreSettings;
   readonly #tables: TableSet;
   readonly #host: CompactorHost;
   #build: RunBuild | null = null;
@@ -45,7 +45,7 @@ export class Compactor {
   moves = 0;
   mergedBytes = 0;
 
-  constructor(options: StoreOptions & typeof DEFAULTS, tables: TableSet, host: CompactorHost) {
+  constructor(options: StoreSettings, tables: TableSet, host: CompactorHost) {
     this.#options = options;
     this.#tables = tables;
     this.#host = host;

@@ -12,6 +12,7 @@ import { rarely, sometimes } from '../base/rare.ts';
 import { compareBytes } from '../codec/bytes.ts';
 import type { Clock } from '../io/clock.ts';
 import type { AppendFile, Disk } from '../io/disk.ts';
+import type { BlockCache } from './block_cache.ts';
 import { clipTombstones, type RangeTombstone } from './range_tombstones.ts';
 import type { Cursor } from './record.ts';
 import type { Retention } from './retention.ts';
@@ -23,6 +24,8 @@ export interface RunBuildOptions extends TableWriterOptions {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly directory: string;
+  /** For the reads of the new tables. */
+  readonly blockCache: BlockCache | null;
   /** Data bytes at which a table ends. */
   readonly tableBytes: number;
   /** Bytes of records handled in one step. */
@@ -162,14 +165,14 @@ export class RunBuild {
   /** One table in a turn: reading filter and index of a large one takes milliseconds. */
   readonly #open = (): void => {
     if (this.#stopped) return;
-    const { disk, directory, clock } = this.#options;
+    const { disk, directory, clock, blockCache } = this.#options;
     const number = this.#numbers[this.#readers.length];
     if (number === undefined) {
       this.#done({ ok: true, value: this.#readers });
       return;
     }
     try {
-      this.#readers.push(openTable(disk, tablePath(directory, number), number));
+      this.#readers.push(openTable(disk, tablePath(directory, number), number, blockCache));
     } catch (error) {
       this.#fail(error);
       return;

@@ -24,7 +24,13 @@ import { RunBuild } from './run_build.ts';
 import { Scrubber } from './scrubber.ts';
 import { type OpenedFiles, readState, renewManifest } from './store_files.ts';
 import { type IteratorRange, StoreIterator } from './store_iterator.ts';
-import { DEFAULTS, type StoreOptions, type StoreStatistics, type WritePressure } from './store_options.ts';
+import {
+  type StoreOptions,
+  type StoreSettings,
+  type StoreStatistics,
+  settingsOf,
+  type WritePressure,
+} from './store_options.ts';
 import { flushInput, getFromMemtable, getFromRuns, iteratorSources } from './store_reads.ts';
 import { statisticsOf } from './store_statistics.ts';
 import type { Table } from './table.ts';
@@ -74,7 +80,7 @@ export class Store {
    * With quarantine compaction leaves it alone from now on; keys that cannot be read give errors in any case.
    */
   onDamage: (table: Table, error: CorruptionError) => void = () => {};
-  readonly #options: StoreOptions & typeof DEFAULTS;
+  readonly #options: StoreSettings;
   readonly #tables: TableSet;
   readonly #compactor: Compactor;
   #active: Memtable;
@@ -105,13 +111,15 @@ export class Store {
   #wasWritable = true;
   #flushes = 0;
   #flushedBytes = 0;
+  #writtenBytes = 0;
 
   /**
    * Recovers a store, or makes a new one. `done` gets CorruptionError when a file is damaged or missing, DiskError when
    * the disk fails.
    */
   static open(options: StoreOptions, done: (outcome: Outcome<Store>) => void): void {
-    const { disk, directory, clock } = options;
+    const settings = settingsOf(options);
+    const { disk, directory, clock } = settings;
     let opened: readonly OpenedTable[] = [];
     const fail = (error: unknown): void => {
       closeOpened(opened);
@@ -120,9 +128,9 @@ export class Store {
     try {
       disk.makeDirectory(directory);
       const state = readState(disk, directory);
-      opened = openTables(disk, directory, state, options.damagedTables ?? DEFAULTS.damagedTables);
+      opened = openTables(settings, state);
       renewManifest(disk, directory, state, (outcome) => {
-        if (outcome.ok) done({ ok: true, value: new Store(options, outcome.value, opened) });
+        if (outcome.ok) done({ ok: true, value: new Store(settings, outcome.value, opened) });
         else fail(outcome.error);
       });
     } catch (error) {
@@ -130,8 +138,8 @@ export class Store {
     }
   }
 
-  private constructor(options: StoreOptions, files: OpenedFiles, opened: readonly OpenedTable[]) {
-    this.#options = { ...DEFAULTS, ...options };
+  private constructor(settings: StoreSettings, files: OpenedFiles, opened: readonly OpenedTable[]) {
+    this.#options = settings;
     this.#tables = new TableSet(this.#options, files, opened, (error) => this.#fail(error));
     const { flushedIndex } = files.state;
     this.#appliedIndex = flushedIndex;
@@ -204,12 +212,14 @@ export class Store {
    */
   put(key: Uint8Array, value: Uint8Array): void {
     this.#assertEntryIsOpen();
+    this.#writtenBytes += key.length + value.length;
     this.#active.add(key, this.#appliedIndex, RecordKind.Put, value);
   }
 
   /** As `put`. */
   delete(key: Uint8Array): void {
     this.#assertEntryIsOpen();
+    this.#writtenBytes += key.length;
     this.#active.add(key, this.#appliedIndex, RecordKind.Tombstone, EMPTY);
   }
 
@@ -307,6 +317,7 @@ export class Store {
       this.#tables.version,
       this.#options,
       {
+        writtenBytes: this.#writtenBytes,
         flushes: this.#flushes,
         flushedBytes: this.#flushedBytes,
         merges,

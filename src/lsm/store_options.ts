@@ -2,6 +2,7 @@
 import type { Clock } from '../io/clock.ts';
 import type { Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
+import { BlockCache } from './block_cache.ts';
 
 /**
  * - `levelled`: little space, few places to look at; what is written is rewritten some ten times for each level;
@@ -48,6 +49,11 @@ export interface StoreOptions {
    * `quarantine`: its keys give errors, and everything else goes on.
    */
   readonly damagedTables?: 'refuse' | 'quarantine';
+  /**
+   * Budget for blocks that point reads have used; 0: none. Of use where files cannot be mapped; where they are, the
+   * system's own cache does the same for nothing.
+   */
+  readonly blockCacheBytes?: number;
   /** How fast tables are read through for damage, in bytes a second; 0: never. */
   readonly scrubBytesPerSecond?: number;
 }
@@ -65,6 +71,9 @@ export interface LevelStatistics {
   readonly bytes: number;
 }
 
+/** With everything set, and the cache that goes with it. */
+export type StoreSettings = StoreOptions & typeof DEFAULTS & { readonly blockCache: BlockCache | null };
+
 export interface StoreStatistics {
   readonly tables: number;
   readonly tableBytes: number;
@@ -73,7 +82,12 @@ export interface StoreStatistics {
   /** Compactions that wrote tables, and tables that only moved a level down. */
   readonly merges: number;
   readonly moves: number;
-  /** Bytes of tables written by flushes, and by compactions. */
+  /** Bytes of keys and values that writes brought since the store was opened. */
+  readonly writtenBytes: number;
+  /**
+   * Bytes of tables written by flushes, and by compactions: both together, divided by `writtenBytes`, are the write
+   * amplification.
+   */
   readonly flushedBytes: number;
   readonly mergedBytes: number;
   /** Records in tables and memtables, superseded ones and tombstones included. */
@@ -86,6 +100,10 @@ export interface StoreStatistics {
   readonly pressure: WritePressure;
   readonly snapshots: number;
   readonly quarantinedTables: number;
+  /** Lookups of blocks in the block cache, and bytes in it. */
+  readonly blockCacheHits: number;
+  readonly blockCacheMisses: number;
+  readonly blockCacheBytes: number;
   /** Bytes that the scrubber has read, and how often it has been through all tables. */
   readonly scrubbedBytes: number;
   readonly scrubs: number;
@@ -112,5 +130,12 @@ export const DEFAULTS = {
   stepBytes: 64 * KIB,
   outOfSpaceRetryMs: 1000,
   damagedTables: 'refuse' as 'refuse' | 'quarantine',
+  blockCacheBytes: 0,
   scrubBytesPerSecond: 0,
 };
+
+export function settingsOf(options: StoreOptions): StoreSettings {
+  const settings = { ...DEFAULTS, ...options };
+  const { blockCacheBytes } = settings;
+  return { ...settings, blockCache: blockCacheBytes > 0 ? new BlockCache(blockCacheBytes) : null };
+}

@@ -1,12 +1,13 @@
 /** What a store tells about itself, put together from its parts. */
-import { type CompactionOptions, debtBytes } from './compaction.ts';
+import { debtBytes } from './compaction.ts';
 import type { Memtable } from './memtable.ts';
-import type { LevelStatistics, StoreStatistics } from './store_options.ts';
+import type { LevelStatistics, StoreSettings, StoreStatistics } from './store_options.ts';
 import type { Version } from './version.ts';
 
 /** What only the store itself knows. */
 type Counted = Pick<
   StoreStatistics,
+  | 'writtenBytes'
   | 'flushes'
   | 'flushedBytes'
   | 'merges'
@@ -21,7 +22,7 @@ type Counted = Pick<
 export function statisticsOf(
   memtables: readonly Memtable[],
   version: Version,
-  options: CompactionOptions,
+  settings: StoreSettings,
   counted: Counted,
 ): StoreStatistics {
   const totals = {
@@ -56,5 +57,14 @@ export function statisticsOf(
       totals.rangeTombstones += properties?.rangeTombstones ?? 0;
     }
   }
-  return { ...totals, ...counted, levels: [...levels.values()], debtBytes: debtBytes(version, options) };
+  const { blockCache } = settings;
+  return {
+    ...totals,
+    ...counted,
+    levels: [...levels.values()],
+    debtBytes: debtBytes(version, settings),
+    blockCacheHits: blockCache?.hits ?? 0,
+    blockCacheMisses: blockCache?.misses ?? 0,
+    blockCacheBytes: blockCache?.bytes ?? 0,
+  };
 }

@@ -9,6 +9,7 @@ import { compareBytes } from '../codec/bytes.ts';
 import { VarintReader } from '../codec/varint.ts';
 import type { Disk, ReadFile } from '../io/disk.ts';
 import type { Index } from '../log/entry.ts';
+import type { BlockCache } from './block_cache.ts';
 import { BlockLookup } from './block_lookup.ts';
 import { type BlockPlace, BlockReader, verifyBlock } from './block_reader.ts';
 import { mayContain } from './bloom_filter.ts';
@@ -42,13 +43,15 @@ export class TableReader {
   /** One bit per block: it has been checked since the table was opened. */
   readonly #verified: Uint8Array;
   readonly #lookup = new BlockLookup();
+  readonly #cache: BlockCache | null;
 
   /**
    * Takes over the file, unless it throws.
    * @throws CorruptionError, DiskError
    */
-  constructor(file: ReadFile, number: number) {
+  constructor(file: ReadFile, number: number, cache: BlockCache | null = null) {
     this.#file = file;
+    this.#cache = cache;
     this.number = number;
     const { path, size } = file;
     if (size < FOOTER_BYTES) throw new CorruptionError(path, 0, `a table of ${size} bytes is too short`);
@@ -103,6 +106,9 @@ export class TableReader {
 
   #findInBlock(block: number, key: Uint8Array, visible: Index): boolean {
     const offset = this.#startOf(block);
+    if (this.#cache !== null) {
+      return this.#lookup.find(this.#cachedBlock(this.#cache, block), key, visible, this.#file.path, offset);
+    }
     const bytes = this.#file.view(offset, this.#ends[block] - offset);
     const mask = 1 << (block & 7);
     const isFirstUse = (this.#verified[block >>> 3] & mask) === 0;
@@ -114,6 +120,17 @@ export class TableReader {
     // With several versions of a key, damage to one could make an older one seem to be the newest.
     if (!isFirstUse && (!isFound || this.properties.superseded > 0)) verifyBlock(bytes, this.#placeOf(block));
     return isFound;
+  }
+
+  /** Checked once, when it comes from the disk. */
+  #cachedBlock(cache: BlockCache, block: number): Uint8Array {
+    const cached = cache.get(this.number, block);
+    if (cached !== null) return cached;
+    // A view does not last beyond the turn.
+    const bytes = new Uint8Array(this.#view(block));
+    verifyBlock(bytes, this.#placeOf(block));
+    cache.add(this.number, block, bytes);
+    return bytes;
   }
 
   /** The block that holds the newest version of the key if any does: the first whose last key is not below it; `blocks` when there is none. */
@@ -236,11 +253,16 @@ function boundsOf(
 }
 
 /** @throws CorruptionError, also when the file is missing; DiskError */
-export function openTable(disk: Disk, path: string, number: number): TableReader {
+export function openTable(
+  disk: Disk,
+  path: string,
+  number: number,
+  cache: BlockCache | null = null,
+): TableReader {
   if (!disk.exists(path)) throw new CorruptionError(path, 0, 'a table that the manifest lists is missing');
   const file = disk.open(path);
   try {
-    return new TableReader(file, number);
+    return new TableReader(file, number, cache);
   } catch (error) {
     file.close();
     throw error;

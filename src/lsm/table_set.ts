@@ -14,6 +14,7 @@ import type { Logger } from '../io/logger.ts';
 import type { Index } from '../log/entry.ts';
 import type { ManifestState, ManifestWriter } from './manifest.ts';
 import { type OpenedFiles, tablePath } from './store_files.ts';
+import type { StoreSettings } from './store_options.ts';
 import { Table, type TableIdentity } from './table.ts';
 import { openTable, type TableReader } from './table_reader.ts';
 import { type Placed, Version } from './version.ts';
@@ -177,17 +178,12 @@ export class TableSet {
  * Opens all tables of a state. With quarantine a damaged one is told as such.
  * @throws CorruptionError, DiskError, having closed what it has opened.
  */
-export function openTables(
-  disk: Disk,
-  directory: string,
-  state: ManifestState,
-  damagedTables: 'refuse' | 'quarantine',
-): OpenedTable[] {
+export function openTables(settings: StoreSettings, state: ManifestState): OpenedTable[] {
   const opened: OpenedTable[] = [];
   try {
     for (const { number, level, run, low, end } of state.tables) {
-      const identity = { number, path: tablePath(directory, number), low, end };
-      opened.push({ level, run, identity, result: openAs(disk, identity, damagedTables) });
+      const identity = { number, path: tablePath(settings.directory, number), low, end };
+      opened.push({ level, run, identity, result: openAs(settings, identity) });
     }
     return opened;
   } catch (error) {
@@ -201,12 +197,11 @@ export function closeOpened(opened: readonly OpenedTable[]): void {
 }
 
 function openAs(
-  disk: Disk,
+  { disk, damagedTables, blockCache }: StoreSettings,
   { number, path, low, end }: TableIdentity,
-  damagedTables: 'refuse' | 'quarantine',
 ): TableReader | CorruptionError {
   try {
-    const reader = openTable(disk, path, number);
+    const reader = openTable(disk, path, number, blockCache);
     if (compareBytes(reader.low, low) === 0 && compareBytes(reader.end, end) === 0) return reader;
     reader.close();
     throw new CorruptionError(path, 0, 'table and manifest name different keys');

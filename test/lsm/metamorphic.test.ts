@@ -35,6 +35,9 @@ const OPTION_SETS: readonly Partial<StoreOptions>[] = [
   { ...TINY, compaction: 'size-tiered', mergeAtTables: HUGE },
   { ...TINY, slowAtRuns: 0, stopAtRuns: 0, slowAtDebtBytes: 0, stopAtDebtBytes: 0 },
   { ...TINY, damagedTables: 'quarantine', outOfSpaceRetryMs: 0 },
+  { ...TINY, blockCacheBytes: 1 },
+  { ...TINY, blockCacheBytes: 500 },
+  { ...TINY, blockCacheBytes: HUGE, mergeAtTables: 2, levelBytes: 300, tableBytes: 200 },
 ];
 
 /** What it answers; what is wrong throws. */
