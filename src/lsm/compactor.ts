@@ -22,6 +22,8 @@ type Done = (error: Error | null) => void;
 export interface CompactorHost {
   /** Sequence numbers of the snapshots that are held, ascending. */
   snapshots(): readonly Index[];
+  /** Whether writers are held back. */
+  readonly isUrgent: () => boolean;
   /** A job has ended, or waits for space. */
   onCompacted(): void;
   onOutOfSpace(error: Error): void;
@@ -125,7 +127,8 @@ export class Compactor {
     try {
       const { records, retention } = mergeInput(inputs, below, this.#host.snapshots());
       const { nextNumber } = this.#tables;
-      this.#build = new RunBuild(this.#options, { nextNumber, records, retention }, (outcome) => {
+      const { isUrgent } = this.#host;
+      this.#build = new RunBuild(this.#options, { nextNumber, records, retention, isUrgent }, (outcome) => {
         const build = this.#build;
         this.#build = null;
         if (outcome.ok) this.#commit(choice, outcome.value, waiters);

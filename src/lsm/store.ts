@@ -146,6 +146,7 @@ export class Store {
     this.#closedIndex = flushedIndex;
     this.#active = new Memtable(this.#options.memtableBytes);
     const host: CompactorHost = {
+      isUrgent: this.#isUrgent,
       snapshots: () => this.#heldSnapshots(),
       onCompacted: () => this.#work(),
       onOutOfSpace: (error) => this.#noteOutOfSpace(error),
@@ -472,7 +473,8 @@ export class Store {
 
   #start(records: Cursor, retention: Retention, onBuilt: (readers: readonly TableReader[]) => void): void {
     const { nextNumber } = this.#tables;
-    this.#build = new RunBuild(this.#options, { nextNumber, records, retention }, (outcome) => {
+    const isUrgent = this.#isUrgent;
+    this.#build = new RunBuild(this.#options, { nextNumber, records, retention, isUrgent }, (outcome) => {
       const build = this.#build;
       this.#build = null;
       if (outcome.ok) onBuilt(outcome.value);
@@ -487,6 +489,8 @@ export class Store {
       } else this.#fail(outcome.error);
     });
   }
+
+  readonly #isUrgent = (): boolean => this.pressure !== 'none';
 
   #noteOutOfSpace(error: Error): void {
     if (this.#outOfSpace === null) {
