@@ -26,8 +26,9 @@ const TWO_TO_32 = 0x1_0000_0000;
  * which everything would be copied. The system commits no memory for what is not touched.
  */
 const HEADROOM = 0.25;
-/** What a range tombstone counts beside its keys, in bytes: about what it takes. */
-const RANGE_OVERHEAD_BYTES = 128;
+/** What a range tombstone counts beside its keys, in bytes: more than it takes, because many make reads slow. */
+const RANGE_OVERHEAD_BYTES = 1024;
+const LOOSE_RANGES_MAX = 64;
 const EMPTY = new Uint8Array(0);
 
 export class Memtable {
@@ -42,10 +43,10 @@ export class Memtable {
   readonly #path = new Int32Array(HEIGHT_MAX);
   /** How many bytes the key of the node found last has in common with the key that was looked for. */
   #shared = 0;
-  /** In the order in which they came, and fragmented when they were asked for since. */
+  /** In the order in which they came, and, of the first `#fragmented` of them, as a set. */
   readonly #rangeTombstones: RangeTombstone[] = [];
   #ranges: RangeTombstones | null = null;
-  #rangesAreFresh = true;
+  #fragmented = 0;
   #rangeBytes = 0;
   /** Lowest and highest log index that it holds something of; 0 while empty. */
   firstIndex: Index = 0;
@@ -71,11 +72,25 @@ export class Memtable {
 
   /** The range tombstones that it holds now, as a set that does not change; null when there is none. */
   get ranges(): RangeTombstones | null {
-    if (!this.#rangesAreFresh) {
+    if (this.#fragmented < this.#rangeTombstones.length) {
       this.#ranges = RangeTombstones.of(this.#rangeTombstones);
-      this.#rangesAreFresh = true;
+      this.#fragmented = this.#rangeTombstones.length;
     }
     return this.#ranges;
+  }
+
+  /** As `RangeTombstones.coverAt`. The newest are looked at one by one: making the set anew for each would cost more. */
+  coverAt(key: Uint8Array, visible: Index): Index {
+    const tombstones = this.#rangeTombstones;
+    if (tombstones.length === 0) return 0;
+    if (tombstones.length - this.#fragmented > LOOSE_RANGES_MAX)
+      return this.ranges?.coverAt(key, visible) ?? 0;
+    // From new to old: the first that covers the key counts.
+    for (let at = tombstones.length - 1; at >= this.#fragmented; at--) {
+      const { gte, lt, sequence } = tombstones[at];
+      if (sequence <= visible && compareBytes(gte, key) <= 0 && compareBytes(lt, key) > 0) return sequence;
+    }
+    return this.#ranges?.coverAt(key, visible) ?? 0;
   }
 
   /** Address that the next node gets: above those of all that are there. */
@@ -134,7 +149,6 @@ export class Memtable {
     this.lastIndex = sequence;
     this.#rangeTombstones.push({ gte: gte.slice(), lt: lt.slice(), sequence });
     this.#rangeBytes += RANGE_OVERHEAD_BYTES + gte.length + lt.length;
-    this.#rangesAreFresh = false;
   }
 
   /** Address of the newest version of the key; 0 when there is none. */

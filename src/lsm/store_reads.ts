@@ -22,11 +22,8 @@ export function getFromMemtable(
   visible: Index,
 ): Uint8Array | null | undefined {
   const node = memtable.findVisible(key, visible);
-  const { ranges } = memtable;
-  if (ranges !== null) {
-    const cover = ranges.coverAt(key, visible);
-    if (cover > 0 && (node === 0 || cover > memtable.sequenceAt(node))) return null;
-  }
+  const cover = memtable.coverAt(key, visible);
+  if (cover > 0 && (node === 0 || cover > memtable.sequenceAt(node))) return null;
   if (node === 0) return undefined;
   return memtable.kindAt(node) === RecordKind.Put ? memtable.valueAt(node) : null;
 }
