@@ -7,6 +7,7 @@ import { runCluster } from './cluster.ts';
 import { runMember } from './member.ts';
 import { runNode } from './node.ts';
 import { runServer } from './server.ts';
+import { runVerify } from './verify.ts';
 
 const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 
@@ -93,6 +94,18 @@ const SPECS: readonly CommandSpec[] = [
     },
   },
   {
+    name: 'verify',
+    summary: 'Check every byte of a store that is not running',
+    usage: 'envelopedb verify DIR',
+    positionals: [
+      {
+        name: 'DIR',
+        description: 'A data directory: ./data/node-9001, ./db_data, or that of an embedded store',
+      },
+    ],
+    options: {},
+  },
+  {
     name: 'server',
     summary: 'Run a standalone node: no peers, no replication',
     usage: 'envelopedb server [options]',
@@ -150,6 +163,9 @@ async function main(): Promise<void> {
       process.stdout.write(text);
       return;
     }
+    case 'verify':
+      if (!runVerify(String(parsed.positionals[0]))) process.exitCode = 1;
+      return;
     default:
       await runServer({ ...common, port: Number(values.port), host: String(values.host) });
   }

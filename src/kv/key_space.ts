@@ -45,6 +45,13 @@ export function isUserKey(key: Uint8Array): boolean {
   return key[0] === USER_SPACE;
 }
 
+/** The bucket and the key that a store key of the user space stands for. */
+export function userKeyOf(name: Uint8Array): { readonly bucket: string; readonly key: Uint8Array } {
+  const separator = name.indexOf(SEPARATOR, 1);
+  const end = separator < 0 ? name.length : separator;
+  return { bucket: fromUtf8(name.subarray(1, end)), key: name.subarray(end + 1) };
+}
+
 /** The bucket that a store key belongs to, and the first possible key behind that bucket. */
 export function bucketOf(key: Uint8Array): { bucket: string; end: Uint8Array } {
   const separator = key.indexOf(SEPARATOR, 1);

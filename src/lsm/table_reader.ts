@@ -156,6 +156,15 @@ export class TableReader {
     return new BlockReader(bytes, place);
   }
 
+  /** The first and the last key that the block may hold; the first as far as the index tells. */
+  keysOf(block: number): { readonly from: Uint8Array; readonly to: Uint8Array } {
+    return { from: block === 0 ? this.low : this.#anchor(block - 1), to: this.#anchor(block) };
+  }
+
+  #anchor(block: number): Uint8Array {
+    return this.#index.subarray(this.#keyStarts[block], this.#keyEnds[block]);
+  }
+
   /** Reads the block and checks it; its size in bytes. @throws CorruptionError, DiskError */
   verifyBlock(block: number): number {
     const bytes = this.#view(block);

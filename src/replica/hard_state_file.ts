@@ -225,6 +225,33 @@ function repair(
   next(0);
 }
 
+/** What is damaged in the files of term and vote, whoever they belong to. A torn last record in one of them is none. */
+export function damageInVotes(
+  disk: Disk,
+  directory: string,
+): { readonly path: string; readonly offset: number; readonly what: string }[] {
+  const found: { path: string; offset: number; what: string }[] = [];
+  let torn: { path: string; offset: number; what: string } | null = null;
+  for (const name of NAMES) {
+    const path = `${directory}/${name}`;
+    if (!disk.exists(path)) continue;
+    const file = disk.open(path);
+    const bytes = file.size === 0 ? new Uint8Array(0) : file.view(0, file.size).slice();
+    file.close();
+    for (let offset = 0; offset < bytes.length; offset += RECORD_BYTES) {
+      const record = bytes.subarray(offset, offset + RECORD_BYTES);
+      if (record.length === RECORD_BYTES && isIntact(record)) continue;
+      const damage = { path, offset, what: 'a record of term and vote is damaged' };
+      const isLast = offset + RECORD_BYTES >= bytes.length;
+      // A crash can tear the last record of one copy, not of both.
+      if (isLast && torn === null) torn = damage;
+      else found.push(damage);
+      if (isLast && torn !== null && torn !== damage) found.push(torn);
+    }
+  }
+  return found;
+}
+
 function readCopy(options: HardStateOptions, path: string): Copy {
   if (!options.disk.exists(path)) return { path, records: 0, state: null, isWhole: true, lastIsIntact: true };
   const file = options.disk.open(path);

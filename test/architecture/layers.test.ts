@@ -20,7 +20,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   server: ['base', 'io', 'codec', 'log', 'raft', 'lsm', 'kv', 'protocol', 'replica'],
   client: ['base', 'codec'],
   embedded: ['base', 'io', 'io/node', 'codec', 'log', 'lsm', 'kv'],
-  cli: ['base', 'io', 'io/node', 'codec', 'client', 'server'],
+  inspect: ['base', 'io', 'codec', 'log', 'lsm', 'kv', 'replica'],
+  cli: ['base', 'io', 'io/node', 'codec', 'kv', 'client', 'server', 'inspect'],
 };
 
 const CORE = ['base', 'codec', 'log', 'lsm', 'raft', 'replica', 'kv', 'protocol'];

@@ -1,0 +1,160 @@
+/**
+ * Checks every byte of a store's files, offline: the log, the manifest, all tables, term and vote. Changes nothing, and
+ * goes on behind what it finds, so that one run tells of all damage.
+ *
+ * Half-written ends that a crash has left are not damage: the next start cuts them.
+ */
+import { CorruptionError } from '../base/errors.ts';
+import type { Disk } from '../io/disk.ts';
+import { recoverLog } from '../log/recovery.ts';
+import type { TableEntry } from '../lsm/manifest.ts';
+import { readState, tablePath } from '../lsm/store_files.ts';
+import { openTable, type TableReader } from '../lsm/table_reader.ts';
+import { damageInVotes } from '../replica/hard_state_file.ts';
+
+export interface Damage {
+  readonly path: string;
+  /** In bytes, of where the damaged structure begins. */
+  readonly offset: number;
+  readonly what: string;
+  /** Store keys that may be concerned, both included; null: none, or it cannot be told. */
+  readonly keys: { readonly from: Uint8Array; readonly to: Uint8Array } | null;
+}
+
+export interface Verification {
+  readonly damage: readonly Damage[];
+  readonly tables: number;
+  readonly logRecords: number;
+  /** Of tables and of the log. */
+  readonly bytes: number;
+  /** Files that nothing refers to: a crash has left them, and the next start removes them. */
+  readonly leftovers: readonly string[];
+}
+
+/** There is nothing of a store in a directory. */
+export function isStore(disk: Disk, directory: string): boolean {
+  return disk.exists(`${directory}/log`) || disk.exists(`${directory}/tables`);
+}
+
+/**
+ * @param onProgress Bytes read so far, and of how many.
+ * @throws DiskError when a file cannot be read.
+ */
+export function verify(
+  disk: Disk,
+  directory: string,
+  onProgress: (bytes: number, of: number) => void = () => {},
+): Verification {
+  return new Verifier(disk, directory, onProgress).run();
+}
+
+class Verifier {
+  readonly #disk: Disk;
+  readonly #directory: string;
+  readonly #onProgress: (bytes: number, of: number) => void;
+  readonly #damage: Damage[] = [];
+  readonly #leftovers: string[] = [];
+  #bytes = 0;
+  #bytesInAll = 0;
+
+  constructor(disk: Disk, directory: string, onProgress: (bytes: number, of: number) => void) {
+    this.#disk = disk;
+    this.#directory = directory;
+    this.#onProgress = onProgress;
+  }
+
+  run(): Verification {
+    const directory = this.#directory;
+    const logBytes = this.#sizeOf(`${directory}/log`);
+    this.#bytesInAll = logBytes + this.#sizeOf(`${directory}/tables`);
+    const tables = this.#verifyTables(`${directory}/tables`);
+    const logRecords = this.#verifyLog(`${directory}/log`);
+    this.#advance(logBytes);
+    for (const { path, offset, what } of damageInVotes(this.#disk, directory)) {
+      this.#damage.push({ path, offset, what, keys: null });
+    }
+    return {
+      damage: this.#damage,
+      tables,
+      logRecords,
+      bytes: this.#bytes,
+      leftovers: this.#leftovers,
+    };
+  }
+
+  #verifyLog(directory: string): number {
+    if (!this.#disk.exists(directory)) return 0;
+    let records = 0;
+    this.#guard(null, () => {
+      ({ records } = recoverLog(this.#disk, directory));
+    });
+    return records;
+  }
+
+  #verifyTables(directory: string): number {
+    if (!this.#disk.exists(directory)) return 0;
+    const there = tablesIn(this.#disk.list(directory));
+    let known: readonly TableEntry[] | null = null;
+    this.#guard(null, () => {
+      known = readState(this.#disk, directory).tables;
+    });
+    // Without a manifest that can be read, all tables are worth a look.
+    const listed = new Map((known ?? ([] as TableEntry[])).map((entry) => [entry.number, entry]));
+    for (const number of there) {
+      if (known !== null && !listed.has(number)) this.#leftovers.push(tablePath(directory, number));
+    }
+    const numbers = known === null ? there : [...listed.keys()];
+    for (const number of numbers) this.#verifyTable(tablePath(directory, number), number, listed.get(number));
+    return numbers.length;
+  }
+
+  #verifyTable(path: string, number: number, entry: TableEntry | undefined): void {
+    const keys = entry === undefined ? null : { from: entry.low, to: entry.end };
+    let reader: TableReader | null = null;
+    this.#guard(keys, () => {
+      reader = openTable(this.#disk, path, number);
+    });
+    const table = reader as TableReader | null;
+    if (table === null) return;
+    for (let block = 0; block < table.blocks; block++) {
+      this.#guard(table.keysOf(block), () => this.#advance(table.verifyBlock(block)));
+    }
+    this.#guard(keys, () => this.#advance(table.verifySections()));
+    table.close();
+  }
+
+  #guard(keys: Damage['keys'], task: () => void): void {
+    try {
+      task();
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error;
+      const { path, offset } = error;
+      const what = error.message.slice(error.message.indexOf(': ') + 2);
+      this.#damage.push({ path, offset, what, keys });
+    }
+  }
+
+  #sizeOf(directory: string): number {
+    if (!this.#disk.exists(directory)) return 0;
+    let bytes = 0;
+    for (const name of this.#disk.list(directory)) {
+      const file = this.#disk.open(`${directory}/${name}`);
+      bytes += file.size;
+      file.close();
+    }
+    return bytes;
+  }
+
+  #advance(bytes: number): void {
+    this.#bytes += bytes;
+    this.#onProgress(this.#bytes, this.#bytesInAll);
+  }
+}
+
+/** Numbers of the tables among the names of a directory, ascending. */
+function tablesIn(names: readonly string[]): number[] {
+  return names
+    .flatMap((name) => /^table-(\d+)$/.exec(name)?.[1] ?? [])
+    .map(Number)
+    .sort((a, b) => a - b);
+}
