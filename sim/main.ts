@@ -32,6 +32,9 @@ function main(): number | Promise<number> {
   return command.run(rest);
 }
 
+/** 128 and the number of SIGPIPE. */
+const BROKEN_PIPE_EXIT_CODE = 141;
+
 function listCommands(): string {
   return Object.entries(COMMANDS)
     .map(([name, { what }]) => `  ${name.padEnd(8)}  ${what}\n`)
@@ -43,6 +46,12 @@ function isUsage(error: unknown): boolean {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   return code.startsWith('ERR_PARSE_ARGS') || code === 'FORMAT' || code === 'ENOENT';
 }
+
+// Whoever read the output, as `head` does, wants no more of it: that ends the run as it ends other programs.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(BROKEN_PIPE_EXIT_CODE);
+});
 
 Promise.resolve()
   .then(main)

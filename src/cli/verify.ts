@@ -33,7 +33,8 @@ export function describeVerification(directory: string, found: Verification): st
   for (const path of found.leftovers) lines.push(`${path}: not in use, the next start removes it`);
   const { damage, tables, logRecords, bytes } = found;
   const extent = `${tables} tables, ${logRecords} records of the log, ${bytes} bytes`;
-  const verdict = damage.length === 0 ? 'every checksum holds' : `${damage.length} damaged places`;
+  const places = damage.length === 1 ? 'place' : 'places';
+  const verdict = damage.length === 0 ? 'every checksum holds' : `${damage.length} damaged ${places}`;
   lines.push(`${directory}: ${verdict} (${extent})`);
   return `${lines.join('\n')}\n`;
 }
