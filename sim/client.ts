@@ -174,11 +174,11 @@ export class SimClient {
     const { clock, script } = this.#options;
     const session = this.#session;
     if (session?.hasUnanswered === true) {
-      this.#later(() => this.#repeat(session));
+      this.#later(session.backOffMsMax, () => this.#repeat(session));
       return;
     }
     if (session?.isOpen === false && !this.#stopped && this.#finalKeys === null) {
-      this.#later(() => this.#openSession(session));
+      this.#later(SOON_MS_MAX, () => this.#openSession(session));
       return;
     }
     if (this.#finalKeys !== null) {
@@ -195,11 +195,11 @@ export class SimClient {
     });
   }
 
-  /** Soon, if the connection is still as idle. */
-  #later(task: () => void): void {
+  /** Within this time, if the connection is still as idle. */
+  #later(msMax: number, task: () => void): void {
     const { clock, random } = this.#options;
     const connection = this.#connection;
-    clock.after(random.between(1, SOON_MS_MAX), () => {
+    clock.after(random.between(1, msMax), () => {
       if (this.#connection === connection && this.#asked.length === 0) task();
     });
   }

@@ -30,6 +30,8 @@ const ONCE: ReadonlySet<OperationKind> = new Set([
 const IDLE_MS = TIME_MS_MAX;
 /** As the server's window: a write that is this far behind the newest cannot be repeated any more. */
 const WINDOW = 64;
+const BACK_OFF_MS = 10;
+const BACK_OFF_DOUBLINGS_MAX = 9;
 
 export class ClientSession {
   #id: string | null = null;
@@ -43,6 +45,12 @@ export class ClientSession {
 
   get hasUnanswered(): boolean {
     return this.#unanswered.length > 0;
+  }
+
+  /** For how long to wait at most before asking again: longer each time, or repetitions alone would fill a slow log. */
+  get backOffMsMax(): number {
+    const attempts = Math.max(0, ...this.#unanswered.map((write) => write.attempts));
+    return BACK_OFF_MS << Math.min(attempts, BACK_OFF_DOUBLINGS_MAX);
   }
 
   /** What opens one; asked for again when the answer was lost. */
