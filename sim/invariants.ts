@@ -5,8 +5,9 @@
  * - log matching: two logs that hold the same term at an index hold the same entry there and before;
  * - leader completeness: a leader's log holds every entry committed before its term;
  * - state machine safety: no two nodes have different entries committed (or applied) at an index;
- * - what the first three rest on (of each half of a joint configuration): a leader has durable votes of a majority, an entry is committed by a leader and held
- *   durably by a majority, and a node applies only what is durable there;
+ * - what the first three rest on, in each half of a joint configuration: a leader has durable votes of a majority, an
+ *   entry is committed by a leader and held durably by a majority, and a node applies only what is durable there;
+ * - a node goes by the last configuration in its log, or by the last one before it;
  * - a leader that goes by its lease is alone: nobody leads a later term;
  * - a restart finds all that was durable before, or does not come about;
  * - no write is proposed again that may have taken effect (`write_ledger.ts`);
@@ -16,10 +17,11 @@
  * The work is incremental: a node is looked at only where it has changed, so a step costs a few comparisons.
  */
 import { CorruptionError, DiskError } from '../src/base/errors.ts';
+import { equalBytes } from '../src/codec/bytes.ts';
 import { crc32 } from '../src/codec/crc32.ts';
 import { type Entry, EntryKind } from '../src/log/entry.ts';
 import type { GroupLog } from '../src/log/group_log.ts';
-import type { Configuration } from '../src/raft/configuration.ts';
+import { type Configuration, decodeConfiguration, encodeConfiguration } from '../src/raft/configuration.ts';
 import type { HardStateFile } from '../src/replica/hard_state_file.ts';
 import type { Replica } from '../src/replica/replica.ts';
 import { WriteLedger } from './write_ledger.ts';
@@ -50,6 +52,13 @@ interface EntryMark {
   readonly checksum: number;
 }
 
+/** A configuration, and the entry that says so. */
+interface KnownConfiguration {
+  readonly index: number;
+  readonly term: number;
+  readonly configuration: Configuration;
+}
+
 /** What was last seen of one node. */
 class Shadow {
   subject: FollowedNode | null = null;
@@ -59,10 +68,15 @@ class Shadow {
   isLeader = false;
   /** Terms of the node's log by index; position 0 is unused. */
   readonly terms: number[] = [0];
+  /** The log begins behind it. */
+  base = 0;
   durableIndex = 0;
   /** Durable, as the node itself says. */
   durableTerm = 0;
   durableVote: number | null = null;
+  /** The one it goes by, and the one that it should. */
+  configuration: Configuration | null = null;
+  expected: KnownConfiguration | null = null;
 }
 
 export class Invariants {
@@ -77,6 +91,8 @@ export class Invariants {
   /** Virtual time, in microseconds, at which each was first seen to be committed. */
   readonly #committedAtUs: number[] = [0];
   readonly #writes = new WriteLedger();
+  /** All that any log has shown, by ascending index. */
+  readonly #configurations: KnownConfiguration[] = [];
   /** The highest term that has had a leader. */
   #latestTerm = 0;
   elections = 0;
@@ -136,7 +152,10 @@ export class Invariants {
       shadow.vote = vote;
       if (hasVoted) this.onVote(id);
     }
+    // Whoever leads may have appended the next one since, in the same event.
+    const inForce = [shadow.configuration ?? raft.configuration, raft.configuration];
     this.#checkLog(id, shadow, subject.groupLog);
+    this.#checkConfiguration(id, shadow, subject);
     const { durable } = subject.hardState;
     shadow.durableIndex = subject.groupLog.durableIndex;
     shadow.durableTerm = durable.term;
@@ -145,9 +164,9 @@ export class Invariants {
       fail('only a leader commits', { id, commitIndex, term });
     if (commitIndex > this.commitIndex && isOfTerm && subject.groupLog.termAt(commitIndex) !== term)
       fail('entries of earlier terms are committed by one of this term', { id, commitIndex, term });
-    if (commitIndex !== shadow.commitIndex) this.#checkCommit(id, shadow, subject, commitIndex);
+    if (commitIndex !== shadow.commitIndex) this.#checkCommit(id, subject, commitIndex, inForce);
     shadow.isLeader = role === 'leader';
-    if (role === 'leader' && this.#leaders.get(term) !== id) this.#checkLeader(id, term, subject);
+    if (role === 'leader' && this.#leaders.get(term) !== id) this.#checkLeader(id, term, subject, inForce);
     if (subject.replica.appliedIndex > commitIndex) {
       fail('only committed entries are applied', { id, applied: subject.replica.appliedIndex, commitIndex });
     }
@@ -167,6 +186,7 @@ export class Invariants {
     // Terms below the last seen are possible after a crash: what was not durable yet was not shown to anybody.
     shadow.term = 0;
     shadow.terms.length = 1;
+    shadow.base = 0;
   }
 
   #checkKept(id: number, shadow: Shadow, { groupLog, hardState }: FollowedNode): void {
@@ -187,9 +207,10 @@ export class Invariants {
     const { terms } = shadow;
     const last = log.lastIndex;
     const base = log.firstIndex - 1;
-    // What the log does not hold any more is committed.
-    for (let index = terms.length; index <= base; index++)
-      terms.push(this.#committed[index] ?? log.termAt(base));
+    // What the log does not hold any more is committed, whatever stood there before a snapshot.
+    for (let index = shadow.base + 1; index <= base; index++)
+      terms[index] = this.#committed[index] ?? log.termAt(base);
+    shadow.base = base;
     let from = Math.min(last, terms.length - 1);
     if (from === last && terms.length - 1 === last && terms[last] === log.lastTerm) return;
     while (from > base && terms[from] !== log.termAt(from)) from--;
@@ -222,6 +243,7 @@ export class Invariants {
     if (known === undefined) {
       this.#entries[index].set(term, mark);
       if (entry.kind === EntryKind.Command) this.#checkWrite(id, entry);
+      else if (entry.kind === EntryKind.Configuration) this.#noteConfiguration(entry);
     } else if (known.checksum !== mark.checksum || known.prevTerm !== mark.prevTerm) {
       fail('log matching', { id, index, term, known, found: mark });
     }
@@ -232,9 +254,43 @@ export class Invariants {
     if (problem !== null) fail('each write is proposed once', { id, problem });
   }
 
+  #noteConfiguration({ index, term, payload }: Entry): void {
+    const configuration = decodeConfiguration(payload);
+    const after = this.#configurations.findIndex((known) => known.index > index);
+    const at = after < 0 ? this.#configurations.length : after;
+    this.#configurations.splice(at, 0, { index, term, configuration });
+  }
+
+  #checkConfiguration(id: number, shadow: Shadow, { replica, groupLog }: FollowedNode): void {
+    const expected = this.#configurationIn(shadow, groupLog);
+    const { configuration } = replica.raft;
+    if (configuration === shadow.configuration && expected === shadow.expected) return;
+    shadow.configuration = configuration;
+    shadow.expected = expected;
+    if (expected === null || sameConfiguration(configuration, expected.configuration)) return;
+    if (this.mayBeDamaged(id)) return;
+    const { index, configuration: said } = expected;
+    fail('a node goes by the last configuration of its log', { id, index, said, found: configuration });
+  }
+
+  /** Null: the founders'. */
+  #configurationIn(shadow: Shadow, { lastIndex }: FollowedNode['groupLog']): KnownConfiguration | null {
+    for (let at = this.#configurations.length - 1; at >= 0; at--) {
+      const known = this.#configurations[at];
+      if (known.index <= lastIndex && shadow.terms[known.index] === known.term) return known;
+    }
+    return null;
+  }
+
   readonly #committedTermAt = (index: number): number | null => this.#committed[index] ?? null;
 
-  #checkCommit(id: number, shadow: Shadow, subject: FollowedNode, commitIndex: number): void {
+  #checkCommit(
+    id: number,
+    subject: FollowedNode,
+    commitIndex: number,
+    inForce: readonly Configuration[],
+  ): void {
+    const shadow = this.#shadows[id - 1];
     if (commitIndex < shadow.commitIndex) {
       fail('the commit index only rises', { id, from: shadow.commitIndex, to: commitIndex });
     }
@@ -242,7 +298,7 @@ export class Invariants {
     for (let index = first; index <= commitIndex; index++) {
       const term = subject.groupLog.termAt(index);
       if (index >= this.#committed.length) {
-        this.#checkQuorum(id, index, term, subject);
+        this.#checkQuorum(id, index, term, inForce);
         this.#committed.push(term);
         this.#committedIn.push(subject.replica.raft.term);
         this.#committedAtUs.push(this.nowUs());
@@ -254,12 +310,18 @@ export class Invariants {
   }
 
   /** An entry is committed for the first time: a majority must not be able to lose it any more. */
-  #checkQuorum(id: number, index: number, term: number, { replica }: FollowedNode): void {
-    for (const half of halvesOf(replica.raft.configuration)) {
-      const copies = half.filter((voter) => this.#holds(voter, index, term)).length;
-      if (copies * 2 <= half.length)
-        fail('what is committed is durable on a majority', { id, index, term, copies, of: half });
-    }
+  #checkQuorum(id: number, index: number, term: number, inForce: readonly Configuration[]): void {
+    const has = (voter: number): boolean => this.#holds(voter, index, term);
+    if (inForce.some((configuration) => isMajority(configuration, has))) return;
+    const { voters, outgoing } = inForce[0];
+    fail('what is committed is durable on a majority', {
+      id,
+      index,
+      term,
+      voters,
+      outgoing,
+      copies: [...new Set([...voters, ...outgoing])].filter(has),
+    });
   }
 
   #holds(id: number, index: number, term: number): boolean {
@@ -267,12 +329,17 @@ export class Invariants {
     return (durableIndex >= index && terms[index] === term) || this.mayBeDamaged(id);
   }
 
-  #checkVotes(id: number, term: number, configuration: Configuration): void {
-    for (const half of halvesOf(configuration)) {
-      const votes = half.filter((voter) => this.#mayHaveVoted(voter, term, id)).length;
-      if (votes * 2 <= half.length)
-        fail('a leader has durable votes of a majority', { id, term, votes, of: half });
-    }
+  #checkVotes(id: number, term: number, inForce: readonly Configuration[]): void {
+    const has = (voter: number): boolean => this.#mayHaveVoted(voter, term, id);
+    if (inForce.some((configuration) => isMajority(configuration, has))) return;
+    const { voters, outgoing } = inForce[0];
+    fail('a leader has durable votes of a majority', {
+      id,
+      term,
+      voters,
+      outgoing,
+      votes: [...new Set([...voters, ...outgoing])].filter(has),
+    });
   }
 
   #mayHaveVoted(id: number, term: number, candidate: number): boolean {
@@ -289,13 +356,18 @@ export class Invariants {
     fail('who holds a lease is the only leader', { id, term: raft.term, laterTerm: this.#latestTerm });
   }
 
-  #checkLeader(id: number, term: number, { groupLog: log, replica }: FollowedNode): void {
+  #checkLeader(
+    id: number,
+    term: number,
+    { groupLog: log }: FollowedNode,
+    inForce: readonly Configuration[],
+  ): void {
     const other = this.#leaders.get(term);
     if (other !== undefined) fail('election safety', { term, leaders: [other, id] });
     this.elections++;
     this.#leaders.set(term, id);
     this.#latestTerm = Math.max(this.#latestTerm, term);
-    this.#checkVotes(id, term, replica.raft.configuration);
+    this.#checkVotes(id, term, inForce);
     for (let node = 1; node <= this.#shadows.length; node++) this.#checkLease(node);
     for (let index = Math.max(1, log.firstIndex - 1); index < this.#committed.length; index++) {
       // Only what was committed in earlier terms: an election may end late, when a later leader has committed more.
@@ -308,9 +380,13 @@ export class Invariants {
   }
 }
 
-/** Each needs a majority of its own. */
-function halvesOf({ voters, outgoing }: Configuration): (readonly number[])[] {
-  return outgoing.length > 0 ? [voters, outgoing] : [voters];
+/** Of each half. */
+function isMajority({ voters, outgoing }: Configuration, has: (voter: number) => boolean): boolean {
+  return [voters, outgoing].every((half) => half.length === 0 || 2 * half.filter(has).length > half.length);
+}
+
+function sameConfiguration(a: Configuration, b: Configuration): boolean {
+  return equalBytes(encodeConfiguration(a), encodeConfiguration(b));
 }
 
 function fail(invariant: string, details: Readonly<Record<string, unknown>>): never {

@@ -31,6 +31,8 @@ export class CoreNode {
   saves: HardState[] = [];
   heldBack: { readonly to: NodeId; readonly message: Message }[] = [];
   isSyncing = false;
+  /** The latest read that was let through in this life. */
+  lastRead = 0;
   isUp = false;
   life = 0;
   /** The deadline at which the core is to be woken. */
@@ -62,6 +64,7 @@ export class CoreNode {
   start(nowMs: number): void {
     this.isUp = true;
     this.life++;
+    this.lastRead = 0;
     this.raft = this.#make(nowMs);
     this.observed = this.#observe();
   }

@@ -249,7 +249,11 @@ class CoreTrial {
       const asked = this.#asked.get(id);
       this.#asked.delete(id);
       if (asked === undefined) throw new Error(`node ${node.id} answers read ${id}, which it was not asked`);
-      if (index !== null && index < asked)
+      if (index === null) continue;
+      if (id < node.lastRead)
+        throw new Error(`node ${node.id} lets read ${id} through behind read ${node.lastRead}, asked later`);
+      node.lastRead = id;
+      if (index < asked)
         throw new Error(
           `node ${node.id} lets a read see entry ${index}; ${asked} was committed before it asked`,
         );

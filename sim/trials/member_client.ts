@@ -1,6 +1,7 @@
 /**
  * A client of a group whose nodes come and go: writes ascending numbers under a key of its own, one request at a time, and
- * sometimes reads it. Without a good answer it turns to another node; what it asked there may still take effect.
+ * sometimes reads it. Without a good answer it turns to another node; what it asked there may still take effect, at any
+ * later time, and once.
  */
 import { concatBytes, fromUtf8, utf8 } from '../../src/codec/bytes.ts';
 import type { Connection, Network } from '../../src/io/network.ts';
@@ -12,17 +13,19 @@ const PORT = 9000;
 
 export class MemberClient {
   readonly key: string;
-  /** The highest number that was acknowledged, and the highest that was asked for. */
+  /** The highest number that was acknowledged. */
   acknowledged = 0;
-  asked = 0;
   /** What was wrong with an answer. */
   problem: string | null = null;
   readonly #network: Network;
   readonly #random: SimRandom;
   #connection: Connection | null = null;
   #received: Uint8Array[] = [];
-  /** What a read must show at least; null: it is a write that is under way. */
-  #atLeast: number | null = null;
+  #asked = 0;
+  /** What the key holds, unless a write has taken effect that was not answered. */
+  #current = 0;
+  readonly #open = new Set<number>();
+  #isReading = false;
   #askedAtMs = 0;
 
   constructor(key: string, network: Network, random: SimRandom) {
@@ -57,26 +60,30 @@ export class MemberClient {
   /** Returns whether it was a good one. */
   #onAnswer(text: string): boolean {
     if (text.startsWith('-')) return false;
-    if (this.#atLeast === null) {
+    if (!this.#isReading) {
       if (text !== '+OK\r\n') this.problem = `a write was answered with ${JSON.stringify(text)}`;
-      this.acknowledged = this.asked;
+      this.#current = this.#asked;
+      this.acknowledged = this.#asked;
+      this.#open.delete(this.#asked);
       return true;
     }
     const value = text.startsWith('$-1') ? 0 : Number(text.split('\r\n')[1]);
-    if (!(value >= this.#atLeast && value <= this.asked)) {
-      this.problem = `${this.key} is ${value}, but ${this.#atLeast} was acknowledged and ${this.asked} asked for`;
+    if (value !== this.#current && !this.#open.delete(value)) {
+      const open = [...this.#open].join(', ');
+      this.problem = `${this.key} is ${value}, but ${this.#current} was acknowledged or read last, and the writes of ${open} were not answered`;
     }
+    this.#current = value;
     return true;
   }
 
   #ask(nowMs: number): void {
     this.#askedAtMs = nowMs;
-    if (this.#random.chance(READ_PERMILLE)) {
-      this.#atLeast = this.acknowledged;
+    this.#isReading = this.#random.chance(READ_PERMILLE);
+    if (this.#isReading) {
       this.#connection?.write(utf8(`GET ${this.key}\r\n`));
     } else {
-      this.#atLeast = null;
-      this.#connection?.write(utf8(`SET ${this.key} ${++this.asked}\r\n`));
+      this.#open.add(++this.#asked);
+      this.#connection?.write(utf8(`SET ${this.key} ${this.#asked}\r\n`));
     }
   }
 
