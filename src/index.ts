@@ -1,6 +1,6 @@
 /** The package's public door. */
 export { CorruptionError, DiskError, EnvelopeError, LimitError } from './base/errors.ts';
-export { Client, ClientError } from './client/client.ts';
+export { Client, ClientError, type ReadChoice, type StaleChoice } from './client/client.ts';
 export { OnceClient, type OnceOptions } from './client/once_client.ts';
 export type { ClientReply } from './client/reply_reader.ts';
 export type { Bucket, BucketReader, Entry, If, PutOptions, Range, WriteOptions } from './embedded/bucket.ts';

@@ -12,6 +12,18 @@ import { type ClientReply, ReplyReader } from './reply_reader.ts';
 /** `code` is `REPLY` for an error that the server answered with, `CONNECTION` when there was no answer. */
 export class ClientError extends EnvelopeError {}
 
+/** What a read is content with, as `READ` and `CONSISTENCY` take it: see docs/commands.md. */
+export type ReadChoice =
+  | { readonly consistency: 'linearizable' | 'lease' }
+  | ({ readonly consistency: 'stale' } & StaleChoice);
+
+export interface StaleChoice {
+  /** Everything that was acknowledged so long before the read is in the answer; the server's default is 10 s. */
+  readonly maxAgeMs?: number;
+  /** So is everything up to this revision. */
+  readonly minRevision?: number;
+}
+
 interface Waiting {
   readonly resolve: (reply: ClientReply) => void;
   readonly reject: (error: ClientError) => void;
@@ -66,11 +78,36 @@ export class Client {
     await this.#ask('SET', key, value);
   }
 
-  /** Null when there is no such key. The bytes are the caller's. */
-  async get(key: string | Uint8Array): Promise<Uint8Array | null> {
-    const reply = await this.#ask('GET', key);
+  /**
+   * Null when there is no such key. The bytes are the caller's.
+   * @param choice Left out: as this connection reads, see `setConsistency`.
+   */
+  async get(key: string | Uint8Array, choice?: ReadChoice): Promise<Uint8Array | null> {
+    const read = choice === undefined ? [] : ['READ', ...wordsOf(choice)];
+    const reply = await this.#ask(...read, 'GET', key);
     if (reply.type !== 'bulk') throw new ClientError('REPLY', `GET was answered with a ${reply.type} reply`);
     return reply.value;
+  }
+
+  /**
+   * A stale read, with the revision that it was answered at. Handed to the next read as `minRevision`, at whatever node,
+   * it keeps that one from seeing less; so does the revision of a write for what it wrote.
+   */
+  async getStale(
+    key: string | Uint8Array,
+    choice: StaleChoice = {},
+  ): Promise<{ revision: number; value: Uint8Array | null }> {
+    const reply = await this.#ask('READ', ...wordsOf({ consistency: 'stale', ...choice }), 'REV', 'GET', key);
+    const [revision, value] = reply.type === 'array' ? (reply.items ?? []) : [];
+    if (revision?.type !== 'integer' || value?.type !== 'bulk') {
+      throw new ClientError('REPLY', `READ was answered with a ${reply.type} reply`);
+    }
+    return { revision: revision.value, value: value.value };
+  }
+
+  /** What reads of this connection keep to from now on that say nothing else. */
+  async setConsistency(choice: ReadChoice): Promise<void> {
+    await this.#ask('CONSISTENCY', ...wordsOf(choice));
   }
 
   /** The value with the revision that wrote it; null when there is no such key. */
@@ -135,6 +172,14 @@ export class Client {
     this.#closed ??= new ClientError('CONNECTION', why);
     for (const { reject } of this.#waiting.splice(0)) reject(this.#closed);
   }
+}
+
+function wordsOf(choice: ReadChoice): string[] {
+  const words: string[] = [choice.consistency];
+  if (choice.consistency !== 'stale') return words;
+  if (choice.maxAgeMs !== undefined) words.push('MAXAGE', String(choice.maxAgeMs));
+  if (choice.minRevision !== undefined) words.push('MINREV', String(choice.minRevision));
+  return words;
 }
 
 function encodeCommand(parts: readonly (string | Uint8Array)[]): Uint8Array {

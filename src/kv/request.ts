@@ -173,11 +173,25 @@ export type Write =
  * - `linearizable`, the default: a round of messages confirms that the leader still leads;
  * - `lease`: the same promise, without the round while the leader holds a lease; as good as the declared bound on how
  *   much clocks drift;
- * - `stale`: what this node has applied, without asking anybody. It may miss the latest writes.
+ * - `stale`: what the node that was asked has applied. It may miss the latest writes, but none that is older than a bound.
  */
-export type Consistency = 'linearizable' | 'lease' | 'stale';
+export type ReadTerms = { readonly consistency: 'linearizable' | 'lease' } | StaleTerms;
 
-export type Read = (PointRead | LongRead) & { readonly consistency?: Consistency };
+/** A node that cannot prove that it keeps to these refuses the read. */
+export interface StaleTerms {
+  readonly consistency: 'stale';
+  /** Everything that was acknowledged so long before the read was asked for is in its answer; from 1. */
+  readonly maxAgeMs: number;
+  /** What was written up to this revision is in the answer, however new it is; 0: nothing in particular. */
+  readonly minRevision: number;
+  /** Whether the answer is preceded by the revision that it was read at: all that was written up to there is in it. */
+  readonly answer: 'plain' | 'with-revision';
+}
+
+export const DEFAULT_MAX_AGE_MS = 10_000;
+
+/** Without terms it is linearizable. */
+export type Read = (PointRead | LongRead) & { readonly terms?: ReadTerms };
 
 /**
  * Asked of whoever leads the group, about the group itself. A change is decided when it is committed, and as final, and as
@@ -313,6 +327,14 @@ export function isPointWrite(request: { readonly type: Request['type'] }): reque
 
 export function isOnceWrite(request: Request): request is OnceWrite {
   return ONCE_WRITES.has(request.type);
+}
+
+export function sameTerms(a: ReadTerms | undefined, b: ReadTerms | undefined): boolean {
+  if (a === b) return true;
+  if (a?.consistency === 'stale' && b?.consistency === 'stale') {
+    return a.maxAgeMs === b.maxAgeMs && a.minRevision === b.minRevision && a.answer === b.answer;
+  }
+  return (a?.consistency ?? 'linearizable') === (b?.consistency ?? 'linearizable');
 }
 
 export function errorResult(code: ErrorCode, message: string): Result {

@@ -32,7 +32,7 @@ type Table<Union extends { readonly type: string }> = {
 };
 type FieldCodecs<Variant> = {
   // What a read is content with stays on the node that was asked: the leader may always promise more.
-  readonly [Name in Exclude<keyof Variant, 'type' | 'consistency'>]-?: Codec<Variant[Name]>;
+  readonly [Name in Exclude<keyof Variant, 'type' | 'terms'>]-?: Codec<Variant[Name]>;
 };
 
 const text: Codec<string> = { encode: same, decode: decodeText };

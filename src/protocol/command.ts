@@ -1,4 +1,4 @@
-import type { Administration, Guard, LongRead, Point } from '../kv/request.ts';
+import type { Administration, Guard, LongRead, Point, ReadTerms } from '../kv/request.ts';
 
 /** As the client says it: which bucket is meant, its connection knows. */
 export type Unbound<Variant> = Variant extends { readonly bucket: string }
@@ -36,6 +36,10 @@ export type ClientCommand =
     }
   /** Null: the bucket in use. */
   | { readonly verb: 'drop-bucket'; readonly bucket: string | null }
+  /** From now on what this connection reads keeps to these terms; null: asks for the terms in force. */
+  | { readonly verb: 'consistency'; readonly terms: ReadTerms | null }
+  /** A read that keeps to terms of its own. */
+  | { readonly verb: 'read'; readonly terms: ReadTerms; readonly command: ClientCommand }
   | { readonly verb: 'multi' }
   | { readonly verb: 'exec' }
   | { readonly verb: 'discard' }

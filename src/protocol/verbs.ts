@@ -9,6 +9,7 @@ import type { ClientCommand, ProtocolLimits } from './command.ts';
 import { feed } from './feed_command.ts';
 import { member } from './member_commands.ts';
 import * as points from './point_commands.ts';
+import { consistency, read } from './read_terms.ts';
 import { keys, range, scan } from './scan_commands.ts';
 import { session } from './session_commands.ts';
 import { transaction } from './transaction_commands.ts';
@@ -56,6 +57,8 @@ const VERBS = [
   { name: 'KEYS', min: 1, max: 1 },
   { name: 'RANGE', min: 2, max: 4 },
   { name: 'FEED', min: 1, max: 7 },
+  { name: 'READ', min: 2, max: Number.POSITIVE_INFINITY },
+  { name: 'CONSISTENCY', min: 0, max: 6 },
   { name: 'DROP', min: 2, max: 2 },
   { name: 'FLUSHDB', min: 0, max: 0 },
   { name: 'MULTI', min: 0, max: 0 },
@@ -188,6 +191,10 @@ export function makeCommand(
       return range(args, limits);
     case 'FEED':
       return feed(args, limits);
+    case 'READ':
+      return read(args, (words) => makeCommand(words[0], words.slice(1), limits));
+    case 'CONSISTENCY':
+      return consistency(args);
     case 'DROP':
       return isWord(args[0], 'BUCKET') ? dropBucket(args[1]) : invalid('syntax error');
     case 'FLUSHDB':

@@ -22,6 +22,7 @@ import {
   isLongRead,
   type Read,
   type Result,
+  type StaleTerms,
   type Write,
 } from '../kv/request.ts';
 import type { StateMachine } from '../kv/state_machine.ts';
@@ -40,6 +41,7 @@ import { Raft } from '../raft/raft.ts';
 import type { HardStateFile } from './hard_state_file.ts';
 import type { SnapshotMessage } from './snapshot_codec.ts';
 import { type SnapshotLimits, Snapshots } from './snapshots.ts';
+import { StaleReads } from './stale_reads.ts';
 
 export interface ReplicaOptions {
   readonly id: NodeId;
@@ -101,6 +103,8 @@ interface PendingChange {
 /** Reads that were asked for in one turn and go together. */
 interface ReadBatch {
   readonly reads: readonly PendingRead[];
+  readonly basis: ReadBasis;
+  readonly askedAtMs: number;
   readonly deadlineMs: number;
 }
 
@@ -144,6 +148,7 @@ export class Replica {
   readonly #unconfirmedReads = new Map<number, ReadBatch>();
   /** Confirmed, waiting for their index to be applied. */
   #confirmedReads: { index: Index; batch: ReadBatch }[] = [];
+  readonly #staleReads: StaleReads;
 
   /** The latest wall time handed out: what this node writes into entries never goes back. */
   #latestWallMs = 0;
@@ -216,6 +221,11 @@ export class Replica {
         this.#planTurn();
       },
       onFailure: options.onFailure,
+    });
+    this.#staleReads = new StaleReads({
+      run: (request, terms, done) => this.#runStaleRead(request, terms, done),
+      ask: (nowMs) => this.#askForProof(nowMs),
+      waitMs: options.timing.electionTimeoutMs,
     });
     log.onDurable = (index) => this.#onDurable(index);
     store.onWritable = () => this.#planTurn();
@@ -392,20 +402,20 @@ export class Replica {
 
   /**
    * Runs a read: `done` is called once, with its result, or `unavailable` when nobody could vouch for it in time. A
-   * leader vouches for itself, a follower asks it. A `stale` read is answered at once, by any node.
+   * leader vouches for itself, a follower asks it. A `stale` read is answered by any node, see `stale_reads.ts`.
    */
   read(request: Read, done: Done): void {
-    const { consistency = 'linearizable' } = request;
-    if (consistency === 'stale' && !this.#stopped) {
-      // By the time of the entries: nobody is asked for a tick.
-      this.#runRead(request, 0, done);
+    const { terms } = request;
+    if (terms?.consistency === 'stale' && !this.#stopped) {
+      this.#staleReads.read(request, terms, this.#options.clock.monotonicMs(), done);
+      this.#setTimer();
       return;
     }
     if (this.#stopped || this.#raft.leader === null) {
       done(NOT_LEADER);
       return;
     }
-    const basis = consistency === 'lease' || maybe('read-by-lease') ? 'lease' : 'round';
+    const basis = terms?.consistency === 'lease' || maybe('read-by-lease') ? 'lease' : 'round';
     this.#arrivingReads[basis].push({ request, done });
     this.#planTurn();
   }
@@ -426,7 +436,8 @@ export class Replica {
       this.#arrivingReads.round.length === 0 &&
       this.#arrivingReads.lease.length === 0 &&
       this.#unconfirmedReads.size === 0 &&
-      this.#confirmedReads.length === 0
+      this.#confirmedReads.length === 0 &&
+      this.#staleReads.isIdle
     );
   }
 
@@ -468,6 +479,7 @@ export class Replica {
     for (const reads of Object.values(this.#arrivingReads)) for (const { done } of reads) done(stopped);
     for (const { reads } of this.#unconfirmedReads.values()) for (const { done } of reads) done(stopped);
     for (const { batch } of this.#confirmedReads) for (const { done } of batch.reads) done(stopped);
+    this.#staleReads.stop(stopped);
     this.#arrivingReads.round = [];
     this.#arrivingReads.lease = [];
     this.#unconfirmedReads.clear();
@@ -504,7 +516,9 @@ export class Replica {
     this.#options.flushLog();
     this.#apply();
     this.#compactLog();
-    this.#takeReads(output);
+    this.#takeReads(output, nowMs);
+    this.#staleReads.onApplied(this.appliedIndex, nowMs);
+    this.#staleReads.expire(nowMs);
     this.#runReads();
     this.#sweep(nowMs);
     this.#noticeLeader();
@@ -659,16 +673,27 @@ export class Replica {
     if (reads.length === 0) return;
     this.#arrivingReads[basis] = [];
     const id = this.#nextReadId++;
-    this.#unconfirmedReads.set(id, { reads, deadlineMs: nowMs + this.#options.answerTimeoutMs });
+    const deadlineMs = nowMs + this.#options.answerTimeoutMs;
+    this.#unconfirmedReads.set(id, { reads, basis, askedAtMs: nowMs, deadlineMs });
     this.#raft.readIndex(id, basis, nowMs);
   }
 
-  #takeReads(output: Output): void {
+  /** For stale reads: the read index alone. Never by a lease, which another node's clock is part of. */
+  #askForProof(nowMs: number): number {
+    const id = this.#nextReadId++;
+    this.#raft.readIndex(id, 'round', nowMs);
+    this.#planTurn();
+    return id;
+  }
+
+  #takeReads(output: Output, nowMs: number): void {
     for (const { id, index } of output.reads) {
+      if (this.#staleReads.onReadIndex(id, index, nowMs)) continue;
       const batch = this.#unconfirmedReads.get(id);
       // Given up meanwhile.
       if (batch === undefined) continue;
       this.#unconfirmedReads.delete(id);
+      if (batch.basis === 'round' && index !== null) this.#staleReads.onProof(batch.askedAtMs, index, nowMs);
       if (index === null) for (const { done } of batch.reads) done(NOT_LEADER);
       else this.#confirmedReads.push({ index, batch });
     }
@@ -704,6 +729,15 @@ export class Replica {
       const wallMs = this.#wallMs();
       for (const { request, done } of batch.reads) this.#runRead(request, wallMs, done);
     }
+  }
+
+  #runStaleRead(request: Read, { answer }: StaleTerms, done: Done): void {
+    const revision: Result = { type: 'count', count: this.appliedIndex };
+    // By the time of the entries: nobody is asked for a tick.
+    this.#runRead(request, 0, (result) => {
+      const isPlain = answer === 'plain' || result.type === 'error';
+      done(isPlain ? result : { type: 'list', items: [revision, result] });
+    });
   }
 
   /** @param wallMs What has expired by then is not seen. */
@@ -801,6 +835,7 @@ export class Replica {
       break;
     }
     for (const { batch } of this.#confirmedReads) if (batch.deadlineMs < atMs) atMs = batch.deadlineMs;
+    if (this.#staleReads.deadlineMs < atMs) atMs = this.#staleReads.deadlineMs;
     if (this.#timer !== null && this.#timerAtMs <= atMs) return;
     this.#timer?.cancel();
     this.#timerAtMs = atMs;

@@ -254,7 +254,7 @@ export class Router {
 
   #onResult(job: Job, result: Result): void {
     // Not executed for certain: another leader may take it, as long as there is time.
-    if (isUnavailable(result) && !this.#stopped) this.#takeBack(job);
+    if (isUnavailable(result) && !this.#stopped && !isOfThisNode(job.request)) this.#takeBack(job);
     else this.#finish(job, result);
   }
 
@@ -326,8 +326,13 @@ export class Router {
   };
 }
 
-function canReadHere(replica: Replica, { consistency }: Read): boolean {
-  return consistency === 'stale' || replica.servesReads;
+function canReadHere(replica: Replica, { terms }: Read): boolean {
+  return terms?.consistency === 'stale' || replica.servesReads;
+}
+
+/** What this node says of it is final: it was asked for what it holds. */
+function isOfThisNode(request: Request): boolean {
+  return !isWrite(request) && request.terms?.consistency === 'stale';
 }
 
 /** Everything asked before it in its lane is on its way. */

@@ -20,15 +20,19 @@ import {
   isOnceWrite,
   isPointWrite,
   isRequestType,
+  isWrite,
   type LongRead,
+  type ReadTerms,
   type Request,
   type Result,
+  sameTerms,
 } from '../kv/request.ts';
 import type { Store } from '../lsm/store.ts';
 import { answer, answerAlone, type Dialect } from '../protocol/answer.ts';
 import type { ClientCommand, ProtocolLimits } from '../protocol/command.ts';
 import type { CommandParser } from '../protocol/parser.ts';
-import { bulkReply, errorReply, type Reply } from '../protocol/reply.ts';
+import { formatTerms } from '../protocol/read_terms.ts';
+import { bulkReply, errorReply, OK, type Reply } from '../protocol/reply.ts';
 import { writeReply } from '../protocol/reply_writer.ts';
 import { RespParser } from '../protocol/resp_parser.ts';
 import { TextParser } from '../protocol/text_parser.ts';
@@ -79,9 +83,13 @@ export class Session implements ConnectionHandler {
   #underWay = 0;
   readonly #lane = new Lane();
   #kind: Kind = 'alone';
+  /** Of the reads under way: those of other terms could be answered from an older state than the ones before them. */
+  #termsUnderWay: ReadTerms | undefined;
   /** Where the commands under way were sent. */
   #target: number | null = null;
   #bucket = DEFAULT_BUCKET;
+  /** What reads keep to that say nothing else; undefined: they are linearizable. */
+  #terms: ReadTerms | undefined;
   readonly #transaction: TransactionQueue;
   /** A feed without changes is read again then. */
   #feedPause: Pause | null = null;
@@ -152,7 +160,12 @@ export class Session implements ConnectionHandler {
   #mayStart(command: ClientCommand): boolean {
     const kind = this.#kindOf(command);
     if (this.#underWay === 0 || kind === 'any') return true;
+    if (kind === 'read' && !sameTerms(this.#termsOf(command), this.#termsUnderWay)) return false;
     return kind !== 'alone' && kind === this.#kind && this.#options.router.target === this.#target;
+  }
+
+  #termsOf(command: ClientCommand): ReadTerms | undefined {
+    return command.verb === 'read' ? command.terms : this.#terms;
   }
 
   /** Stops reading from the client while it has too much under way; starts again when that has gone down. */
@@ -177,6 +190,7 @@ export class Session implements ConnectionHandler {
     if (kind !== 'any') {
       this.#kind = kind;
       this.#target = this.#options.router.target;
+      this.#termsUnderWay = this.#termsOf(command);
     }
     const request = this.#requestOf(command);
     if (!isRequest(request)) {
@@ -185,8 +199,9 @@ export class Session implements ConnectionHandler {
       return;
     }
     this.#underWay++;
-    if (command.verb === 'feed' && request.type === 'feed') {
-      this.#readFeed(command, request, slot, this.#options.clock.monotonicMs() + command.waitMs);
+    const waitMs = feedWaitMs(command);
+    if (waitMs !== null && request.type === 'feed') {
+      this.#readFeed(command, request, slot, this.#options.clock.monotonicMs() + waitMs);
       return;
     }
     this.#options.router.route(request, this.#lane, (result) => {
@@ -194,7 +209,7 @@ export class Session implements ConnectionHandler {
       // The bucket in use may be another one by now.
       if (command.verb === 'watch' && request.type === 'revisions') {
         this.#finish(slot, this.#onWatched(request, result));
-      } else this.#finish(slot, this.#reply(command, result));
+      } else this.#finish(slot, this.#replyTo(command, request, result));
     });
   }
 
@@ -209,7 +224,7 @@ export class Session implements ConnectionHandler {
         return;
       }
       this.#underWay--;
-      this.#finish(slot, this.#reply(command, result));
+      this.#finish(slot, this.#replyTo(command, request, result));
     });
   }
 
@@ -226,6 +241,15 @@ export class Session implements ConnectionHandler {
 
   #reply(command: ClientCommand, result: Result): Reply {
     return answer(this.#options.dialect, command, result, this.#remember);
+  }
+
+  /** Of an answer with its revision the dialect knows the part that is the command's. */
+  #replyTo(command: ClientCommand, request: Request, result: Result): Reply {
+    const asked = command.verb === 'read' ? command.command : command;
+    if (!wantsRevision(request) || result.type !== 'list') return this.#reply(asked, result);
+    const [revision, inner] = result.items;
+    if (revision?.type !== 'count' || inner === undefined) return this.#reply(asked, result);
+    return { type: 'array', items: [{ type: 'integer', value: revision.count }, this.#reply(asked, inner)] };
   }
 
   readonly #remember = (key: Uint8Array): bigint => this.#options.cursors.remember(key);
@@ -253,13 +277,32 @@ export class Session implements ConnectionHandler {
         return this.#once(command);
       case 'invalid':
         return transaction.isOpen && !command.fatal ? transaction.add(bucket, command) : null;
+      case 'read':
+        if (transaction.isOpen) return transaction.add(bucket, command);
+        return this.#readUnder(command.terms, command.command);
+      // Transactions rest on the revisions that it notes: they are always the latest.
+      case 'watch':
+        return transaction.isOpen ? transaction.add(bucket, command) : bindCommand(command, bucket);
       default:
         if (transaction.isOpen) return transaction.add(bucket, command);
     }
+    const request = this.#bind(command);
+    return this.#terms === undefined ? request : keepTo(this.#terms, request);
+  }
+
+  #bind(command: ClientCommand): Request | Reply | null {
     if (command.verb === 'scan' && command.remembered !== null) {
       return this.#goOn(command.remembered, command);
     }
-    return bindCommand(command, bucket);
+    return bindCommand(command, this.#bucket);
+  }
+
+  #readUnder(terms: ReadTerms, command: ClientCommand): Request | Reply {
+    const request = this.#bind(command);
+    if (request === null || (isRequest(request) && isWrite(request)) || command.verb === 'watch') {
+      return errorReply(`READ is for reads, and '${command.verb}' is none`);
+    }
+    return keepTo(terms, request);
   }
 
   #goOn(cursor: bigint, { read }: Extract<ClientCommand, { verb: 'scan' }>): Request | Reply {
@@ -281,11 +324,21 @@ export class Session implements ConnectionHandler {
       return;
     }
     if (command.verb === 'use') this.#bucket = command.bucket;
+    if (command.verb === 'consistency') {
+      this.#finish(slot, this.#choose(command.terms));
+      return;
+    }
     const reply =
       command.verb === 'info' ? bulkReply(utf8(formatStatus(this.#options.status()))) : answerAlone(command);
     assert(reply !== null, 'every command is answered somewhere', { verb: command.verb });
     this.#finish(slot, reply);
     if (command.verb === 'quit' || (command.verb === 'invalid' && command.fatal)) this.#endAfterAnswers();
+  }
+
+  #choose(terms: ReadTerms | null): Reply {
+    if (terms === null) return bulkReply(utf8(formatTerms(this.#terms ?? { consistency: 'linearizable' })));
+    this.#terms = terms.consistency === 'linearizable' ? undefined : terms;
+    return OK;
   }
 
   /** Maintenance of this node's own store: not a matter of the group. */
@@ -355,6 +408,8 @@ function kindOf(command: ClientCommand): Kind {
       return isPointWrite(command.point) ? 'write' : 'read';
     case 'transaction':
       return 'write';
+    case 'read':
+      return kindOf(command.command) === 'read' ? 'read' : 'alone';
     case 'once':
       return kindOf(command.command) === 'write' ? 'write' : 'alone';
     case 'member':
@@ -381,6 +436,28 @@ function kindOf(command: ClientCommand): Kind {
 
 function isExec(command: ClientCommand): boolean {
   return command.verb === 'exec' || (command.verb === 'once' && command.command.verb === 'exec');
+}
+
+/** For how long a feed waits for a change; null: it is another command. */
+function feedWaitMs(command: ClientCommand): number | null {
+  if (command.verb === 'read') return feedWaitMs(command.command);
+  return command.verb === 'feed' ? command.waitMs : null;
+}
+
+/** The request under these terms, if it is a read. */
+function keepTo(terms: ReadTerms, request: Request | Reply): Request | Reply;
+function keepTo(terms: ReadTerms, request: Request | Reply | null): Request | Reply | null;
+function keepTo(terms: ReadTerms, request: Request | Reply | null): Request | Reply | null {
+  if (!isRequest(request) || isWrite(request)) return request;
+  // A feed tells its revision anyway.
+  const isPlain = request.type === 'feed' && terms.consistency === 'stale';
+  return { ...request, terms: isPlain ? { ...terms, answer: 'plain' } : terms };
+}
+
+function wantsRevision(request: Request): boolean {
+  return (
+    !isWrite(request) && request.terms?.consistency === 'stale' && request.terms.answer === 'with-revision'
+  );
 }
 
 /** Up to where a feed has come that tells no change; null when it tells one, or is an error. */
