@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Client } from '../../src/client/client.ts';
 import { OnceClient } from '../../src/client/once_client.ts';
 import type { ClientReply } from '../../src/client/reply_reader.ts';
+import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
 import { eventually, ProcessCluster } from './cluster.ts';
 
 type Plain = string | number | bigint | null | readonly Plain[];
@@ -50,6 +51,32 @@ describe('over sockets', () => {
       expect([line, await ask(client, line)]).toEqual([line, expected]);
     }
   }
+
+  it('reads by choice, on each node and from one to the next', async () => {
+    await play([
+      ['SET chosen 1', 'OK'],
+      ['READ LEASE GET chosen', '1'],
+      ['READ LINEARIZABLE GET chosen', '1'],
+      ['READ SOON GET chosen', "-ERR 'SOON' in 'READ' is not LINEARIZABLE, LEASE or STALE"],
+    ]);
+    let minRevision = Number(await ask(clients[0] as Client, 'SET chosen 2 REV'));
+    for (const client of clients) {
+      const read = await client.getStale('chosen', { minRevision });
+      expect(fromUtf8(read.value ?? utf8('nothing'))).toBe('2');
+      expect(read.revision).toBeGreaterThanOrEqual(minRevision);
+      minRevision = read.revision;
+      await client.setConsistency({ consistency: 'stale', maxAgeMs: 500 });
+      expect(await ask(client, 'CONSISTENCY')).toBe('STALE MAXAGE 500');
+      expect(await ask(client, 'GET chosen')).toBe('2');
+      const leased = await client.get('chosen', { consistency: 'lease' });
+      expect(fromUtf8(leased ?? utf8('nothing'))).toBe('2');
+      await client.setConsistency({ consistency: 'linearizable' });
+    }
+    await expect(clients[0]?.getStale('chosen', { minRevision: 1e9 })).rejects.toThrow(
+      /too stale: revision 1000000000 \(MINREV\) is not applied here/,
+    );
+    await play([['DEL chosen', 1]]);
+  });
 
   it('conditional writes, counters and many keys', async () => {
     await play([
