@@ -731,4 +731,33 @@ export const MUTANTS: readonly Mutant[] = [
     find: '    this.replica.onMembersChange = () => this.#onMembersChange();\n',
     replace: '',
   },
+  {
+    name: 'proof-dated-by-its-answer',
+    what: 'a node takes its state for complete as of when a read index came, not of when it asked',
+    file: 'src/replica/stale_reads.ts',
+    find: 'if (index !== null) this.onProof(atMs, index, nowMs);',
+    replace: 'if (index !== null) this.onProof(Math.max(atMs, nowMs), index, nowMs);',
+  },
+  {
+    name: 'proof-not-applied',
+    what: 'a node takes its state for complete before it has applied what proves it',
+    file: 'src/replica/stale_reads.ts',
+    find: 'if (this.#next.index <= index &&',
+    replace: 'if (this.#next.index >= 0 &&',
+  },
+  {
+    name: 'heartbeat-for-a-proof',
+    what: 'a node that knows a leader takes what it knows to be committed for all there is',
+    file: 'src/replica/replica.ts',
+    find: "    this.#raft.readIndex(id, 'round', nowMs);\n    this.#planTurn();\n",
+    replace:
+      "    this.#raft.readIndex(id, 'round', nowMs);\n    if (this.leader !== null) this.#staleReads.onProof(nowMs, this.#raft.commitIndex, nowMs);\n    this.#planTurn();\n",
+  },
+  {
+    name: 'minimum-revision-ignored',
+    what: 'a stale read is answered below the revision that it must show',
+    file: 'src/replica/stale_reads.ts',
+    find: 'if (neededMs <= this.#provenAtMs && terms.minRevision <= this.#appliedIndex) {',
+    replace: 'if (neededMs <= this.#provenAtMs) {',
+  },
 ];

@@ -40,6 +40,7 @@ import { tryCores } from './trials/core_trial.ts';
 import { tryEngine } from './trials/engine_trial.ts';
 import { tryLog } from './trials/log_trial.ts';
 import { tryMembersNowAndThen } from './trials/member_trial.ts';
+import { tryStaleReadsNowAndThen } from './trials/stale_trial.ts';
 import { tryStore } from './trials/store_trial.ts';
 import { tryVotes } from './trials/vote_trial.ts';
 import type { Batch } from './workload.ts';
@@ -51,6 +52,7 @@ const TRIALS = [
   ['core trial', tryCores],
   ['engine trial', tryEngine],
   ['member trial', tryMembersNowAndThen],
+  ['stale trial', tryStaleReadsNowAndThen],
 ] as const;
 const DATA = '/data';
 const PORT = 9000;
