@@ -10,7 +10,8 @@ export interface KeyValueStore {
   /** A view, valid until control returns to the event loop; null when there is no such key. */
   get(key: Uint8Array): Uint8Array | null;
   has(key: Uint8Array): boolean;
-  iterator(range?: KeyRange): KeyValueIterator;
+  /** @param range With `reverse` from its end downwards. */
+  iterator(range?: KeyRange & { readonly reverse?: boolean }): KeyValueIterator;
 }
 
 export interface KeyRange {

@@ -43,7 +43,10 @@ export function startLongRead(
       );
     case 'range':
       return new Walk(
-        store.iterator(rangeOf(read.bucket, read.prefix, read.from, read.to)),
+        store.iterator({
+          ...rangeOf(read.bucket, read.prefix, read.from, read.to),
+          reverse: read.order === 'descending',
+        }),
         live,
         new Page(read),
       );
@@ -168,6 +171,8 @@ class Page implements Gatherer {
   readonly #items: Result[] = [];
   #keys = 0;
   #bytes = 0;
+  /** Of the page so far. */
+  #last: Uint8Array | null = null;
   #next: Uint8Array | null = null;
 
   constructor(read: Extract<LongRead, { type: 'range' }>) {
@@ -182,10 +187,11 @@ class Page implements Gatherer {
   take(key: Uint8Array, found: StoredValue): 'more' | 'end' {
     const name = key.slice(this.#prefixBytes);
     if (this.#keys >= this.#read.limit || this.#bytes >= PAGE_BYTES) {
-      this.#next = name;
+      this.#next = this.#read.order === 'ascending' ? name : this.#last;
       return 'end';
     }
     this.#keys++;
+    this.#last = name;
     this.#bytes += name.length;
     this.#items.push({ type: 'value', value: name });
     if (this.#read.answer === 'entries') {

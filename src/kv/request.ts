@@ -119,8 +119,9 @@ export type LongRead =
   /** All keys that begin with `prefix`. */
   | { readonly type: 'keys'; readonly bucket: string; readonly prefix: Uint8Array }
   /**
-   * A page of keys or entries from `from` on, below `to` (null: no end), in order: the key to go on at (null: that was
-   * all), and the page.
+   * A page of keys or entries that are not below `from`, and below `to` (null: no end), in order: the key to go on at
+   * (null: that was all), and the page. That key is the next `from`; of a descending page, which begins at the end, it is
+   * the next `to`.
    */
   | {
       readonly type: 'range';
@@ -130,6 +131,7 @@ export type LongRead =
       readonly prefix: Uint8Array;
       readonly limit: number;
       readonly answer: 'keys' | 'entries';
+      readonly order: 'ascending' | 'descending';
     }
   /** What has changed behind the revision `since` (null: the last one) among the keys that begin with `prefix`. */
   | {

@@ -137,6 +137,7 @@ const request = union<Request>(
       prefix: bytes,
       limit: number,
       answer: oneOf('keys', 'entries'),
+      order: oneOf('ascending', 'descending'),
     },
     feed: { bucket: text, since: numberOrNull, prefix: bytes, limit: number },
     transaction: { guards: list(guard), success: list(point), failure: list(point) },

@@ -56,7 +56,11 @@ export function scan(args: readonly Uint8Array[], limits: ProtocolLimits): Clien
   }
   const from = typeof cursor === 'bigint' ? EMPTY : cursor;
   const remembered = typeof cursor === 'bigint' ? cursor : null;
-  return { verb: 'scan', remembered, read: { type: 'range', from, to: null, prefix, limit, answer: 'keys' } };
+  return {
+    verb: 'scan',
+    remembered,
+    read: { type: 'range', from, to: null, prefix, limit, answer: 'keys', order: 'ascending' },
+  };
 }
 
 /** `KEYS prefix*` */
@@ -65,24 +69,40 @@ export function keys(pattern: Uint8Array, limits: ProtocolLimits): ClientCommand
   return isInvalid(prefix) ? prefix : { verb: 'keys', read: { type: 'keys', prefix } };
 }
 
-/** `RANGE from to [LIMIT n]`: `from` is included, `to` is not; `-` and `+` are the ends. */
+/**
+ * `RANGE from to [LIMIT n] [REVERSE]`: `from` is included, `to` is not; `-` and `+` are the ends. REVERSE changes the
+ * order, not the bounds.
+ */
 export function range(args: readonly Uint8Array[], limits: ProtocolLimits): ClientCommand {
-  const [first, last, option, argument] = args;
+  const [first, last] = args;
   const bad = checkKeys([first, last], limits);
   if (bad !== null) return bad;
-  let limit = RANGE_LIMIT;
-  if (option !== undefined) {
-    if (!isWord(option, 'LIMIT') || argument === undefined) return syntaxError('RANGE', option);
-    const number = integerIn(argument, 1, Number.MAX_SAFE_INTEGER);
-    if (number === null) return invalid(`LIMIT '${printable(argument)}' is not a whole number from 1 on`);
-    if (number > PAGE_KEYS_MAX) {
-      return invalid(`LIMIT is ${number}, the limit is ${PAGE_KEYS_MAX} (max range entries)`);
-    }
-    limit = number;
+  let limit: number | null = null;
+  let order: 'ascending' | 'descending' = 'ascending';
+  for (let at = 2; at < args.length; at++) {
+    if (isWord(args[at], 'REVERSE') && order === 'ascending') order = 'descending';
+    else if (isWord(args[at], 'LIMIT') && limit === null) {
+      const parsed = parseLimit(args[++at]);
+      if (typeof parsed !== 'number') return parsed;
+      limit = parsed;
+    } else return syntaxError('RANGE', args[at]);
   }
   const from = equalBytes(first, FIRST) ? EMPTY : first;
   const to = equalBytes(last, LAST) ? null : last;
-  return { verb: 'range', read: { type: 'range', from, to, prefix: EMPTY, limit, answer: 'entries' } };
+  return {
+    verb: 'range',
+    read: { type: 'range', from, to, prefix: EMPTY, limit: limit ?? RANGE_LIMIT, answer: 'entries', order },
+  };
+}
+
+function parseLimit(argument: Uint8Array | undefined): number | Invalid {
+  if (argument === undefined) return syntaxError('RANGE', undefined);
+  const number = integerIn(argument, 1, Number.MAX_SAFE_INTEGER);
+  if (number === null) return invalid(`LIMIT '${printable(argument)}' is not a whole number from 1 on`);
+  if (number > PAGE_KEYS_MAX) {
+    return invalid(`LIMIT is ${number}, the limit is ${PAGE_KEYS_MAX} (max range entries)`);
+  }
+  return number;
 }
 
 /** `prefix*`; a backslash takes the next character as it is. */

@@ -55,7 +55,7 @@ const VERBS = [
   { name: 'JINCR', min: 3, max: 3 },
   { name: 'SCAN', min: 1, max: Number.POSITIVE_INFINITY },
   { name: 'KEYS', min: 1, max: 1 },
-  { name: 'RANGE', min: 2, max: 4 },
+  { name: 'RANGE', min: 2, max: 5 },
   { name: 'FEED', min: 1, max: 7 },
   { name: 'READ', min: 2, max: Number.POSITIVE_INFINITY },
   { name: 'CONSISTENCY', min: 0, max: 6 },

@@ -46,13 +46,19 @@ function readLong(machine: StateMachine, read: LongRead, keysPerStep: number): A
 }
 
 /** All pages of a range, put together. */
-function readPages(machine: StateMachine, bucket: string, prefix: string, limit: number): Answer[] {
+function readPages(
+  machine: StateMachine,
+  bucket: string,
+  limit: number,
+  order: 'ascending' | 'descending',
+): Answer[] {
   const all: Answer[] = [];
   let from: Uint8Array = new Uint8Array(0);
+  let to: Uint8Array | null = null;
   for (;;) {
     const page = readLong(
       machine,
-      { type: 'range', bucket, from, to: null, prefix: utf8(prefix), limit, answer: 'keys' },
+      { type: 'range', bucket, from, to, prefix: new Uint8Array(0), limit, answer: 'keys', order },
       3,
     );
     if (!Array.isArray(page)) throw new Error('not a page');
@@ -60,7 +66,8 @@ function readPages(machine: StateMachine, bucket: string, prefix: string, limit:
     expect(items.length).toBeLessThanOrEqual(limit);
     all.push(...items);
     if (next === null) return all;
-    from = utf8(next);
+    if (order === 'ascending') from = utf8(next);
+    else to = utf8(next);
   }
 }
 
@@ -85,7 +92,8 @@ describe('the state machine', () => {
           expect(readLong(machine, { type: 'keys', bucket, prefix: utf8('b') }, 2)).toEqual(
             keys.filter((key) => key.startsWith('b')),
           );
-          expect(readPages(machine, bucket, '', 2)).toEqual(keys);
+          expect(readPages(machine, bucket, 2, 'ascending')).toEqual(keys);
+          expect(readPages(machine, bucket, 2, 'descending')).toEqual([...keys].reverse());
         }
         expect(readLong(machine, { type: 'list-buckets' }, 1)).toEqual(model.buckets());
       }),

@@ -41,6 +41,7 @@ function entries(machine: StateMachine, prefix: string): Map<string, string> {
       prefix: utf8(prefix),
       limit: 1000,
       answer: 'entries',
+      order: 'ascending',
     },
     0,
   );

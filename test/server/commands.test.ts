@@ -161,6 +161,10 @@ describe('commands', () => {
     play(client, [
       ['RANGE user:33 +', '*2 $-1 *4 $7 user:33 $3 v33 $7 user:34 $3 v34'],
       ['RANGE - user:12 LIMIT 2', '*2 $7 user:11 *4 $5 other $1 x $7 user:10 $3 v10'],
+      ['RANGE user:33 + REVERSE', '*2 $-1 *4 $7 user:34 $3 v34 $7 user:33 $3 v33'],
+      ['RANGE - user:12 LIMIT 2 REVERSE', '*2 $7 user:10 *4 $7 user:11 $3 v11 $7 user:10 $3 v10'],
+      ['RANGE - user:10 LIMIT 2 REVERSE', '*2 $-1 *2 $5 other $1 x'],
+      ['RANGE user:12 user:11 REVERSE', '*2 $-1 *0'],
       ['RANGE user:11 user:12', '*2 $-1 *2 $7 user:11 $3 v11'],
       ['KEYS user:3*', '*5 $7 user:30 $7 user:31 $7 user:32 $7 user:33 $7 user:34'],
       ['DBSIZE', ':26'],
