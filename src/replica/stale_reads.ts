@@ -15,7 +15,7 @@
  * What this node has applied only grows while it lives, and reads of equal terms are answered in the order in which they
  * were asked for: so one never sees less than another before it.
  */
-import { sometimes } from '../base/rare.ts';
+import { rarely } from '../base/rare.ts';
 import { errorResult, type Read, type Result, type StaleTerms } from '../kv/request.ts';
 import type { Index } from '../log/entry.ts';
 
@@ -73,7 +73,7 @@ export class StaleReads {
       run(request, terms, done);
       return;
     }
-    sometimes('a stale read waits for what it must see');
+    rarely('a stale read waits for what it must see');
     this.#waiting.push({ request, terms, done, neededMs, deadlineMs: nowMs + waitMs });
     if (neededMs > this.#latestMs) this.#ask(nowMs);
   }
@@ -169,13 +169,13 @@ export class StaleReads {
 
   #refuse({ terms, neededMs, done }: WaitingRead, nowMs: number): void {
     if (neededMs <= this.#provenAtMs) {
-      sometimes('a stale read is refused because its revision is not here');
+      rarely('a stale read is refused because its revision is not here');
       done(
         tooStale(`revision ${terms.minRevision} (MINREV) is not applied here, only ${this.#appliedIndex}`),
       );
       return;
     }
-    sometimes('a stale read is refused because nothing proves how old it is');
+    rarely('a stale read is refused because nothing proves how old it is');
     const age = Math.ceil(nowMs - this.#provenAtMs);
     const last = Number.isFinite(age)
       ? `is complete as of ${age} ms ago`
