@@ -501,9 +501,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'compaction-beyond-tables',
     what: 'the log is shortened by entries that tables do not cover',
-    file: 'src/replica/replica.ts',
-    find: 'Math.min(store.flushedIndex, log.durableIndex) - snapshots.logTailEntries',
-    replace: 'Math.min(store.appliedIndex, log.durableIndex) - snapshots.logTailEntries',
+    file: 'src/replica/log_retention.ts',
+    find: 'Math.min(store.flushedIndex, log.durableIndex)',
+    replace: 'Math.min(store.appliedIndex, log.durableIndex)',
   },
   {
     name: 'snapshot-keeps-wrong-suffix',

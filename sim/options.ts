@@ -306,7 +306,9 @@ function drawDriftBound(random: SimRandom, { clockDriftPpm }: Surroundings, faul
 
 /** Short tails, so that who was away for a while needs a snapshot. */
 function drawSnapshots(random: SimRandom): SnapshotLimits {
+  const log = random.fork('bytes of the log');
   return {
+    ...(log.chance(400) ? { logBytesMax: log.pick([500, 5000, 50_000]) } : {}),
     logTailEntries: random.pick([null, 0, 0, 3, 20, 200]),
     chunkBytes: random.pick([1, 200, 4000]),
     bytesPerSecondMax: random.pick([100_000, 10_000_000]),

@@ -12,6 +12,7 @@ import { NodeDisk } from '../io/node/disk.ts';
 import { NodeLogger } from '../io/node/logger.ts';
 import { NodeNetwork } from '../io/node/network.ts';
 import { NodeRandom } from '../io/node/random.ts';
+import { DEFAULT_SNAPSHOT_LIMITS } from '../replica/snapshots.ts';
 import { Node, type NodeOptions } from '../server/node.ts';
 import { join, readIdentity } from './identity.ts';
 
@@ -23,9 +24,15 @@ type Start =
   /** One that was added later, or is to be added now, by way of a node of the group. */
   | { readonly type: 'joined'; readonly self: Address; readonly via: Address | null };
 
+const SEGMENT_BYTES_MAX = 16 * 1024 * 1024;
+/** Of so many the log consists at least, when it is as long as it may be. */
+const SEGMENTS = 8;
+
 interface Common {
   readonly directory: string;
   readonly clear: boolean;
+  /** How much of the log is kept on the disk; left out: as much as a node keeps by default. */
+  readonly logBytes?: number;
   readonly logLevel: LogLevel | 'silent';
 }
 
@@ -48,6 +55,7 @@ export async function startNode(options: HostOptions): Promise<Node> {
         network: new NodeNetwork(),
         random: new NodeRandom(),
         logger: new NodeLogger({ level: options.logLevel }),
+        ...logTuning(options.logBytes),
         onFailure: (error) => {
           process.stderr.write(`envelopedb: node ${place.id} cannot go on: ${error.message}\n`);
           process.exit(1);
@@ -59,6 +67,16 @@ export async function startNode(options: HostOptions): Promise<Node> {
       },
     );
   });
+}
+
+/** Only whole segments are given up: where little is to be kept, they are small. */
+function logTuning(logBytes: number | undefined): Pick<NodeOptions, 'log' | 'snapshots'> {
+  if (logBytes === undefined) return {};
+  const segmentBytes = Math.min(SEGMENT_BYTES_MAX, Math.floor(logBytes / SEGMENTS));
+  return {
+    log: { segmentBytes },
+    snapshots: { ...DEFAULT_SNAPSHOT_LIMITS, logBytesMax: logBytes },
+  };
 }
 
 async function placeOf(

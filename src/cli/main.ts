@@ -21,6 +21,20 @@ const LOGGING = {
   },
 } as const;
 
+const MIB = 1024 * 1024;
+
+/** Of a node that others may lag behind. */
+const LOG_BYTES = {
+  'log-bytes': {
+    type: 'integer',
+    valueName: 'BYTES',
+    default: 256 * MIB,
+    min: MIB,
+    max: 1024 * 1024 * MIB,
+    description: 'How much of the log is kept on the disk: who lags further than that is sent a snapshot',
+  },
+} as const;
+
 const SPECS: readonly CommandSpec[] = [
   {
     name: 'cluster',
@@ -70,6 +84,7 @@ const SPECS: readonly CommandSpec[] = [
           'Join the running group that this node belongs to, as a new member with an empty data directory; --peers is not needed then',
       },
       clear: { type: 'flag', description: "Wipe this node's data first" },
+      ...LOG_BYTES,
       ...LOGGING,
     },
   },
@@ -122,6 +137,7 @@ const SPECS: readonly CommandSpec[] = [
       host: { type: 'string', valueName: 'HOST', default: '127.0.0.1', description: 'Address to listen on' },
       data: { type: 'string', valueName: 'DIR', default: './db_data', description: 'Where data is kept' },
       clear: { type: 'flag', description: 'Wipe the data first' },
+      ...LOG_BYTES,
       ...LOGGING,
     },
   },
@@ -151,6 +167,7 @@ async function main(): Promise<void> {
         host: String(values.host),
         peers: String(values.peers),
         join: String(values.join),
+        logBytes: Number(values['log-bytes']),
       });
       return;
     case 'member': {
@@ -167,7 +184,12 @@ async function main(): Promise<void> {
       if (!runVerify(String(parsed.positionals[0]))) process.exitCode = 1;
       return;
     default:
-      await runServer({ ...common, port: Number(values.port), host: String(values.host) });
+      await runServer({
+        ...common,
+        port: Number(values.port),
+        host: String(values.host),
+        logBytes: Number(values['log-bytes']),
+      });
   }
 }
 

@@ -7,6 +7,8 @@ export interface ServerCommand {
   readonly host: string;
   readonly data: string;
   readonly clear: boolean;
+  /** How much of the log is kept. */
+  readonly logBytes: number;
   readonly logLevel: LogLevel | 'silent';
 }
 
@@ -17,6 +19,7 @@ export async function runServer(command: ServerCommand): Promise<void> {
     members: [{ host: command.host, port: command.port }],
     directory: command.data,
     clear: command.clear,
+    logBytes: command.logBytes,
     logLevel: command.logLevel,
   });
   stopOnSignal(node);

@@ -15,6 +15,10 @@ export interface EntryStorage {
   reset(state: GroupState, index: Index, term: Term): void;
   /** `state` needs less than before: segments may have become useless. */
   compacted(): void;
+  /** Bytes of all segments, of whatever group. */
+  bytes(): number;
+  /** The first segment that, with those behind it, has at most so many bytes; the last one at the latest. */
+  firstSegmentWithin(bytes: number): number;
   /** Reads an entry that `state` knows. The payload never changes. */
   read(state: GroupState, index: Index): Entry;
 }
@@ -52,6 +56,16 @@ export class GroupLog {
   /** Every entry up to it survives a crash. Falls when a suffix is replaced. */
   get durableIndex(): Index {
     return this.#state.durableIndex;
+  }
+
+  /** What the log takes of the disk, with that of the groups which share it. */
+  get storedBytes(): number {
+    return this.#storage.bytes();
+  }
+
+  /** When it is compacted up to here, the log needs at most so many bytes for this group, or one segment. */
+  indexWithin(bytes: number): Index {
+    return this.#state.firstIndexIn(this.#storage.firstSegmentWithin(bytes));
   }
 
   /** The term of the entry at `index`, 0 for index 0; `firstIndex - 1 <= index <= lastIndex`. */

@@ -106,6 +106,18 @@ export class GroupState {
     return this.#page(index).segments[(index - 1) & PAGE_MASK];
   }
 
+  /** Of the entry that is the first in that segment or behind it; `lastIndex` if there is none. */
+  firstIndexIn(segment: number): Index {
+    let low = this.firstIndex;
+    let high = Math.max(low, this.lastIndex);
+    while (low < high) {
+      const middle = low + Math.floor((high - low) / 2);
+      if (this.segmentAt(middle) >= segment) high = middle;
+      else low = middle + 1;
+    }
+    return Math.min(low, this.lastIndex);
+  }
+
   /** Offset of the record in its segment, in bytes. */
   offsetAt(index: Index): number {
     return this.#page(index).offsets[(index - 1) & PAGE_MASK] * 8;

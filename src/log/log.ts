@@ -118,6 +118,8 @@ export class Log {
       read: (state, index) => this.#read(state, index),
       reset: (state, index, term) => this.#reset(state, index, term),
       compacted: () => this.#removeUseless(),
+      bytes: () => this.#sealedBytes + this.#file.position,
+      firstSegmentWithin: (bytes) => this.#firstSegmentWithin(bytes),
     };
     this.#batch = new BatchBuffer(options.cacheBytes ?? CACHE_BYTES_DEFAULT);
     this.#sealed = new SealedSegments(options.disk, options.directory);
@@ -272,6 +274,17 @@ export class Log {
     if (this.#failure !== null || this.#stateOfLife === 'closed') return;
     this.#fail(error);
     this.onFailure(error);
+  }
+
+  #firstSegmentWithin(bytes: number): number {
+    let segment = this.#firstSegment;
+    let rest = this.#sealedBytes + this.#file.position;
+    for (const end of this.#sealedEnds) {
+      if (rest <= bytes) return segment;
+      rest -= end;
+      segment++;
+    }
+    return segment;
   }
 
   /** Number of the first segment with something that a group needs; never beyond the one that is written to. */

@@ -39,6 +39,7 @@ import type { Message, NodeId, ReadBasis } from '../raft/message.ts';
 import type { Envelope, Output } from '../raft/output.ts';
 import { Raft } from '../raft/raft.ts';
 import type { HardStateFile } from './hard_state_file.ts';
+import { LogRetention } from './log_retention.ts';
 import type { SnapshotMessage } from './snapshot_codec.ts';
 import { type SnapshotLimits, Snapshots } from './snapshots.ts';
 import { StaleReads } from './stale_reads.ts';
@@ -163,6 +164,7 @@ export class Replica {
   onMembersChange: () => void = () => {};
 
   readonly #snapshots: Snapshots;
+  readonly #retention: LogRetention;
   /** The index of the snapshot that was offered last. */
   #offeredIndex: Index = 0;
 
@@ -222,6 +224,7 @@ export class Replica {
       },
       onFailure: options.onFailure,
     });
+    this.#retention = new LogRetention({ log, store, limits: options.snapshots });
     this.#staleReads = new StaleReads({
       run: (request, terms, done) => this.#runStaleRead(request, terms, done),
       ask: (nowMs) => this.#askForProof(nowMs),
@@ -515,7 +518,7 @@ export class Replica {
     // Behind the sends: the followers work while this node writes.
     this.#options.flushLog();
     this.#apply();
-    this.#compactLog();
+    this.#retention.review();
     this.#takeReads(output, nowMs);
     this.#staleReads.onApplied(this.appliedIndex, nowMs);
     this.#staleReads.expire(nowMs);
@@ -613,16 +616,6 @@ export class Replica {
       if (proposed <= index) this.#settleProposal(proposed, SUPERSEDED);
     }
     this.#planTurn();
-  }
-
-  /** The tables hold what the log is shortened by; a tail stays for followers that lag a little. */
-  #compactLog(): void {
-    const { log, store, snapshots } = this.#options;
-    if (snapshots.logTailEntries === null) return;
-    const index = Math.min(store.flushedIndex, log.durableIndex) - snapshots.logTailEntries;
-    // Not entry by entry.
-    if (index - log.firstIndex < snapshots.logTailEntries >> 3) return;
-    log.compact(index);
   }
 
   #applyEntry(entry: Entry): void {

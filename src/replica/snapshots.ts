@@ -22,12 +22,18 @@ import { SnapshotSource } from './snapshot_source.ts';
 export interface SnapshotLimits {
   /** Entries that stay in the log behind what tables cover, for followers that lag; null: all of them. */
   readonly logTailEntries: number | null;
+  /**
+   * Bytes of the log on the disk from which on that tail is cut short, and what tables do not cover yet is flushed to
+   * them. A segment more may be there, and what is not applied yet. Left out: no bound.
+   */
+  readonly logBytesMax?: number;
   readonly chunkBytes: number;
   readonly bytesPerSecondMax: number;
 }
 
 export const DEFAULT_SNAPSHOT_LIMITS: SnapshotLimits = {
   logTailEntries: 100_000,
+  logBytesMax: 256 * 1024 * 1024,
   chunkBytes: 256 * 1024,
   bytesPerSecondMax: 256 * 1024 * 1024,
 };
