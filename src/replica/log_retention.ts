@@ -1,11 +1,13 @@
 /**
  * How much of the log is kept. What tables cover is needed only by followers that lag: a tail of so many entries stays
- * for them, and of so many bytes; who lags further gets a snapshot.
+ * for them, and of so many bytes; who lags further gets a snapshot. While somebody fetches one, the entries behind it
+ * stay, up to a multiple of these bytes: under load the tail would else have gone on by the time the snapshot is there,
+ * and that node would fetch one after the other for ever.
  *
  * Entries that no table covers cannot be given up. Where they alone exceed the bound (few bytes in the memtable may
  * stand for many in the log: conditional writes of large values that are refused, for one), the store is flushed.
  */
-import { sometimes } from '../base/rare.ts';
+import { rarely, sometimes } from '../base/rare.ts';
 import type { Index } from '../log/entry.ts';
 import type { GroupLog } from '../log/group_log.ts';
 import type { Store } from '../lsm/store.ts';
@@ -18,7 +20,12 @@ export interface LogRetentionOptions {
   >;
   readonly store: Pick<Store, 'flushedIndex' | 'appliedIndex' | 'flush'>;
   readonly limits: SnapshotLimits;
+  /** Of a snapshot that somebody fetches; null: none. */
+  readonly heldIndex: () => Index | null;
 }
+
+/** By so many times the bound may be exceeded while a snapshot is fetched. */
+const HELD_FACTOR = 8;
 
 export class LogRetention {
   readonly #options: LogRetentionOptions;
@@ -34,7 +41,15 @@ export class LogRetention {
     if (limits.logTailEntries === null) return;
     const coveredIndex = Math.min(store.flushedIndex, log.durableIndex);
     const index = Math.max(this.#beyondEntries(coveredIndex), this.#beyondBytes(coveredIndex));
-    if (index >= log.firstIndex) log.compact(index);
+    const neededIndex = this.#mayHold ? (this.#options.heldIndex() ?? index) : index;
+    if (index > neededIndex) rarely('the log waits for a snapshot that is fetched');
+    const compacted = Math.min(index, neededIndex);
+    if (compacted >= log.firstIndex) log.compact(compacted);
+  }
+
+  get #mayHold(): boolean {
+    const { log, limits } = this.#options;
+    return log.storedBytes <= HELD_FACTOR * (limits.logBytesMax ?? Number.POSITIVE_INFINITY);
   }
 
   #beyondEntries(coveredIndex: Index): Index {

@@ -224,7 +224,12 @@ export class Replica {
       },
       onFailure: options.onFailure,
     });
-    this.#retention = new LogRetention({ log, store, limits: options.snapshots });
+    this.#retention = new LogRetention({
+      log,
+      store,
+      limits: options.snapshots,
+      heldIndex: () => this.#snapshots.heldIndex,
+    });
     this.#staleReads = new StaleReads({
       run: (request, terms, done) => this.#runStaleRead(request, terms, done),
       ask: (nowMs) => this.#askForProof(nowMs),

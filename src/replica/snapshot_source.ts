@@ -53,6 +53,11 @@ export class SnapshotSource {
     return { type: 'chunk', index: snapshot.index, term, number, records: packed, isLast: !records.isValid };
   }
 
+  /** Of the snapshot that is being given out; null: none is. */
+  get heldIndex(): Index | null {
+    return this.#held?.snapshot.index ?? null;
+  }
+
   stop(): void {
     this.#timer?.cancel();
     this.#letGo();

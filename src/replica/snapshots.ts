@@ -24,7 +24,8 @@ export interface SnapshotLimits {
   readonly logTailEntries: number | null;
   /**
    * Bytes of the log on the disk from which on that tail is cut short, and what tables do not cover yet is flushed to
-   * them. A segment more may be there, and what is not applied yet. Left out: no bound.
+   * them. A segment more may be there, and what is not applied yet; eight times as much while another node fetches a
+   * snapshot, which would be of no use without what follows it. Left out: no bound.
    */
   readonly logBytesMax?: number;
   readonly chunkBytes: number;
@@ -80,6 +81,11 @@ export class Snapshots {
 
   get isInstalling(): boolean {
     return this.#cursor !== null;
+  }
+
+  /** Who fetches what this node gives out will need the entries behind this index; null: nobody does. */
+  get heldIndex(): Index | null {
+    return this.#source.heldIndex;
   }
 
   /** The leader `from` says that its state is to be fetched. */

@@ -14,17 +14,21 @@ const HOST = '127.0.0.1';
 export class ProcessCluster {
   readonly directory: string;
   readonly ports: readonly number[];
+  /** Of every node, beside those that say who belongs to the cluster. */
+  readonly #options: readonly string[];
   readonly #children = new Map<number, ChildProcess>();
   /** What the nodes said, for when a test fails. */
   log = '';
 
-  private constructor(ports: readonly number[]) {
+  private constructor(ports: readonly number[], options: readonly string[]) {
     this.ports = ports;
+    this.#options = options;
     this.directory = mkdtempSync(join(tmpdir(), 'envelopedb-cluster-'));
   }
 
-  static async start(): Promise<ProcessCluster> {
-    const cluster = new ProcessCluster(await freePorts(3));
+  /** @param options Of every node. */
+  static async start(options: readonly string[] = []): Promise<ProcessCluster> {
+    const cluster = new ProcessCluster(await freePorts(3), options);
     for (const port of cluster.ports) cluster.start(port);
     return cluster;
   }
@@ -54,7 +58,8 @@ export class ProcessCluster {
   }
 
   #spawn(port: number, options: readonly string[]): void {
-    const args = ['--import', LOADER, MAIN, 'node', String(port), '--data', this.directory, ...options];
+    const args = ['--import', LOADER, MAIN, 'node', String(port), '--data', this.directory, ...this.#options];
+    args.push(...options);
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     const keep = (bytes: Buffer): void => {
       this.log += bytes.toString();
@@ -79,6 +84,15 @@ export class ProcessCluster {
     });
     child.kill(signal);
     return gone;
+  }
+
+  /** Stops a node where it is, without its doing anything about it, and lets it go on. */
+  freeze(port: number): void {
+    this.#children.get(port)?.kill('SIGSTOP');
+  }
+
+  thaw(port: number): void {
+    this.#children.get(port)?.kill('SIGCONT');
   }
 
   async connect(port: number): Promise<Client> {

@@ -1,5 +1,6 @@
 /** A node that was away for longer than the others keep their logs. */
 import { describe, expect, it } from 'vitest';
+import { DEFAULT_FLOW } from '../../src/raft/flow.ts';
 import type { NodeOptions } from '../../src/server/node.ts';
 import { ServerRig } from './rig.ts';
 
@@ -84,6 +85,24 @@ describe('a follower that lags behind the log', () => {
     }
     catchUp(rig);
     expect(keys(rig, away)).toEqual(keys(rig, leader));
+  });
+
+  it('gets it while the others write more than the tail of their logs holds', () => {
+    const rig = new ServerRig(3, { ...SMALL, flow: { ...DEFAULT_FLOW, appendBytesMax: 2000 } });
+    const leader = rig.leader();
+    const [away] = others(rig, leader);
+    rig.crash(away);
+    fill(rig, leader, 'a');
+    rig.boot(away);
+    const writer = rig.connect(leader);
+    const lines = `SET hot ${'x'.repeat(80)}\r\n`.repeat(4);
+    let behind = Number.POSITIVE_INFINITY;
+    for (let n = 0; n < 800 && behind > 20; n++) {
+      writer.ask(lines, 4);
+      const committed = rig.machine(leader).node?.replica.raft.commitIndex ?? 0;
+      behind = committed - (rig.machine(away).node?.replica.appliedIndex ?? 0);
+    }
+    expect(behind).toBeLessThanOrEqual(20);
   });
 
   it('survives a power loss at any moment of it', () => {
