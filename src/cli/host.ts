@@ -12,7 +12,6 @@ import { NodeDisk } from '../io/node/disk.ts';
 import { NodeLogger } from '../io/node/logger.ts';
 import { NodeNetwork } from '../io/node/network.ts';
 import { NodeRandom } from '../io/node/random.ts';
-import { DEFAULT_SNAPSHOT_LIMITS } from '../replica/snapshots.ts';
 import { Node, type NodeOptions } from '../server/node.ts';
 import { join, readIdentity } from './identity.ts';
 
@@ -73,10 +72,7 @@ export async function startNode(options: HostOptions): Promise<Node> {
 function logTuning(logBytes: number | undefined): Pick<NodeOptions, 'log' | 'snapshots'> {
   if (logBytes === undefined) return {};
   const segmentBytes = Math.min(SEGMENT_BYTES_MAX, Math.floor(logBytes / SEGMENTS));
-  return {
-    log: { segmentBytes },
-    snapshots: { ...DEFAULT_SNAPSHOT_LIMITS, logBytesMax: logBytes },
-  };
+  return { log: { segmentBytes }, snapshots: { logBytesMax: logBytes } };
 }
 
 async function placeOf(

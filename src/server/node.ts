@@ -59,7 +59,7 @@ export interface NodeOptions {
   readonly logger: Logger;
   readonly timing?: RaftTiming;
   readonly flow?: FlowLimits;
-  readonly snapshots?: SnapshotLimits;
+  readonly snapshots?: Partial<SnapshotLimits>;
   /** See `CoreOptions`; the same on all nodes. */
   readonly clockDriftPpmMax?: number | null;
   readonly limits?: ProtocolLimits;
@@ -181,7 +181,7 @@ export class Node {
       },
       disk: options.disk,
       directory: options.directory,
-      snapshots: options.snapshots ?? DEFAULT_SNAPSHOT_LIMITS,
+      snapshots: { ...DEFAULT_SNAPSHOT_LIMITS, ...options.snapshots },
       sendSnapshot: (to, message) => {
         const fields = encodeSnapshotMessage(message);
         this.#links.get(to)?.send({ kind: 'snapshot', group: GROUP, message: fields });
