@@ -68,6 +68,11 @@ export class GroupLog {
     return this.#state.firstIndexIn(this.#storage.firstSegmentWithin(bytes));
   }
 
+  /** Compacting alone cannot bring the log within so many bytes: this group's last entry is too far back. */
+  isBehind(bytes: number): boolean {
+    return this.#state.lastSegment < this.#storage.firstSegmentWithin(bytes);
+  }
+
   /** The term of the entry at `index`, 0 for index 0; `firstIndex - 1 <= index <= lastIndex`. */
   termAt(index: Index): Term {
     return this.#state.termAt(index);

@@ -106,6 +106,11 @@ export class GroupState {
     return this.#page(index).segments[(index - 1) & PAGE_MASK];
   }
 
+  /** Where the last entry is, or what stands for it. Needed as long as there is none behind it. */
+  get lastSegment(): number {
+    return this.lastIndex < this.firstIndex ? this.baseSegment : this.segmentAt(this.lastIndex);
+  }
+
   /** Of the entry that is the first in that segment or behind it; `lastIndex` if there is none. */
   firstIndexIn(segment: number): Index {
     let low = this.firstIndex;

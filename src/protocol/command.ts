@@ -34,6 +34,8 @@ export type ClientCommand =
       readonly read: Unbound<Extract<LongRead, { type: 'feed' }>>;
       readonly waitMs: number;
     }
+  /** From now on this connection addresses that group. */
+  | { readonly verb: 'group'; readonly group: number }
   /** Null: the bucket in use. */
   | { readonly verb: 'drop-bucket'; readonly bucket: string | null }
   /** From now on what this connection reads keeps to these terms; null: asks for the terms in force. */

@@ -4,7 +4,7 @@
  */
 import { fromUtf8, utf8 } from '../codec/bytes.ts';
 import { BUCKET_BYTES_MAX, DEFAULT_BUCKET } from '../kv/request.ts';
-import { checkKeys, checkValue, invalid, isWord, printable, wrongCount } from './arguments.ts';
+import { checkKeys, checkValue, integerIn, invalid, isWord, printable, wrongCount } from './arguments.ts';
 import type { ClientCommand, ProtocolLimits } from './command.ts';
 import { feed } from './feed_command.ts';
 import { member } from './member_commands.ts';
@@ -69,6 +69,7 @@ const VERBS = [
   { name: 'TXN', min: 1, max: Number.POSITIVE_INFINITY },
   { name: 'SESSION', min: 1, max: Number.POSITIVE_INFINITY },
   { name: 'USE', min: 1, max: 1 },
+  { name: 'GROUP', min: 1, max: 1 },
   { name: 'SELECT', min: 1, max: 1 },
   { name: 'LIST', min: 1, max: 1 },
   { name: 'DBSIZE', min: 0, max: 0 },
@@ -102,6 +103,7 @@ const BARE = {
   UNWATCH: { verb: 'unwatch' },
 } as const;
 const DATABASES = 16;
+const GROUP_MAX = 2 ** 32 - 1;
 const TO_UPPER = 0xdf;
 
 /** @param args Views of the arguments, the verb not among them. */
@@ -212,6 +214,8 @@ export function makeCommand(
       return session(args, (words) => makeCommand(words[0], words.slice(1), limits));
     case 'USE':
       return use(args[0]);
+    case 'GROUP':
+      return group(args[0]);
     case 'SELECT':
       return select(args[0]);
     case 'LIST':
@@ -272,6 +276,13 @@ function use(name: Uint8Array): ClientCommand {
   return invalid(
     `invalid bucket name: 1 to ${BUCKET_BYTES_MAX} bytes of UTF-8 without spaces and control characters`,
   );
+}
+
+function group(word: Uint8Array): ClientCommand {
+  const number = integerIn(word, 1, GROUP_MAX);
+  if (number === null)
+    return invalid(`group '${printable(word)}' is not a whole number from 1 to ${GROUP_MAX}`);
+  return { verb: 'group', group: number };
 }
 
 function select(index: Uint8Array): ClientCommand {

@@ -4,6 +4,9 @@
  * stay, up to a multiple of these bytes: under load the tail would else have gone on by the time the snapshot is there,
  * and that node would fetch one after the other for ever.
  *
+ * A group that shares the log with a busier one holds it back with its last entry, which is always needed: its leader is
+ * asked for a new one then.
+ *
  * Entries that no table covers cannot be given up. Where they alone exceed the bound (few bytes in the memtable may
  * stand for many in the log: conditional writes of large values that are refused, for one), the store is flushed.
  */
@@ -16,7 +19,7 @@ import type { SnapshotLimits } from './snapshots.ts';
 export interface LogRetentionOptions {
   readonly log: Pick<
     GroupLog,
-    'firstIndex' | 'lastIndex' | 'durableIndex' | 'storedBytes' | 'indexWithin' | 'compact'
+    'firstIndex' | 'lastIndex' | 'durableIndex' | 'storedBytes' | 'indexWithin' | 'isBehind' | 'compact'
   >;
   readonly store: Pick<Store, 'flushedIndex' | 'appliedIndex' | 'flush'>;
   readonly limits: SnapshotLimits;
@@ -33,6 +36,14 @@ export class LogRetention {
 
   constructor(options: LogRetentionOptions) {
     this.#options = options;
+  }
+
+  /** The log could be shortened if this group had an entry at its end. */
+  get isInTheWay(): boolean {
+    const { log, limits } = this.#options;
+    const { logBytesMax, logTailEntries } = limits;
+    if (logTailEntries === null || logBytesMax === undefined || log.storedBytes <= logBytesMax) return false;
+    return log.lastIndex > 0 && log.isBehind(logBytesMax);
   }
 
   /** Shortens the log by what is neither needed nor to be kept. */

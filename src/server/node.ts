@@ -16,6 +16,7 @@ import type { Logger } from '../io/logger.ts';
 import type { Address, Connection, ConnectionHandler, Listener, Network } from '../io/network.ts';
 import type { Random } from '../io/random.ts';
 import { StateMachine } from '../kv/state_machine.ts';
+import type { GroupId } from '../log/entry.ts';
 import type { GroupLog } from '../log/group_log.ts';
 import { Log, type LogOptions } from '../log/log.ts';
 import { Store, type StoreOptions } from '../lsm/store.ts';
@@ -51,6 +52,11 @@ export interface NodeOptions {
   readonly cluster?: number;
   /** Of the data directory, drawn when it was made; 0: it has none. */
   readonly identity?: number;
+  /**
+   * The groups that this node hosts, the same on all nodes; one, of the number 1, unless said. Each has its own leader,
+   * members and data; they share the log, its syncs, and one connection to each peer.
+   */
+  readonly groups?: readonly GroupId[];
   readonly directory: string;
   readonly disk: Disk;
   readonly clock: Clock;
@@ -74,7 +80,7 @@ export interface NodeOptions {
 
 type Tuning<Options> = Omit<Options, 'disk' | 'directory' | 'clock' | 'logger'>;
 
-/** The only group of a node today; the formats carry the number already. */
+/** The group that connections address until they say otherwise, and the one that every node hosts. */
 const GROUP = 1;
 const CONNECTIONS_MAX = 10_000;
 const WAITING_MAX = 10_000;
@@ -85,9 +91,21 @@ const PROPOSAL_BYTES_MAX = 64 * 1024 * 1024;
 export const DEFAULT_TIMEOUTS: RouterTimeouts = { noLeaderMs: 3000, answerMs: 10_000 };
 
 interface Parts {
-  readonly hardState: HardStateFile;
   readonly log: Log;
+  readonly groups: readonly GroupParts[];
+}
+
+interface GroupParts {
+  readonly group: GroupId;
+  readonly hardState: HardStateFile;
   readonly store: Store;
+}
+
+/** A group on this node. */
+export interface HostedGroup extends GroupParts {
+  readonly log: GroupLog;
+  readonly replica: Replica;
+  readonly router: Router;
 }
 
 export class Node {
@@ -96,8 +114,8 @@ export class Node {
   readonly store: Store;
   readonly hardState: HardStateFile;
   readonly #options: NodeOptions;
-  readonly #parts: Parts;
-  readonly #router: Router;
+  readonly #log: Log;
+  readonly #groups = new Map<GroupId, HostedGroup>();
   readonly #links = new Map<NodeId, PeerLink>();
   readonly #connections = new Set<Connection>();
   readonly #encoder = new MessageEncoder();
@@ -109,30 +127,37 @@ export class Node {
   #farewell: Timer | null = null;
   #hasStarted = false;
   #listener: Listener | null = null;
-  #departure: Departure | null = null;
+  /** Of each group, once the node is to stop. */
+  #departures: readonly Departure[] = [];
   #stopped = false;
 
   /** Recovers and starts a node. `done` comes once it listens. */
   static open(options: NodeOptions, done: (outcome: Outcome<Node>) => void): void {
-    const { disk, directory, clock, logger, id } = options;
+    const { disk, directory, clock, logger, id, groups = [GROUP] } = options;
+    assert(groups.includes(GROUP), 'every node hosts the first group', { groups: groups.join(' ') });
     const fail = (error: Error): void => done({ ok: false, error });
-    HardStateFile.open({ disk, directory, group: GROUP, node: id }, (hardState) => {
-      if (!hardState.ok) return fail(hardState.error);
+    const openHardState: Opener<HardStateFile> = (group, opened) =>
+      HardStateFile.open({ disk, directory: directoryOf(directory, group), group, node: id }, opened);
+    openEach(groups, openHardState, fail, (hardStates) => {
       Log.open({ disk, directory: `${directory}/log`, clock, logger, ...options.log }, (log) => {
         if (!log.ok) return fail(log.error);
-        if (hardState.value.isNew && log.value.group(GROUP).lastIndex > 0) {
-          return fail(
-            new CorruptionError(directory, 0, 'the files of term and vote are missing beside a log'),
-          );
+        for (const [at, group] of groups.entries()) {
+          if (!hardStates[at].isNew || log.value.group(group).lastIndex === 0) continue;
+          const what = 'the files of term and vote are missing beside a log';
+          return fail(new CorruptionError(directoryOf(directory, group), 0, what));
         }
-        Store.open({ disk, directory: `${directory}/tables`, clock, logger, ...options.store }, (store) => {
-          if (!store.ok) return fail(store.error);
+        const openStore: Opener<Store> = (group, opened) => {
+          const tables = `${directoryOf(directory, group)}/tables`;
+          Store.open({ disk, directory: tables, clock, logger, ...options.store }, opened);
+        };
+        openEach(groups, openStore, fail, (stores) => {
           try {
-            const node = new Node(options, {
-              hardState: hardState.value,
-              log: log.value,
-              store: store.value,
-            });
+            const parts = groups.map((group, at) => ({
+              group,
+              hardState: hardStates[at],
+              store: stores[at],
+            }));
+            const node = new Node(options, { log: log.value, groups: parts });
             node.#start();
             done({ ok: true, value: node });
           } catch (error) {
@@ -143,29 +168,42 @@ export class Node {
     });
   }
 
-  private constructor(options: NodeOptions, parts: Parts) {
-    const { id, members, clock, random, logger } = options;
-    const { log, store, hardState } = parts;
+  private constructor(options: NodeOptions, { log, groups }: Parts) {
+    const { id, members, random } = options;
     this.#options = options;
     this.#cursors = new CursorTable(random);
-    this.#parts = parts;
+    this.#log = log;
     this.#limits = options.limits ?? DEFAULT_LIMITS;
     this.#cluster = options.cluster ?? clusterChecksum(members);
     this.#address = format(members[id - 1] ?? options.listen);
-    this.store = store;
-    this.hardState = hardState;
-    this.groupLog = log.group(GROUP);
     log.onFailure = (error) => this.#fail(error);
+    for (const parts of groups) this.#groups.set(parts.group, this.#host(parts));
+    const first = this.#groups.get(GROUP);
+    assert(first !== undefined, 'every node hosts the first group');
+    this.store = first.store;
+    this.hardState = first.hardState;
+    this.groupLog = first.log;
+    this.replica = first.replica;
+    for (const member of this.#knownMembers()) this.#addLink(member.id, member.address);
+  }
+
+  #host(parts: GroupParts): HostedGroup {
+    const options = this.#options;
+    const { id, members, clock, random, logger } = options;
+    const { group, store, hardState } = parts;
+    const log = this.#log;
+    const groupLog = log.group(group);
+    const directory = directoryOf(options.directory, group);
     store.onFailure = (error) => this.#fail(error);
-    if (mendLog(options.disk, options.directory, store, this.groupLog)) log.flush();
-    this.replica = new Replica({
+    if (mendLog(options.disk, directory, store, groupLog)) log.flush();
+    const replica = new Replica({
       id,
       founders: foundingConfiguration(
         members.map((address, at) => ({ id: at + 1, address: format(address), identity: 0 })),
       ),
       timing: options.timing ?? DEFAULT_TIMING,
       flow: options.flow ?? DEFAULT_FLOW,
-      log: this.groupLog,
+      log: groupLog,
       hardState,
       store,
       stateMachine: new StateMachine(store),
@@ -177,29 +215,42 @@ export class Node {
       answerTimeoutMs: (options.timeouts ?? DEFAULT_TIMEOUTS).answerMs,
       proposalBytesMax: PROPOSAL_BYTES_MAX,
       send: (to, message) => {
-        this.#links.get(to)?.send({ kind: 'raft', group: GROUP, message: this.#encoder.encode(message) });
+        this.#links.get(to)?.send({ kind: 'raft', group, message: this.#encoder.encode(message) });
       },
       disk: options.disk,
-      directory: options.directory,
+      directory,
       snapshots: { ...DEFAULT_SNAPSHOT_LIMITS, ...options.snapshots },
       sendSnapshot: (to, message) => {
         const fields = encodeSnapshotMessage(message);
-        this.#links.get(to)?.send({ kind: 'snapshot', group: GROUP, message: fields });
+        this.#links.get(to)?.send({ kind: 'snapshot', group, message: fields });
       },
       flushLog: () => log.flush(),
       onFailure: (error) => this.#fail(error),
     });
-    this.#router = new Router({
-      replica: this.replica,
+    const router = new Router({
+      group,
+      replica,
       clock,
       random,
       timeouts: options.timeouts ?? DEFAULT_TIMEOUTS,
       waitingMax: WAITING_MAX,
       send: (to, frame) => this.#links.get(to)?.send(frame) ?? false,
     });
-    this.replica.onLeaderChange = () => this.#router.onLeaderChange();
-    this.replica.onMembersChange = () => this.#onMembersChange();
-    for (const member of this.#knownMembers()) this.#addLink(member.id, member.address);
+    replica.onLeaderChange = () => router.onLeaderChange();
+    replica.onMembersChange = () => this.#onMembersChange();
+    return { ...parts, log: groupLog, replica, router };
+  }
+
+  /** @throws AssertionError when this node does not host it. */
+  #groupOf(group: GroupId): HostedGroup {
+    const hosted = this.#groups.get(group);
+    assert(hosted !== undefined, 'the group is hosted here', { group });
+    return hosted;
+  }
+
+  /** The groups that this node hosts, by number. */
+  get groups(): ReadonlyMap<GroupId, HostedGroup> {
+    return this.#groups;
   }
 
   /** The port listened on, once it is known. */
@@ -209,7 +260,7 @@ export class Node {
 
   /** Has stopped, or is about to. */
   get isStopped(): boolean {
-    return this.#stopped || this.#departure !== null;
+    return this.#stopped || this.#departures.length > 0;
   }
 
   /** What INFO shows: lined-up `name:value` pairs, flat. */
@@ -243,28 +294,37 @@ export class Node {
    * durable, closes the files. A node that is stopping already is left to it: then `done` comes at once.
    */
   stop(done: (error: Error | null) => void): void {
-    if (this.#stopped || this.#departure !== null) {
+    if (this.#stopped || this.#departures.length > 0) {
       done(null);
       return;
     }
     const { clock, logger, timing = DEFAULT_TIMING } = this.#options;
-    this.#departure = new Departure({
-      replica: this.replica,
-      router: this.#router,
-      clock,
-      logger,
-      handOverMs: timing.electionTimeoutMs,
-      drainMs: DRAIN_MS,
-      done: () => this.#close(done),
-    });
-    this.#departure.start();
+    let left = this.#groups.size;
+    this.#departures = [...this.#groups.values()].map(
+      ({ replica, router }) =>
+        new Departure({
+          replica,
+          router,
+          clock,
+          logger,
+          handOverMs: timing.electionTimeoutMs,
+          drainMs: DRAIN_MS,
+          done: () => {
+            left--;
+            if (left === 0) this.#close(done);
+          },
+        }),
+    );
+    for (const departure of this.#departures) departure.start();
   }
 
   #close(done: (error: Error | null) => void): void {
     this.#shutDown('in-order');
-    this.#parts.log.close((error) => {
-      this.store.close();
-      this.#parts.hardState.close();
+    this.#log.close((error) => {
+      for (const { store, hardState } of this.#groups.values()) {
+        store.close();
+        hardState.close();
+      }
       done(error);
     });
   }
@@ -328,8 +388,8 @@ export class Node {
       dialect: firstByte === 0x2a ? 'resp' : 'text',
       limits: this.#limits,
       clock: this.#options.clock,
-      router: this.#router,
-      store: this.store,
+      group: this.#groupOf(GROUP),
+      groupOf: (group) => this.#groups.get(group) ?? null,
       cursors: this.#cursors,
       status: () => this.status(),
       onClose,
@@ -355,17 +415,17 @@ export class Node {
   #dispatch(from: NodeId, frame: PeerFrame): void {
     switch (frame.kind) {
       case 'raft':
-        // Messages of a group that this node does not host are for a later version to understand.
-        if (frame.group === GROUP) this.replica.step(from, decodeMessage(frame.message));
+        // Messages of a group that this node does not host yet are lost: they will be repeated.
+        this.#groups.get(frame.group)?.replica.step(from, decodeMessage(frame.message));
         return;
       case 'snapshot':
-        if (frame.group === GROUP) this.replica.stepSnapshot(from, decodeSnapshotMessage(frame.message));
+        this.#groups.get(frame.group)?.replica.stepSnapshot(from, decodeSnapshotMessage(frame.message));
         return;
       case 'request':
-        this.#router.onRequest(from, frame.id, frame.request);
+        this.#groups.get(frame.group)?.router.onRequest(from, frame.id, frame.request);
         return;
       case 'response':
-        this.#router.onResponse(from, frame.id, frame.result);
+        this.#groups.get(frame.group)?.router.onResponse(from, frame.id, frame.result);
         return;
       case 'hello':
       case 'ping':
@@ -377,8 +437,10 @@ export class Node {
   /** Of the committed configuration and of those behind it, but for this node. */
   #knownMembers(): readonly Member[] {
     const known = new Map<NodeId, Member>();
-    for (const { members } of this.replica.raft.configurations) {
-      for (const member of members) if (member.id !== this.#options.id) known.set(member.id, member);
+    for (const { replica } of this.#groups.values()) {
+      for (const { members } of replica.raft.configurations) {
+        for (const member of members) if (member.id !== this.#options.id) known.set(member.id, member);
+      }
     }
     return [...known.values()];
   }
@@ -446,10 +508,14 @@ export class Node {
       clock,
       random,
       logger,
-      onUp: () => this.replica.onPeerReset(peer),
+      onUp: () => {
+        for (const { replica } of this.#groups.values()) replica.onPeerReset(peer);
+      },
       onDown: () => {
-        this.replica.onPeerReset(peer);
-        this.#router.onPeerDown(peer);
+        for (const { replica, router } of this.#groups.values()) {
+          replica.onPeerReset(peer);
+          router.onPeerDown(peer);
+        }
       },
     });
   }
@@ -463,18 +529,51 @@ export class Node {
 
   #shutDown(how: 'in-order' | 'at-once'): void {
     this.#stopped = true;
-    this.#departure?.cancel();
+    for (const departure of this.#departures) departure.cancel();
     this.#farewell?.cancel();
     this.#listener?.close();
-    this.#router.stop();
-    this.replica.stop();
+    for (const { router, replica } of this.#groups.values()) {
+      router.stop();
+      replica.stop();
+    }
     for (const link of this.#links.values()) link.close();
     for (const connection of this.#connections) {
       if (how === 'in-order') connection.close();
       else connection.destroy();
     }
-    if (how === 'at-once') this.store.close();
+    if (how === 'at-once') for (const { store } of this.#groups.values()) store.close();
   }
+}
+
+type Opener<T> = (group: GroupId, opened: (outcome: Outcome<T>) => void) => void;
+
+/** Opens something for each group, one after the other; `done` gets them in the order of the groups. */
+function openEach<T>(
+  groups: readonly GroupId[],
+  open: Opener<T>,
+  fail: (error: Error) => void,
+  done: (opened: readonly T[]) => void,
+): void {
+  const all: T[] = [];
+  const next = (): void => {
+    if (all.length === groups.length) {
+      done(all);
+      return;
+    }
+    open(groups[all.length], (outcome) => {
+      if (!outcome.ok) fail(outcome.error);
+      else {
+        all.push(outcome.value);
+        next();
+      }
+    });
+  };
+  next();
+}
+
+/** The first group's data lie where those of a node's only group always did. */
+function directoryOf(directory: string, group: GroupId): string {
+  return group === GROUP ? directory : `${directory}/group-${group}`;
 }
 
 /** The same on all nodes that were given the same list of members. */

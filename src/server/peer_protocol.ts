@@ -11,7 +11,7 @@ import { ANSWER_BYTES_MAX } from '../kv/request.ts';
 import type { NodeId } from '../raft/message.ts';
 
 /** NUL, "EDB", then the version of the peer protocol. */
-export const PREAMBLE = new Uint8Array([0x00, 0x45, 0x44, 0x42, 0x02]);
+export const PREAMBLE = new Uint8Array([0x00, 0x45, 0x44, 0x42, 0x03]);
 
 export const FrameKind = {
   Hello: 0,
@@ -43,8 +43,18 @@ export interface Hello {
 export type PeerFrame =
   | Hello
   | { readonly kind: 'raft'; readonly group: number; readonly message: readonly unknown[] }
-  | { readonly kind: 'request'; readonly id: number; readonly request: readonly unknown[] }
-  | { readonly kind: 'response'; readonly id: number; readonly result: readonly unknown[] }
+  | {
+      readonly kind: 'request';
+      readonly group: number;
+      readonly id: number;
+      readonly request: readonly unknown[];
+    }
+  | {
+      readonly kind: 'response';
+      readonly group: number;
+      readonly id: number;
+      readonly result: readonly unknown[];
+    }
   | { readonly kind: 'snapshot'; readonly group: number; readonly message: readonly unknown[] }
   | { readonly kind: 'ping' }
   | { readonly kind: 'pong' };
@@ -79,9 +89,9 @@ export function decodePeerFrame(body: Uint8Array): PeerFrame {
     case FrameKind.Raft:
       return { kind: 'raft', group: unsigned(a), message: array(b) };
     case FrameKind.Request:
-      return { kind: 'request', id: unsigned(a), request: array(b) };
+      return { kind: 'request', group: unsigned(a), id: unsigned(b), request: array(c) };
     case FrameKind.Response:
-      return { kind: 'response', id: unsigned(a), result: array(b) };
+      return { kind: 'response', group: unsigned(a), id: unsigned(b), result: array(c) };
     case FrameKind.Snapshot:
       return { kind: 'snapshot', group: unsigned(a), message: array(b) };
     case FrameKind.Ping:
@@ -100,9 +110,9 @@ function fieldsOf(frame: PeerFrame): unknown[] {
     case 'raft':
       return [FrameKind.Raft, frame.group, frame.message];
     case 'request':
-      return [FrameKind.Request, frame.id, frame.request];
+      return [FrameKind.Request, frame.group, frame.id, frame.request];
     case 'response':
-      return [FrameKind.Response, frame.id, frame.result];
+      return [FrameKind.Response, frame.group, frame.id, frame.result];
     case 'snapshot':
       return [FrameKind.Snapshot, frame.group, frame.message];
     case 'ping':

@@ -23,11 +23,14 @@ import {
   type Result,
 } from '../kv/request.ts';
 import { decodeRequest, decodeResult, encodeRequest, encodeResult } from '../kv/request_codec.ts';
+import type { GroupId } from '../log/entry.ts';
 import type { NodeId } from '../raft/message.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { PeerFrame } from './peer_protocol.ts';
 
 export interface RouterOptions {
+  /** Whose requests these are. */
+  readonly group: GroupId;
   readonly replica: Replica;
   readonly clock: Clock;
   readonly random: Random;
@@ -158,7 +161,8 @@ export class Router {
   onRequest(from: NodeId, id: number, fields: readonly unknown[]): void {
     const request = decodeRequest(fields);
     const answer = (result: Result): void => {
-      this.#options.send(from, { kind: 'response', id, result: encodeResult(result) });
+      const { send, group } = this.#options;
+      send(from, { kind: 'response', group, id, result: encodeResult(result) });
     };
     if (this.#stopped || this.#draining) answer(STOPPING);
     else this.#execute(request, answer);
@@ -216,7 +220,7 @@ export class Router {
   }
 
   #dispatch(job: Job): void {
-    const { replica, send } = this.#options;
+    const { replica, send, group } = this.#options;
     if (!isNextToSend(job)) {
       sometimes('a request waits behind one of its lane');
       this.#wait(job);
@@ -237,7 +241,7 @@ export class Router {
       return;
     }
     const id = this.#nextId++;
-    if (!send(leader, { kind: 'request', id, request: encodeRequest(job.request) })) {
+    if (!send(leader, { kind: 'request', group, id, request: encodeRequest(job.request) })) {
       this.#wait(job);
       return;
     }

@@ -27,6 +27,7 @@ import {
   type Result,
   sameTerms,
 } from '../kv/request.ts';
+import type { GroupId } from '../log/entry.ts';
 import type { Store } from '../lsm/store.ts';
 import { answer, answerAlone, type Dialect } from '../protocol/answer.ts';
 import type { ClientCommand, ProtocolLimits } from '../protocol/command.ts';
@@ -41,12 +42,21 @@ import type { CursorTable } from './cursor_table.ts';
 import { Lane, type Pause, type Router } from './router.ts';
 import { TransactionQueue } from './transaction_queue.ts';
 
+/** What a connection uses of a group. */
+export interface SessionGroup {
+  readonly group: GroupId;
+  readonly router: Router;
+  readonly store: Store;
+}
+
 export interface SessionOptions {
   readonly dialect: Dialect;
   readonly limits: ProtocolLimits;
   readonly clock: Clock;
-  readonly router: Router;
-  readonly store: Store;
+  /** The group that the connection addresses until it says otherwise. */
+  readonly group: SessionGroup;
+  /** Null: this node does not host it. */
+  readonly groupOf: (group: GroupId) => SessionGroup | null;
   /** Shared by the connections of the node. */
   readonly cursors: CursorTable;
   readonly status: () => Record<string, string | number>;
@@ -87,6 +97,7 @@ export class Session implements ConnectionHandler {
   #termsUnderWay: ReadTerms | undefined;
   /** Where the commands under way were sent. */
   #target: number | null = null;
+  #group: SessionGroup;
   #bucket = DEFAULT_BUCKET;
   /** What reads keep to that say nothing else; undefined: they are linearizable. */
   #terms: ReadTerms | undefined;
@@ -103,6 +114,7 @@ export class Session implements ConnectionHandler {
   constructor(connection: Connection, options: SessionOptions) {
     this.#connection = connection;
     this.#options = options;
+    this.#group = options.group;
     this.#transaction = new TransactionQueue(options.limits);
     this.#parser =
       options.dialect === 'resp' ? new RespParser(options.limits) : new TextParser(options.limits);
@@ -126,7 +138,7 @@ export class Session implements ConnectionHandler {
 
   onClose(): void {
     this.#ending = 'closed';
-    if (this.#feedPause !== null) this.#options.router.cancelPause(this.#feedPause);
+    if (this.#feedPause !== null) this.#group.router.cancelPause(this.#feedPause);
     this.#options.onClose(this.#connection);
   }
 
@@ -161,7 +173,7 @@ export class Session implements ConnectionHandler {
     const kind = this.#kindOf(command);
     if (this.#underWay === 0 || kind === 'any') return true;
     if (kind === 'read' && !sameTerms(this.#termsOf(command), this.#termsUnderWay)) return false;
-    return kind !== 'alone' && kind === this.#kind && this.#options.router.target === this.#target;
+    return kind !== 'alone' && kind === this.#kind && this.#group.router.target === this.#target;
   }
 
   #termsOf(command: ClientCommand): ReadTerms | undefined {
@@ -189,7 +201,7 @@ export class Session implements ConnectionHandler {
     const kind = this.#kindOf(command);
     if (kind !== 'any') {
       this.#kind = kind;
-      this.#target = this.#options.router.target;
+      this.#target = this.#group.router.target;
       this.#termsUnderWay = this.#termsOf(command);
     }
     const request = this.#requestOf(command);
@@ -204,7 +216,7 @@ export class Session implements ConnectionHandler {
       this.#readFeed(command, request, slot, this.#options.clock.monotonicMs() + waitMs);
       return;
     }
-    this.#options.router.route(request, this.#lane, (result) => {
+    this.#group.router.route(request, this.#lane, (result) => {
       this.#underWay--;
       // The bucket in use may be another one by now.
       if (command.verb === 'watch' && request.type === 'revisions') {
@@ -215,7 +227,8 @@ export class Session implements ConnectionHandler {
 
   /** Asks again and again, each time from where it has come to, until there is a change or it is time to answer. */
   #readFeed(command: ClientCommand, request: FeedRead, slot: Slot, deadlineMs: number): void {
-    const { router, clock } = this.#options;
+    const { clock } = this.#options;
+    const { router } = this.#group;
     router.route(request, this.#lane, (result) => {
       const through = emptyFeedThrough(result);
       if (through !== null && clock.monotonicMs() < deadlineMs && this.#ending !== 'closed') {
@@ -324,8 +337,11 @@ export class Session implements ConnectionHandler {
       return;
     }
     if (command.verb === 'use') this.#bucket = command.bucket;
-    if (command.verb === 'consistency') {
-      this.#finish(slot, this.#choose(command.terms));
+    if (command.verb === 'consistency' || command.verb === 'group') {
+      this.#finish(
+        slot,
+        command.verb === 'group' ? this.#turnTo(command.group) : this.#choose(command.terms),
+      );
       return;
     }
     const reply =
@@ -333,6 +349,15 @@ export class Session implements ConnectionHandler {
     assert(reply !== null, 'every command is answered somewhere', { verb: command.verb });
     this.#finish(slot, reply);
     if (command.verb === 'quit' || (command.verb === 'invalid' && command.fatal)) this.#endAfterAnswers();
+  }
+
+  #turnTo(group: GroupId): Reply {
+    const found = this.#options.groupOf(group);
+    if (found === null) return errorReply(`this node does not host group ${group}`);
+    // What is watched is of the group that it was read from.
+    if (this.#transaction.isWatching) return errorReply('GROUP between WATCH and EXEC: UNWATCH first');
+    this.#group = found;
+    return OK;
   }
 
   #choose(terms: ReadTerms | null): Reply {
@@ -349,8 +374,8 @@ export class Session implements ConnectionHandler {
       const result: Result = error === null ? { type: 'ok' } : errorResult('internal', error.message);
       this.#finish(slot, this.#reply(command, result));
     };
-    if (command.verb === 'merge') this.#options.store.merge(done);
-    else this.#options.store.flush(done);
+    if (command.verb === 'merge') this.#group.store.merge(done);
+    else this.#group.store.flush(done);
   }
 
   #finish(slot: Slot, reply: Reply): void {
@@ -428,6 +453,7 @@ function kindOf(command: ClientCommand): Kind {
     case 'discard':
     case 'merge':
     case 'flush':
+    case 'group':
       return 'alone';
     default:
       return 'any';

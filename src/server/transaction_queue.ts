@@ -26,6 +26,10 @@ export class TransactionQueue {
     return this.#points !== null;
   }
 
+  get isWatching(): boolean {
+    return this.#watched.length > 0;
+  }
+
   open(): Reply {
     if (this.#points !== null) return errorReply('MULTI calls can not be nested');
     this.#points = [];
