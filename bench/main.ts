@@ -1,8 +1,14 @@
 /** `npm run bench -- NAME`: measurements, apart from the tests because they need a quiet machine to mean something. */
 import { benchCluster } from './cluster.ts';
+import { benchFailover } from './failover.ts';
+import { benchReads } from './reads.ts';
+import { benchRebuild } from './rebuild.ts';
 
 const BENCHES: Readonly<Record<string, { readonly what: string; readonly run: () => Promise<void> }>> = {
   cluster: { what: 'SET and GET on a 3-node cluster, against the floor', run: benchCluster },
+  reads: { what: 'reads by a round of messages, by lease, and stale', run: benchReads },
+  failover: { what: 'how long writes wait when the leader is killed', run: benchFailover },
+  rebuild: { what: 'a follower of 1 GB rebuilt by snapshot under load', run: benchRebuild },
 };
 
 const [name] = process.argv.slice(2);
