@@ -10,6 +10,9 @@ import type { Core } from './core.ts';
 import { ForwardedReads } from './forwarded_reads.ts';
 import type { AppendMessage, Message, NodeId, ReadBasis } from './message.ts';
 
+/** Election timeouts of those who have lost the connection to their leader spread over this part of one. */
+const LOST_SPREAD = 4;
+
 export class Follower {
   readonly role = 'follower';
   readonly #core: Core;
@@ -98,6 +101,20 @@ export class Follower {
   /** What was sent to the leader may be lost. */
   onPeerReset(peer: NodeId): void {
     if (peer === this.leader) this.#reads.repeat(this.#core.nowMs, 0);
+  }
+
+  /**
+   * The leader's process may have ended. Nobody votes before an election timeout is over in any case; but it need not be
+   * waited for much longer, as with a leader that is only silent. Should it live, its next message puts this off.
+   */
+  onLeaderLost(): void {
+    const { heardLeaderAtMs, timing, random } = this.#core;
+    const timeout = timing.electionTimeoutMs;
+    const deadlineMs = heardLeaderAtMs + timeout + random.below(Math.ceil(timeout / LOST_SPREAD));
+    if (deadlineMs < this.electionDeadlineMs) {
+      sometimes('a follower waits less for a leader whose connection is lost');
+      this.electionDeadlineMs = deadlineMs;
+    }
   }
 
   /** Sends one request for all reads that the turn has gathered. */

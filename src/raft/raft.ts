@@ -205,6 +205,12 @@ export class Raft {
     if (this.#role.role !== 'candidate') this.#role.onPeerReset(peer);
   }
 
+  /** The connection to a peer has broken: its process may have ended. What was sent to it may be lost as well. */
+  onPeerLost(peer: NodeId): void {
+    this.onPeerReset(peer);
+    if (this.#role.role === 'follower' && this.#role.leader === peer) this.#role.onLeaderLost();
+  }
+
   takeOutput(): Output {
     if (this.#role.role !== 'candidate') this.#role.flush();
     return this.#core.takeOutput();

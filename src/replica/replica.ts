@@ -257,6 +257,7 @@ export class Replica {
     | 'onDurable'
     | 'onHardStateDurable'
     | 'onPeerReset'
+    | 'onPeerLost'
     | 'takeOutput'
     | 'step'
     | 'transferLeadership'
@@ -416,7 +417,7 @@ export class Replica {
     const { terms } = request;
     if (terms?.consistency === 'stale' && !this.#stopped) {
       this.#staleReads.read(request, terms, this.#options.clock.monotonicMs(), done);
-      this.#setTimer();
+      if (!this.#staleReads.isIdle) this.#setTimer();
       return;
     }
     if (this.#stopped || this.#raft.leader === null) {
@@ -459,6 +460,14 @@ export class Replica {
   onPeerReset(peer: NodeId): void {
     if (this.#stopped) return;
     this.#raft.onPeerReset(peer);
+    this.#snapshots.onPeerReset(peer);
+    this.#planTurn();
+  }
+
+  /** As `onPeerReset`, and the peer's process may have ended. */
+  onPeerLost(peer: NodeId): void {
+    if (this.#stopped) return;
+    this.#raft.onPeerLost(peer);
     this.#snapshots.onPeerReset(peer);
     this.#planTurn();
   }

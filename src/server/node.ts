@@ -513,7 +513,7 @@ export class Node {
       },
       onDown: () => {
         for (const { replica, router } of this.#groups.values()) {
-          replica.onPeerReset(peer);
+          replica.onPeerLost(peer);
           router.onPeerDown(peer);
         }
       },

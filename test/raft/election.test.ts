@@ -52,6 +52,28 @@ describe('election', () => {
     expect(cluster.inbox).toEqual([]);
   });
 
+  it('waits less for a leader whose connection is lost, but no less than the others keep to it', () => {
+    for (let draw = 0; draw < 50; draw++) {
+      const cluster = new Cluster(3);
+      cluster.elect(1);
+      for (let n = 0; n < draw; n++) cluster.beat();
+      const heardAtMs = cluster.nowMs;
+      const follower = cluster.raft(2);
+      // Another peer's connection says nothing of the leader.
+      const before = follower.deadlineMs;
+      follower.onPeerLost(3);
+      expect(follower.deadlineMs).toBe(before);
+      follower.onPeerLost(1);
+      expect(follower.deadlineMs).toBeGreaterThanOrEqual(heardAtMs + TIMING.electionTimeoutMs);
+      expect(follower.deadlineMs).toBeLessThanOrEqual(heardAtMs + 1.25 * TIMING.electionTimeoutMs);
+      // It lives: as if nothing had been.
+      cluster.beat();
+      expect(follower.leader).toBe(1);
+      cluster.raft(1).onPeerLost(2);
+      expect(cluster.raft(1).role).toBe('leader');
+    }
+  });
+
   it('steps down when a majority is silent: CheckQuorum', () => {
     const cluster = new Cluster(3);
     cluster.elect(1);
