@@ -1,6 +1,7 @@
 /**
  * `npm test`: everything that checks the project, one step after the other, with a count at the end that adds up all
- * of them: lint, types, unit and process tests, simulated seeds.
+ * of them: lint, types, unit and process tests, simulated seeds. `npm run test:long` (`--long`) does the same without
+ * the budget: see `long.ts`.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -21,7 +22,10 @@ interface Step {
 }
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const SEEDS = 200;
+const isLong = process.argv.includes('--long');
+// For all that is started from here.
+if (isLong) process.env.ENVELOPEDB_LONG_TESTS = '1';
+const SEEDS = isLong ? 4000 : 200;
 const OTHER_NODE_SEEDS = 20;
 const scratch = mkdtempSync(join(tmpdir(), 'envelopedb-test-'));
 const report = join(scratch, 'vitest.json');

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type CommandSpec, type Parsed, parse } from '../../src/cli/args.ts';
+import { runs } from '../long.ts';
 
 const PROGRAM = { name: 'kv', version: '1.2.3' };
 
@@ -91,7 +92,7 @@ describe('a command line', () => {
         if (/^0*[1-9]$/.test(text)) expect(parsed).toMatchObject({ values: { nodes: Number(text) } });
         else expect(parsed).toMatchObject({ kind: 'print', exitCode: 2 });
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 
@@ -117,7 +118,7 @@ describe('a command line', () => {
         if (parsed.kind === 'print') expect(parsed.text.endsWith('\n')).toBe(true);
         else expect(SPECS.map((spec) => spec.name)).toContain(parsed.command);
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 });

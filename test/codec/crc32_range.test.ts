@@ -2,6 +2,7 @@ import { crc32 as zlibCrc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { crc32Range } from '../../src/codec/crc32_range.ts';
+import { runs } from '../long.ts';
 
 describe('crc32Range', () => {
   it('is the checksum of the piece, whatever it is continued from', () => {
@@ -19,7 +20,7 @@ describe('crc32Range', () => {
           expect(crc32Range(bytes, start, end, seed)).toBe(expected);
         },
       ),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 });

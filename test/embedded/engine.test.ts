@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
 import type { Engine } from '../../src/embedded/engine.ts';
 import type { Write } from '../../src/kv/request.ts';
+import { runs } from '../long.ts';
 import { EngineRig } from './rig.ts';
 
 const KEYS = ['a', 'b', 'c', 'd'];
@@ -98,7 +99,7 @@ describe('the embedded engine', () => {
           }
         }
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 

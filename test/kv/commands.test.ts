@@ -5,6 +5,7 @@ import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
 import type { LongRead, PointRead, Result } from '../../src/kv/request.ts';
 import { StateMachine } from '../../src/kv/state_machine.ts';
 import { encodeWrite } from '../../src/kv/write_codec.ts';
+import { runs } from '../long.ts';
 import { Rig, TINY } from '../lsm/rig.ts';
 import { log, pointRead } from './arbitrary_writes.ts';
 import { type Answer, Model } from './model.ts';
@@ -97,7 +98,7 @@ describe('the state machine', () => {
         }
         expect(readLong(machine, { type: 'list-buckets' }, 1)).toEqual(model.buckets());
       }),
-      { numRuns: 120 },
+      { numRuns: runs(120) },
     );
   });
 
@@ -126,7 +127,7 @@ describe('the state machine', () => {
         left.close();
         expect(keys.filter((key) => key !== '\0t')).toEqual([]);
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 });

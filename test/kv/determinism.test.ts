@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { StateMachine } from '../../src/kv/state_machine.ts';
 import { decodeWrite, encodeWrite } from '../../src/kv/write_codec.ts';
 import type { Store } from '../../src/lsm/store.ts';
+import { runs } from '../long.ts';
 import { Rig, TINY } from '../lsm/rig.ts';
 import { type LogEntry, log } from './arbitrary_writes.ts';
 
@@ -51,7 +52,7 @@ describe('one log', () => {
         expect(contents(smallStore)).toEqual(contents(largeStore));
         expect(a.nowMs).toBe(b.nowMs);
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 
@@ -83,7 +84,7 @@ describe('one log', () => {
         expect(contents(store)).toEqual(contents(calmStore));
         expect(b.nowMs).toBe(a.nowMs);
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 

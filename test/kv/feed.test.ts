@@ -5,6 +5,7 @@ import { type Change, ChangeKind, Journal } from '../../src/kv/journal.ts';
 import type { Result } from '../../src/kv/request.ts';
 import { StateMachine } from '../../src/kv/state_machine.ts';
 import { encodeWrite } from '../../src/kv/write_codec.ts';
+import { runs } from '../long.ts';
 import { Rig, TINY } from '../lsm/rig.ts';
 import { log } from './arbitrary_writes.ts';
 
@@ -116,7 +117,7 @@ describe('the feed', () => {
           if (journalChanges === 1000) expect(copy.restarts).toBe(0);
         },
       ),
-      { numRuns: 120 },
+      { numRuns: runs(120) },
     );
   });
 

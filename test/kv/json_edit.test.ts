@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Edit, jsonAdd, jsonDelete, jsonSet } from '../../src/kv/json_edit.ts';
+import { runs } from '../long.ts';
 
 const document = (text: string): Edit => ({ type: 'document', text });
 
@@ -107,7 +108,7 @@ describe('edits', () => {
           }
         },
       ),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 });

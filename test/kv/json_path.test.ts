@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fromUtf8 } from '../../src/codec/bytes.ts';
 import { jsonGet, parsePath } from '../../src/kv/json_path.ts';
+import { runs } from '../long.ts';
 
 function ask(document: string, path: string): string {
   const result = jsonGet(document, path);
@@ -74,7 +75,7 @@ describe('JSON paths', () => {
           expect(ask(text, path)).toBe(wellFormed(expected));
         }
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 

@@ -5,6 +5,7 @@ import { isLongRead, type PointWrite, type Read, type Request, type Result } fro
 import { decodeRequest, decodeResult, encodeRequest, encodeResult } from '../../src/kv/request_codec.ts';
 import { StateMachine } from '../../src/kv/state_machine.ts';
 import { decodeWrite, encodeWrite } from '../../src/kv/write_codec.ts';
+import { runs } from '../long.ts';
 import { Rig, TINY } from '../lsm/rig.ts';
 
 const bucket = fc.constantFrom('default', 'orders', 'a', 'aa', 'ü', 'z'.repeat(255));
@@ -172,7 +173,7 @@ describe('the state machine', () => {
         ]);
         expect(read(machine, { type: 'list-buckets' })).toEqual({ type: 'names', names: [...names].sort() });
       }),
-      { numRuns: 100 },
+      { numRuns: runs(100) },
     );
   });
 

@@ -6,6 +6,7 @@ import { type ClientCommand, DEFAULT_LIMITS } from '../../src/protocol/command.t
 import { formatCursor } from '../../src/protocol/scan_commands.ts';
 import { TextParser } from '../../src/protocol/text_parser.ts';
 import { makeCommand } from '../../src/protocol/verbs.ts';
+import { runs } from '../long.ts';
 import { readable } from './readable.ts';
 
 /** As a RESP client would send it: words are arguments. */
@@ -258,7 +259,7 @@ describe('any words behind any verb', () => {
           }
         }
       }),
-      { numRuns: 5000 },
+      { numRuns: runs(5000) },
     );
   });
 
@@ -272,7 +273,7 @@ describe('any words behind any verb', () => {
         const line = [name, ...args].join(' ');
         expect(fromLine(line)).toEqual(fromWords(line));
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     );
   });
 });

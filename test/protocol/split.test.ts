@@ -5,6 +5,7 @@ import type { ClientCommand, ProtocolLimits } from '../../src/protocol/command.t
 import type { CommandParser } from '../../src/protocol/parser.ts';
 import { RespParser } from '../../src/protocol/resp_parser.ts';
 import { TextParser } from '../../src/protocol/text_parser.ts';
+import { runs } from '../long.ts';
 import { readable } from './readable.ts';
 
 const LIMITS: ProtocolLimits = { keyBytes: 20, valueBytes: 60, lineBytes: 100 };
@@ -50,7 +51,7 @@ describe('any split of the bytes', () => {
         const whole = parse(new TextParser(LIMITS), [bytes]);
         expect(parse(new TextParser(LIMITS), cut(bytes, cuts))).toEqual(whole);
       }),
-      { numRuns: 400 },
+      { numRuns: runs(400) },
     );
   });
 
@@ -62,7 +63,7 @@ describe('any split of the bytes', () => {
         expect(whole.length).toBe(commands.length);
         expect(parse(new RespParser(LIMITS), cut(bytes, cuts))).toEqual(whole);
       }),
-      { numRuns: 400 },
+      { numRuns: runs(400) },
     );
   });
 });
@@ -81,7 +82,7 @@ describe('garbage', () => {
           expect(parse(make(), cut(bytes, cuts))).toEqual(whole);
         }
       }),
-      { numRuns: 400 },
+      { numRuns: runs(400) },
     );
   });
 });

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, it } from 'vitest';
+import { limitMs, runs } from '../long.ts';
 import { Cluster, type Mail, TIMING } from './cluster.ts';
 
 /**
@@ -151,13 +152,17 @@ class Run {
 }
 
 describe('any schedule', () => {
-  it('keeps election safety, leader completeness and state machine safety', () => {
-    fc.assert(
-      fc.property(fc.array(step, { maxLength: 400, size: 'max' }), (steps) => {
-        const run = new Run();
-        for (const one of steps) run.apply(one);
-      }),
-      { numRuns: 400 },
-    );
-  }, 60_000);
+  it(
+    'keeps election safety, leader completeness and state machine safety',
+    () => {
+      fc.assert(
+        fc.property(fc.array(step, { maxLength: 400, size: 'max' }), (steps) => {
+          const run = new Run();
+          for (const one of steps) run.apply(one);
+        }),
+        { numRuns: runs(400) },
+      );
+    },
+    limitMs(60_000),
+  );
 });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SimClock } from '../../sim/clock.ts';
+import { runs } from '../long.ts';
 import { Rig } from './rig.ts';
 
 describe('a simulated clock', () => {
@@ -29,7 +30,7 @@ describe('a simulated clock', () => {
           expect(fired).toBe(delays.length);
         },
       ),
-      { numRuns: 100 },
+      { numRuns: runs(100) },
     );
   });
 

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SimDisk } from '../../sim/disk.ts';
 import type { AppendFile, Disk } from '../../src/io/disk.ts';
+import { runs } from '../long.ts';
 import { Rig } from './rig.ts';
 
 const seed = fc.string({ minLength: 1, maxLength: 8 });
@@ -102,7 +103,7 @@ describe('a crash of a simulated disk', () => {
           if (byte !== content[i] && byte !== 0) expect.fail(`byte ${i} was never written`);
         });
       }),
-      { numRuns: 150 },
+      { numRuns: runs(150) },
     );
   });
 
@@ -275,7 +276,7 @@ describe('a crash of a simulated disk', () => {
           expect(possible).toContain(left);
         }
       }),
-      { numRuns: 150 },
+      { numRuns: runs(150) },
     );
   });
 

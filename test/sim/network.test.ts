@@ -4,6 +4,7 @@ import type { NetworkFaults } from '../../sim/network/faults.ts';
 import type { SimNetwork } from '../../sim/network.ts';
 import type { SimProcess } from '../../sim/process.ts';
 import type { Connection, Network } from '../../src/io/network.ts';
+import { runs } from '../long.ts';
 import { Recorder, Rig } from './rig.ts';
 
 const HEADS_DOWN_US = 60_000_000;
@@ -136,7 +137,7 @@ describe('a simulated network', () => {
           }
         },
       ),
-      { numRuns: 120 },
+      { numRuns: runs(120) },
     );
     // Both kinds must occur for the property to say much.
     expect(broken).toBeGreaterThan(10);

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Queue } from '../../sim/queue.ts';
+import { runs } from '../long.ts';
 
 describe('the queue', () => {
   it('gives out what was put in, oldest first, through any mixture of calls', () => {
@@ -27,7 +28,7 @@ describe('the queue', () => {
           expect([queue.size, queue.first]).toEqual([model.length, model[0] ?? null]);
         });
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SimRandom } from '../../sim/random.ts';
+import { runs } from '../long.ts';
 
 describe('simulated randomness', () => {
   it('draws the same from the same seed on every platform', () => {
@@ -38,7 +39,7 @@ describe('simulated randomness', () => {
           }
         },
       ),
-      { numRuns: 100 },
+      { numRuns: runs(100) },
     );
     const random = new SimRandom('ends');
     const seen = new Set(Array.from({ length: 200 }, () => random.between(3, 6)));

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { describeScenario, encodeScenario, eventCount, parseScenario } from '../../sim/scenario.ts';
 import { withoutNode } from '../../sim/shrink.ts';
 import { recordSeed, runScenario } from '../../sim/world.ts';
+import { runs } from '../long.ts';
 
 const SCENARIOS = fileURLToPath(new URL('scenarios', import.meta.url));
 
@@ -61,7 +62,7 @@ describe('a scenario', () => {
         expect(runScenario(part).failure).toBeNull();
         if (part.options.nodes > 1) expect(runScenario(withoutNode(part, 1)).failure).toBeNull();
       }),
-      { numRuns: 5, seed: 1 },
+      { numRuns: runs(5), seed: 1 },
     );
   });
 });

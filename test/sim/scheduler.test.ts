@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Scheduler } from '../../sim/scheduler.ts';
+import { runs } from '../long.ts';
 
 describe('the scheduler', () => {
   it('runs events by time, and those of one time in the order in which they were planned', () => {
@@ -24,7 +25,7 @@ describe('the scheduler', () => {
         expect(ran).toEqual(expected);
         expect(scheduler.size).toBe(0);
       }),
-      { numRuns: 100 },
+      { numRuns: runs(100) },
     );
   });
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Trace } from '../../sim/trace.ts';
+import { runs } from '../long.ts';
 
 const event = fc.record({
   label: fc.constantFrom('send', 'deliver', 'sync'),
@@ -29,7 +30,7 @@ describe('the trace', () => {
         expect(hashOf(left) === hashOf([...left])).toBe(true);
         expect(hashOf(left) === hashOf(right)).toBe(JSON.stringify(left) === JSON.stringify(right));
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 

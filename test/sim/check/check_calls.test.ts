@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { CHECK_DEFAULTS, checkCalls, type Verdict } from '../../../sim/check/check_calls.ts';
 import type { Call } from '../../../sim/check/model.ts';
 import type { Order } from '../../../sim/check/problem.ts';
+import { runs } from '../../long.ts';
 import { atomicRun, falsified, MIXES } from './atomic_run.ts';
 import { DOUBTFUL, smallHistories, someOrderExplains } from './random_calls.ts';
 
@@ -20,7 +21,7 @@ function agreesWithEveryOrder(histories: fc.Arbitrary<Call[]>, order: Order): vo
       expect(verdict.type).toBe(expected ? 'linearizable' : 'not linearizable');
       if (verdict.type === 'not linearizable') expectSmallest(verdict, order);
     }),
-    { numRuns: 1500 },
+    { numRuns: runs(1500) },
   );
   // The property says something about both answers.
   expect(Math.min(refuted, confirmed)).toBeGreaterThan(100);

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Operation } from '../../../sim/check/history.ts';
 import { checkLinearizability, formatOperations } from '../../../sim/check/linearizability.ts';
+import { runs } from '../../long.ts';
 
 /** `[client, kind, argument or result, invoked, returned]`; `null` as the time of return: unknown. */
 type Row = readonly [number, Operation['kind'], string | null, number, number | null];
@@ -122,7 +123,7 @@ describe('linearizability', () => {
         else refuted++;
         expect(checkLinearizability(operations).ok).toBe(expected);
       }),
-      { numRuns: 3000 },
+      { numRuns: runs(3000) },
     );
     // The property says something about both answers.
     expect(Math.min(refuted, confirmed)).toBeGreaterThan(300);
@@ -144,7 +145,7 @@ describe('linearizability', () => {
         victim.result = dead.value;
         expect(checkLinearizability(operations).ok).toBe(false);
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { CHECK_DEFAULTS, checkCalls } from '../../../sim/check/check_calls.ts';
 import { type Call, keysOf } from '../../../sim/check/model.ts';
 import { HistoryStream, type StreamVerdict } from '../../../sim/check/stream.ts';
+import { runs } from '../../long.ts';
 import { DOUBTFUL, smallHistories } from './random_calls.ts';
 
 /** Feeds the calls as they end, advancing after each; `peak`: what was held at most. */
@@ -43,7 +44,7 @@ describe('a history in pieces', () => {
             expect(inPieces(history, order, pieceMin).verdict.type).toBe(whole.type);
           },
         ),
-        { numRuns: 2000 },
+        { numRuns: runs(2000) },
       );
     });
   }

@@ -5,6 +5,7 @@ import { type Injury, SimDisk } from '../../../sim/disk.ts';
 import type { SimProcess } from '../../../sim/process.ts';
 import { DiskError } from '../../../src/base/errors.ts';
 import type { AppendFile, Disk } from '../../../src/io/disk.ts';
+import { runs } from '../../long.ts';
 import { Rig } from '../rig.ts';
 
 /** A machine with a directory `/d`. */
@@ -474,7 +475,7 @@ describe('what is armed', () => {
           });
         },
       ),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 });

@@ -3,21 +3,29 @@ import { describe, expect, it } from 'vitest';
 import { SimRandom } from '../../../sim/random.ts';
 import { tryMembers } from '../../../sim/trials/member_trial.ts';
 import { setRareProbe } from '../../../src/base/rare.ts';
+import { limitMs, runs } from '../../long.ts';
 
-const SEEDS = 3;
+const SEEDS = runs(3);
 
 describe('a trial of members', () => {
-  it('holds, and meets what it is for', () => {
-    const reached = new Set<string>();
-    setRareProbe({ sometimes: (name) => reached.add(name), maybe: () => false });
-    try {
-      for (let seed = 0; seed < SEEDS; seed++)
-        expect(tryMembers(new SimRandom(`members ${seed}`))).toBeNull();
-    } finally {
-      setRareProbe(null);
-    }
-    expect([...reached]).toEqual(
-      expect.arrayContaining(['a joint configuration is entered', 'a learner has caught up and is promoted']),
-    );
-  }, 60_000);
+  it(
+    'holds, and meets what it is for',
+    () => {
+      const reached = new Set<string>();
+      setRareProbe({ sometimes: (name) => reached.add(name), maybe: () => false });
+      try {
+        for (let seed = 0; seed < SEEDS; seed++)
+          expect(tryMembers(new SimRandom(`members ${seed}`))).toBeNull();
+      } finally {
+        setRareProbe(null);
+      }
+      expect([...reached]).toEqual(
+        expect.arrayContaining([
+          'a joint configuration is entered',
+          'a learner has caught up and is promoted',
+        ]),
+      );
+    },
+    limitMs(60_000),
+  );
 });

@@ -3,25 +3,30 @@ import { describe, expect, it } from 'vitest';
 import { SimRandom } from '../../../sim/random.ts';
 import { tryStaleReads } from '../../../sim/trials/stale_trial.ts';
 import { setRareProbe } from '../../../src/base/rare.ts';
+import { limitMs, runs } from '../../long.ts';
 
-const SEEDS = 3;
+const SEEDS = runs(3);
 
 describe('a trial of stale reads', () => {
-  it('holds, and meets what it is for', () => {
-    const reached = new Set<string>();
-    setRareProbe({ sometimes: (name) => reached.add(name), maybe: () => false });
-    try {
-      for (let seed = 0; seed < SEEDS; seed++)
-        expect(tryStaleReads(new SimRandom(`stale ${seed}`))).toBeNull();
-    } finally {
-      setRareProbe(null);
-    }
-    expect([...reached]).toEqual(
-      expect.arrayContaining([
-        'a stale read waits for what it must see',
-        'a stale read is refused because nothing proves how old it is',
-        'a stale read is refused because its revision is not here',
-      ]),
-    );
-  }, 60_000);
+  it(
+    'holds, and meets what it is for',
+    () => {
+      const reached = new Set<string>();
+      setRareProbe({ sometimes: (name) => reached.add(name), maybe: () => false });
+      try {
+        for (let seed = 0; seed < SEEDS; seed++)
+          expect(tryStaleReads(new SimRandom(`stale ${seed}`))).toBeNull();
+      } finally {
+        setRareProbe(null);
+      }
+      expect([...reached]).toEqual(
+        expect.arrayContaining([
+          'a stale read waits for what it must see',
+          'a stale read is refused because nothing proves how old it is',
+          'a stale read is refused because its revision is not here',
+        ]),
+      );
+    },
+    limitMs(60_000),
+  );
 });

@@ -5,9 +5,10 @@ import { tryCores } from '../../../sim/trials/core_trial.ts';
 import { tryLog } from '../../../sim/trials/log_trial.ts';
 import { tryStore } from '../../../sim/trials/store_trial.ts';
 import { tryVotes } from '../../../sim/trials/vote_trial.ts';
+import { runs } from '../../long.ts';
 
 const TRIALS = { tryLog, tryVotes, tryStore, tryCores };
-const SEEDS = 25;
+const SEEDS = runs(25);
 
 describe('a trial', () => {
   for (const [name, run] of Object.entries(TRIALS)) {

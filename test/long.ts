@@ -1,0 +1,17 @@
+/**
+ * How much the tests do. `npm test` keeps to a budget of a few minutes; `npm run test:long` runs the same tests without
+ * it: more runs of each property, more seeds of each trial, every place instead of a sample.
+ */
+export const IS_LONG = process.env.ENVELOPEDB_LONG_TESTS === '1';
+
+const FACTOR = 20;
+
+/** Runs of a property, or seeds, of which so many fit the budget. */
+export function runs(bounded: number): number {
+  return IS_LONG ? bounded * FACTOR : bounded;
+}
+
+/** How long a test may take that needs no more than this within the budget. */
+export function limitMs(bounded: number): number {
+  return IS_LONG ? bounded * FACTOR : bounded;
+}
