@@ -26,9 +26,14 @@ export class ProcessCluster {
     this.directory = mkdtempSync(join(tmpdir(), 'envelopedb-cluster-'));
   }
 
+  /** Ports and an empty directory; no node runs yet. */
+  static async prepare(options: readonly string[] = []): Promise<ProcessCluster> {
+    return new ProcessCluster(await freePorts(3), options);
+  }
+
   /** @param options Of every node. */
   static async start(options: readonly string[] = []): Promise<ProcessCluster> {
-    const cluster = new ProcessCluster(await freePorts(3), options);
+    const cluster = await ProcessCluster.prepare(options);
     for (const port of cluster.ports) cluster.start(port);
     return cluster;
   }
