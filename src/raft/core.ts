@@ -24,8 +24,8 @@ export interface RaftTiming {
 }
 
 /**
- * A leader whose process ends is replaced within half a second: after one election timeout, a quarter of one at most until
- * somebody campaigns, and what the election takes. One that falls silent otherwise, within twice as long.
+ * A leader whose process ends is replaced within half a second: an election timeout after it was heard last, and what the
+ * election takes. One that falls silent otherwise, within twice as long.
  */
 export const DEFAULT_TIMING: RaftTiming = { heartbeatMs: 50, electionTimeoutMs: 350 };
 

@@ -10,8 +10,14 @@ import type { Core } from './core.ts';
 import { ForwardedReads } from './forwarded_reads.ts';
 import type { AppendMessage, Message, NodeId, ReadBasis } from './message.ts';
 
-/** Election timeouts of those who have lost the connection to their leader spread over this part of one. */
-const LOST_SPREAD = 4;
+/**
+ * Those who have lost the connection to their leader campaign one after the other: they have heard it at about the same
+ * time, and who campaigns together splits the votes. By such a part of an election timeout they keep apart, all of them
+ * within half of one, and by such a part each may be late.
+ */
+const LOST_STEP = 8;
+const LOST_STEPS_MAX = 4;
+const LOST_JITTER = 32;
 
 export class Follower {
   readonly role = 'follower';
@@ -108,13 +114,13 @@ export class Follower {
    * waited for much longer, as with a leader that is only silent. Should it live, its next message puts this off.
    */
   onLeaderLost(): void {
-    const { heardLeaderAtMs, timing, random } = this.#core;
+    const { heardLeaderAtMs, timing, random, configuration, id } = this.#core;
     const timeout = timing.electionTimeoutMs;
-    const deadlineMs = heardLeaderAtMs + timeout + random.below(Math.ceil(timeout / LOST_SPREAD));
-    if (deadlineMs < this.electionDeadlineMs) {
-      sometimes('a follower waits less for a leader whose connection is lost');
-      this.electionDeadlineMs = deadlineMs;
-    }
+    const before = configuration.voters.filter((voter) => voter < id && voter !== this.leader).length;
+    const stepMs = (Math.min(before, LOST_STEPS_MAX) * timeout) / LOST_STEP;
+    sometimes('a follower loses the connection to its leader');
+    this.electionDeadlineMs =
+      heardLeaderAtMs + timeout + stepMs + random.below(Math.ceil(timeout / LOST_JITTER));
   }
 
   /** Sends one request for all reads that the turn has gathered. */
