@@ -4,19 +4,21 @@ import { benchFailover } from './failover.ts';
 import { benchReads } from './reads.ts';
 import { benchRebuild } from './rebuild.ts';
 
-const BENCHES: Readonly<Record<string, { readonly what: string; readonly run: () => Promise<void> }>> = {
+const BENCHES: Readonly<
+  Record<string, { readonly what: string; readonly run: (args: readonly string[]) => Promise<void> }>
+> = {
   cluster: { what: 'SET and GET on a 3-node cluster, against the floor', run: benchCluster },
   reads: { what: 'reads by a round of messages, by lease, and stale', run: benchReads },
   failover: { what: 'how long writes wait when the leader is killed', run: benchFailover },
   rebuild: { what: 'a follower of 1 GB rebuilt by snapshot under load', run: benchRebuild },
 };
 
-const [name] = process.argv.slice(2);
+const [name, ...args] = process.argv.slice(2);
 const bench = name === undefined ? undefined : BENCHES[name];
 if (bench === undefined) {
   const list = Object.entries(BENCHES).map(([key, { what }]) => `  ${key.padEnd(10)} ${what}\n`);
   process.stderr.write(`Usage: npm run bench -- NAME\n\n${list.join('')}`);
   process.exitCode = name === '--help' ? 0 : 2;
 } else {
-  await bench.run();
+  await bench.run(args);
 }

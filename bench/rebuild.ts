@@ -1,6 +1,7 @@
 /**
  * `npm run bench -- rebuild`: a follower loses its disk and is replaced by a new node, which is sent the state, 1 GB of
- * it, by snapshot, while clients write. How fast that goes, and what the writers notice of it.
+ * it, by snapshot, while clients write. How fast that goes, and what the writers notice of it. `-- rebuild 300` does it
+ * with 300 MB.
  */
 import { rmSync, statSync } from 'node:fs';
 import { Client } from '../src/client/client.ts';
@@ -9,7 +10,7 @@ import { percentile, SteadyLoad } from './steady_load.ts';
 import { formatTable } from './table.ts';
 
 const MB = 1e6;
-const STATE_BYTES = 1000 * MB;
+const STATE_MB = 1000;
 const FILL_VALUE_BYTES = 10_000;
 /** Writes of the filling that are under way at a time. */
 const FILL_WINDOW = 64;
@@ -18,12 +19,13 @@ const VALUE_BYTES = 100;
 const KEYS = 10_000;
 const IDLE_MS = 15_000;
 
-export async function benchRebuild(): Promise<void> {
+export async function benchRebuild(args: readonly string[]): Promise<void> {
+  const stateBytes = Number(args[0] ?? STATE_MB) * MB;
   const cluster = await ProcessCluster.start();
   try {
     const leader = await cluster.leader();
     await cluster.allAnswer();
-    await fill(leader);
+    await fill(leader, stateBytes);
     const [lost = 0, other = 0] = cluster.ports.filter((port) => port !== leader);
     // What was written is in tables, and merging them is not what is measured.
     for (const port of cluster.ports) await command(port, 'MERGE');
@@ -33,6 +35,7 @@ export async function benchRebuild(): Promise<void> {
       valueBytes: VALUE_BYTES,
       keys: KEYS,
     });
+    const logged = cluster.log.length;
     load.start();
     await new Promise((resolve) => setTimeout(resolve, IDLE_MS / 5));
     const idleFrom = performance.now();
@@ -63,6 +66,11 @@ export async function benchRebuild(): Promise<void> {
     });
     const votesAt = performance.now();
     await load.stop();
+    const changes = cluster.log
+      .slice(logged)
+      .split('\n')
+      .filter((line) => line.includes('leader-known'));
+    for (const line of changes) process.stderr.write(`${line}\n`);
     const idle = load.latenciesBetween(idleFrom, idleTo);
     const fetching = load.latenciesBetween(startedAt, fetchedAt);
     const rebuilding = load.latenciesBetween(startedAt, installedAt);
@@ -92,9 +100,9 @@ export async function benchRebuild(): Promise<void> {
   }
 }
 
-async function fill(port: number): Promise<void> {
+async function fill(port: number, stateBytes: number): Promise<void> {
   const client = await Client.connect({ host: '127.0.0.1', port });
-  const count = Math.ceil(STATE_BYTES / FILL_VALUE_BYTES);
+  const count = Math.ceil(stateBytes / FILL_VALUE_BYTES);
   let next = 0;
   const write = async (): Promise<void> => {
     while (next < count) {

@@ -490,7 +490,8 @@ export class Store {
     });
   }
 
-  readonly #isUrgent = (): boolean => this.pressure !== 'none';
+  /** Writers wait for what is built; so does everybody while a snapshot is installed. */
+  readonly #isUrgent = (): boolean => this.pressure !== 'none' || this.#incoming !== null;
 
   #noteOutOfSpace(error: Error): void {
     if (this.#outOfSpace === null) {

@@ -35,6 +35,7 @@ export class SnapshotFetch {
   /** The chunk that is asked for. */
   #number = 0;
   #lastKey: Uint8Array = EMPTY;
+  #askedAtMs = 0;
   #state: 'fetching' | 'syncing' | 'over' = 'fetching';
   #timer: Timer | null = null;
 
@@ -48,7 +49,8 @@ export class SnapshotFetch {
 
   readonly ask = (): void => {
     if (this.#state !== 'fetching') return;
-    const { send, from, retryMs } = this.#options;
+    const { send, from, retryMs, clock } = this.#options;
+    this.#askedAtMs = clock.monotonicMs();
     send(from, {
       type: 'fetch',
       index: this.#identity?.index ?? 0,
@@ -94,7 +96,7 @@ export class SnapshotFetch {
     this.#lastKey = lastKey;
     this.#number++;
     if (isLast) this.#finish(this.#file);
-    else this.#askIn((records.length / bytesPerSecondMax) * 1000);
+    else this.#askAt(this.#askedAtMs + (records.length / bytesPerSecondMax) * 1000);
   }
 
   #finish(writer: SnapshotFileWriter): void {
@@ -132,6 +134,13 @@ export class SnapshotFetch {
   #fail(error: Error): void {
     this.cancel();
     this.#options.onFailure(error);
+  }
+
+  /** The way of the last chunk counts as a part of the pause behind it. */
+  #askAt(ms: number): void {
+    const delayMs = ms - this.#options.clock.monotonicMs();
+    if (delayMs > 0) this.#askIn(delayMs);
+    else this.ask();
   }
 
   #askIn(delayMs: number): void {

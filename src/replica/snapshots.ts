@@ -35,7 +35,7 @@ export interface SnapshotLimits {
 export const DEFAULT_SNAPSHOT_LIMITS: SnapshotLimits = {
   logTailEntries: 100_000,
   logBytesMax: 256 * 1024 * 1024,
-  chunkBytes: 256 * 1024,
+  chunkBytes: 1024 * 1024,
   bytesPerSecondMax: 256 * 1024 * 1024,
 };
 
