@@ -742,8 +742,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'proof-not-applied',
     what: 'a node takes its state for complete before it has applied what proves it',
     file: 'src/replica/stale_reads.ts',
-    find: 'if (this.#next.index <= index &&',
-    replace: 'if (this.#next.index >= 0 &&',
+    find: '      if (proof.index > index) break;\n',
+    replace: '',
   },
   {
     name: 'heartbeat-for-a-proof',

@@ -45,16 +45,16 @@ interface Proof {
   readonly index: Index;
 }
 
-const UNPROVEN: Proof = { atMs: Number.NEGATIVE_INFINITY, index: 0 };
+/** Proofs that wait for what they need to be applied; of more the latest counts alone. */
+const PROOFS_MAX = 64;
 
 export class StaleReads {
   readonly #options: StaleReadsOptions;
   #appliedIndex: Index = 0;
   /** Of the state that is applied. */
-  #provenAtMs = UNPROVEN.atMs;
-  /** The next proof to be reached by applying, and the latest: those between are passed over. */
-  #next: Proof = UNPROVEN;
-  #latest: Proof = UNPROVEN;
+  #provenAtMs = Number.NEGATIVE_INFINITY;
+  /** What will be proven by applying more, ascending in both. */
+  readonly #ahead: Proof[] = [];
   /** The question that is not answered. */
   #asked: { readonly id: number; readonly atMs: number } | null = null;
   #waiting: WaitingRead[] = [];
@@ -102,19 +102,23 @@ export class StaleReads {
 
   /** A round that this node asked for at `atMs` has confirmed `index`. */
   onProof(atMs: number, index: Index, nowMs: number): void {
-    if (atMs > this.#latest.atMs) this.#latest = { atMs, index };
-    if (this.#next.atMs <= this.#provenAtMs) this.#next = this.#latest;
+    if (atMs > this.#latestMs) {
+      if (this.#ahead.length === PROOFS_MAX) this.#ahead.pop();
+      this.#ahead.push({ atMs, index });
+    }
     this.onApplied(this.#appliedIndex, nowMs);
   }
 
   /** Everything up to `index` is applied. */
   onApplied(index: Index, nowMs: number): void {
     this.#appliedIndex = index;
-    if (this.#next.index <= index && this.#next.atMs > this.#provenAtMs) {
-      this.#provenAtMs = this.#next.atMs;
-      if (this.#latest.index <= index) this.#provenAtMs = this.#latest.atMs;
-      this.#next = this.#latest;
+    let reached = 0;
+    for (const proof of this.#ahead) {
+      if (proof.index > index) break;
+      this.#provenAtMs = proof.atMs;
+      reached++;
     }
+    if (reached > 0) this.#ahead.splice(0, reached);
     if (this.#waiting.length > 0) this.#serve(nowMs);
   }
 
@@ -132,7 +136,7 @@ export class StaleReads {
 
   /** As of when the state will be complete once everything that has been confirmed is applied. */
   get #latestMs(): number {
-    return Math.max(this.#latest.atMs, this.#provenAtMs);
+    return this.#ahead[this.#ahead.length - 1]?.atMs ?? this.#provenAtMs;
   }
 
   #ask(nowMs: number): void {
