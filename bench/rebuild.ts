@@ -43,10 +43,17 @@ export async function benchRebuild(args: readonly string[]): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, IDLE_MS));
 
     const id = 1 + cluster.ports.indexOf(lost);
+    // Leadership may have moved on a machine this busy, and the loss of a leader is another bench.
+    if ((await cluster.leader()) === lost) {
+      await cluster.member(leader, 'transfer', String(1 + cluster.ports.indexOf(leader)));
+      await eventually('another leader', 10_000, async () =>
+        (await cluster.leader()) === leader ? true : null,
+      );
+    }
+    const idleTo = performance.now();
     await cluster.end(lost, 'SIGKILL');
     rmSync(`${cluster.directory}/node-${lost}`, { recursive: true });
     process.stderr.write(await cluster.member(leader, 'remove', String(id)));
-    const idleTo = performance.now();
     cluster.join(lost, leader);
     const file = `${cluster.directory}/node-${lost}/snapshot`;
     const startedAt = await eventually('the first bytes of the snapshot', 60_000, async () =>

@@ -27,7 +27,7 @@ export interface RaftTiming {
  * A leader whose process ends is replaced within half a second: an election timeout after it was heard last, and what the
  * election takes. One that falls silent otherwise, within twice as long.
  */
-export const DEFAULT_TIMING: RaftTiming = { heartbeatMs: 50, electionTimeoutMs: 450 };
+export const DEFAULT_TIMING: RaftTiming = { heartbeatMs: 50, electionTimeoutMs: 400 };
 
 /**
  * A bound that holds for most clocks by far: one per cent. A lease is as safe as this bound: it must be `null` (no
