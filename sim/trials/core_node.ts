@@ -24,8 +24,9 @@ export class CoreNode {
   readonly log = new CoreLog();
   readonly hardState: { durable: HardState } = { durable: { term: 0, vote: null } };
   /** What a snapshot would hold: the state up to `index`, and who belonged to the group by then; null: the founders. */
-  readonly snapshots: { index: number; configuration: Configuration | null } = {
+  readonly snapshots: { index: number; term: number; configuration: Configuration | null } = {
     index: 0,
+    term: 0,
     configuration: null,
   };
   saves: HardState[] = [];
@@ -65,6 +66,9 @@ export class CoreNode {
     this.isUp = true;
     this.life++;
     this.lastRead = 0;
+    // As `mendLog` in `src/replica/snapshots.ts`: a snapshot was installed before the log was durable up to it.
+    const { index, term } = this.snapshots;
+    if (index > this.log.lastIndex) this.log.reset(index, term);
     this.raft = this.#make(nowMs);
     this.observed = this.#observe();
   }
@@ -87,7 +91,10 @@ export class CoreNode {
       const { kind, payload } = this.log.entry(at);
       if (kind === EntryKind.Configuration) this.snapshots.configuration = decodeConfiguration(payload);
     }
-    this.snapshots.index = Math.max(this.snapshots.index, index);
+    if (index > this.snapshots.index) {
+      this.snapshots.index = index;
+      this.snapshots.term = this.log.termAt(index);
+    }
     this.log.compact(index - tail);
   }
 

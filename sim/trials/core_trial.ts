@@ -326,9 +326,11 @@ class CoreTrial {
       const { index, configuration } = source.snapshots;
       if (!source.isUp || index === 0) return;
       const nowMs = node.nowMs(this.#scheduler.nowUs);
-      if (!node.raft.restore(index, source.log.termAt(index), nowMs, configuration)) return;
+      const term = source.log.termAt(index);
+      if (!node.raft.restore(index, term, nowMs, configuration)) return;
       if (index > node.snapshots.index) {
         node.snapshots.index = index;
+        node.snapshots.term = term;
         node.snapshots.configuration = configuration;
       }
     });
