@@ -176,6 +176,20 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '',
   },
   {
+    name: 'requests-to-two-leaders',
+    what: 'a request is sent to a leader while one before it is on its way to another',
+    file: 'src/server/router.ts',
+    find: "earlier.state !== 'sent' || earlier.peer !== peer",
+    replace: "earlier.state !== 'sent'",
+  },
+  {
+    name: 'late-refusal-forgotten',
+    what: 'a request that is refused after those behind it were executed is handed on again',
+    file: 'src/server/router.ts',
+    find: '    for (const each of earlier) each.isOvertaken = true;\n',
+    replace: '',
+  },
+  {
     name: 'reads-overtake-writes',
     what: 'a read of a connection does not wait for the writes before it',
     file: 'src/server/session.ts',

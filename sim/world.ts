@@ -40,6 +40,7 @@ import { tryCores } from './trials/core_trial.ts';
 import { tryEngine } from './trials/engine_trial.ts';
 import { tryLog } from './trials/log_trial.ts';
 import { tryMembersNowAndThen } from './trials/member_trial.ts';
+import { tryRouters } from './trials/router_trial.ts';
 import { tryStaleReadsNowAndThen } from './trials/stale_trial.ts';
 import { tryStore } from './trials/store_trial.ts';
 import { tryVotes } from './trials/vote_trial.ts';
@@ -50,6 +51,7 @@ const TRIALS = [
   ['vote trial', tryVotes],
   ['store trial', tryStore],
   ['core trial', tryCores],
+  ['router trial', tryRouters],
   ['engine trial', tryEngine],
   ['member trial', tryMembersNowAndThen],
   ['stale trial', tryStaleReadsNowAndThen],

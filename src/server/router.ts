@@ -28,10 +28,16 @@ import type { NodeId } from '../raft/message.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { PeerFrame } from './peer_protocol.ts';
 
+/** What a router needs of the replica of its group on this node. */
+export type RoutedReplica = Pick<
+  Replica,
+  'isLeader' | 'leader' | 'servesReads' | 'propose' | 'read' | 'administer'
+>;
+
 export interface RouterOptions {
   /** Whose requests these are. */
   readonly group: GroupId;
-  readonly replica: Replica;
+  readonly replica: RoutedReplica;
   readonly clock: Clock;
   readonly random: Random;
   /** How long a request waits for a leader, and how long in all for an answer. */
@@ -73,6 +79,8 @@ interface Job {
   readonly answerDeadlineMs: number;
   /** A read that could not be answered here: the leader may know more, for one that a key has expired by now. */
   isForLeader: boolean;
+  /** One behind it in its lane was, or may have been, executed: if it comes back, it is too late for it. */
+  isOvertaken: boolean;
   /** Where it was sent; null while it waits. */
   peer: NodeId | null;
 }
@@ -134,6 +142,7 @@ export class Router {
       leaderDeadlineMs: nowMs + timeouts.noLeaderMs,
       answerDeadlineMs: nowMs + timeouts.answerMs,
       isForLeader: false,
+      isOvertaken: false,
       peer: null,
     };
     lane.jobs.push(job);
@@ -221,21 +230,20 @@ export class Router {
 
   #dispatch(job: Job): void {
     const { replica, send, group } = this.#options;
-    if (!isNextToSend(job)) {
+    const isForThisNode =
+      replica.isLeader || (!isWrite(job.request) && !job.isForLeader && canReadHere(replica, job.request));
+    const leader = isForThisNode ? null : replica.leader;
+    if (!isNextToSend(job, leader)) {
       sometimes('a request waits behind one of its lane');
       this.#wait(job);
       return;
     }
     job.state = 'sent';
     job.peer = null;
-    if (
-      replica.isLeader ||
-      (!isWrite(job.request) && !job.isForLeader && canReadHere(replica, job.request))
-    ) {
+    if (isForThisNode) {
       this.#execute(job.request, (result) => this.#onResult(job, result));
       return;
     }
-    const { leader } = replica;
     if (leader === null) {
       this.#wait(job);
       return;
@@ -268,12 +276,14 @@ export class Router {
     assert(at >= 0, 'a request is answered once', { type: job.request.type });
     // What was asked before it and came back has been overtaken: it must not take effect any more.
     const isOvertaking = at > 0 && !isUnavailable(result);
-    const overtaken = isOvertaking ? jobs.slice(0, at).filter(({ state }) => state === 'returned') : [];
+    const earlier = isOvertaking ? jobs.slice(0, at) : [];
+    for (const each of earlier) each.isOvertaken = true;
+    const overtaken = earlier.filter(({ state }) => state === 'returned');
     for (const gone of [...overtaken, job]) jobs.splice(jobs.indexOf(gone), 1);
-    for (const earlier of overtaken) {
+    for (const { done } of overtaken) {
       sometimes('a request that came back was overtaken');
       this.#unanswered--;
-      earlier.done(NO_LEADER);
+      done(NO_LEADER);
     }
     this.#unanswered--;
     job.done(result);
@@ -282,6 +292,10 @@ export class Router {
 
   #takeBack(job: Job): void {
     sometimes('a request comes back unexecuted');
+    if (job.isOvertaken) {
+      this.#finish(job, NO_LEADER);
+      return;
+    }
     job.state = 'returned';
     job.isForLeader = job.peer === null;
     job.peer = null;
@@ -330,7 +344,7 @@ export class Router {
   };
 }
 
-function canReadHere(replica: Replica, { terms }: Read): boolean {
+function canReadHere(replica: RoutedReplica, { terms }: Read): boolean {
   return terms?.consistency === 'stale' || replica.servesReads;
 }
 
@@ -339,11 +353,14 @@ function isOfThisNode(request: Request): boolean {
   return !isWrite(request) && request.terms?.consistency === 'stale';
 }
 
-/** Everything asked before it in its lane is on its way. */
-function isNextToSend(job: Job): boolean {
+/**
+ * Everything asked before it in its lane is on its way, and to the same node: what was sent to a leader of before may
+ * arrive later than this, when that node leads again.
+ */
+function isNextToSend(job: Job, peer: NodeId | null): boolean {
   for (const earlier of job.lane.jobs) {
     if (earlier === job) return true;
-    if (earlier.state !== 'sent') return false;
+    if (earlier.state !== 'sent' || earlier.peer !== peer) return false;
   }
   return true;
 }

@@ -1,0 +1,193 @@
+/**
+ * A group without consensus, for routers on trial: it decides by chance what becomes of a request, within what a real
+ * group may do, and remembers it. A leader executes what it has taken in order; one that has been deposed may still have
+ * executed a prefix of it, and refuses the rest.
+ */
+import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
+import { errorResult, type Request, type Result } from '../../src/kv/request.ts';
+import type { Lane, RoutedReplica } from '../../src/server/router.ts';
+import type { SimRandom } from '../random.ts';
+import type { Scheduler } from '../scheduler.ts';
+
+const REFUSED = errorResult('unavailable', 'this node does not lead');
+const OPEN = errorResult('unknown', 'not decided in time');
+
+interface Asked {
+  readonly node: number;
+  /** Null: a read. */
+  readonly lane: Lane | null;
+  answer: 'refused' | 'open' | 'done' | null;
+  isExecuted: boolean;
+}
+
+interface Taken {
+  readonly id: number;
+  readonly done: (result: Result) => void;
+}
+
+interface FakeNode {
+  /** Raised by a crash: what was taken before is not answered any more. */
+  life: number;
+  believed: number | null;
+  taken: Taken[];
+}
+
+export class UnansweredGroup {
+  readonly #random: SimRandom;
+  readonly #scheduler: Scheduler;
+  readonly #delayUsMax: number;
+  readonly #nodes: FakeNode[];
+  readonly #asked = new Map<number, Asked>();
+  readonly #lastOfLane = new Map<Lane, number>();
+  #leader: number | null = null;
+
+  constructor(nodes: number, random: SimRandom, scheduler: Scheduler, delayUsMax: number) {
+    this.#random = random;
+    this.#scheduler = scheduler;
+    this.#delayUsMax = delayUsMax;
+    this.#nodes = Array.from({ length: nodes }, () => ({ life: 0, believed: null, taken: [] }));
+  }
+
+  onAsked(id: number, node: number, lane: Lane | null): void {
+    this.#asked.set(id, { node, lane, answer: null, isExecuted: false });
+  }
+
+  onAnswered(id: number, answer: 'refused' | 'open' | 'done'): void {
+    const asked = this.#of(id);
+    if (asked.answer !== null) throw new Error(`request ${id} is answered twice`);
+    asked.answer = answer;
+    if (asked.lane === null) return;
+    if (answer === 'refused' && asked.isExecuted) throw new Error(`write ${id} is refused, but was executed`);
+    if (answer === 'done' && !asked.isExecuted)
+      throw new Error(`write ${id} is acknowledged, but was not executed`);
+  }
+
+  /** @returns How many requests its clients will not get an answer to. */
+  onCrash(id: number): number {
+    const node = this.#nodes[id - 1];
+    if (this.#leader === id) this.#depose();
+    node.life++;
+    node.taken = [];
+    node.believed = null;
+    let open = 0;
+    for (const asked of this.#asked.values()) {
+      if (asked.node !== id || asked.answer !== null) continue;
+      asked.answer = 'open';
+      open++;
+    }
+    return open;
+  }
+
+  /** Somebody else leads, or nobody. */
+  move(): void {
+    this.#depose();
+    this.#leader = this.#random.chance(200) ? null : 1 + this.#random.below(this.#nodes.length);
+  }
+
+  /** Everybody knows the leader from now on. */
+  settle(): void {
+    this.#depose();
+    this.#leader = 1;
+    for (const node of this.#nodes) node.believed = 1;
+  }
+
+  /** The node hears who leads. */
+  learn(id: number): void {
+    this.#nodes[id - 1].believed = this.#leader;
+  }
+
+  replicaOf(id: number): RoutedReplica {
+    const node = this.#nodes[id - 1];
+    const take = (request: Request, done: (result: Result) => void): void => this.#take(id, request, done);
+    return {
+      get isLeader() {
+        return node.believed === id;
+      },
+      get leader() {
+        return node.believed;
+      },
+      servesReads: false,
+      propose: take,
+      read: take,
+      administer: take,
+    };
+  }
+
+  #take(id: number, request: Request, done: (result: Result) => void): void {
+    const node = this.#nodes[id - 1];
+    if (node.believed !== id) {
+      done(REFUSED);
+      return;
+    }
+    const { life } = node;
+    const afterUs = 1 + this.#random.below(2 * this.#delayUsMax);
+    if (request.type !== 'append') {
+      const key = request.type === 'get' ? fromUtf8(request.key) : '';
+      const isVouchedFor = this.#leader === id;
+      this.#later(node, life, afterUs, () =>
+        done(isVouchedFor ? { type: 'value', value: utf8(key) } : REFUSED),
+      );
+      return;
+    }
+    const taken = { id: Number(fromUtf8(request.value)), done };
+    const isReal = this.#leader === id;
+    if (isReal) node.taken.push(taken);
+    this.#later(node, life, afterUs, () => {
+      // Taken while it no longer led: it comes to nothing.
+      if (!isReal) done(REFUSED);
+      else if (this.#leader === id) this.#executeUpTo(node, taken);
+    });
+  }
+
+  #executeUpTo(node: FakeNode, last: Taken): void {
+    const at = node.taken.indexOf(last);
+    if (at < 0) return;
+    for (const taken of node.taken.splice(0, at + 1)) {
+      this.#execute(taken.id);
+      taken.done({ type: 'count', count: taken.id });
+    }
+  }
+
+  #depose(): void {
+    if (this.#leader === null) return;
+    const node = this.#nodes[this.#leader - 1];
+    const { taken, life } = node;
+    node.taken = [];
+    this.#leader = null;
+    const kept = this.#random.below(taken.length + 1);
+    for (const [at, { id, done }] of taken.entries()) {
+      if (at < kept) this.#execute(id);
+      const knows = this.#random.chance(700);
+      const executed: Result = { type: 'count', count: id };
+      const result = at < kept ? executed : REFUSED;
+      this.#later(node, life, 1 + this.#random.below(2 * this.#delayUsMax), () =>
+        done(knows ? result : OPEN),
+      );
+    }
+  }
+
+  #execute(id: number): void {
+    const asked = this.#of(id);
+    if (asked.isExecuted) throw new Error(`write ${id} is executed twice`);
+    if (asked.answer === 'refused') throw new Error(`write ${id} was refused, and is executed`);
+    asked.isExecuted = true;
+    if (asked.lane === null) return;
+    const before = this.#lastOfLane.get(asked.lane) ?? 0;
+    // Whoever was told that it may yet take effect knows that.
+    if (before > id && asked.answer !== 'open')
+      throw new Error(`write ${id} is executed behind ${before}, which was asked later`);
+    this.#lastOfLane.set(asked.lane, id);
+  }
+
+  #later(node: FakeNode, life: number, us: number, task: () => void): void {
+    this.#scheduler.after(us, () => {
+      if (node.life === life) task();
+    });
+  }
+
+  #of(id: number): Asked {
+    const asked = this.#asked.get(id);
+    if (asked === undefined) throw new Error(`nobody asked for ${id}`);
+    return asked;
+  }
+}

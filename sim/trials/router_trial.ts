@@ -1,0 +1,243 @@
+/**
+ * Routers alone, over a group that only says what a group may say: leadership moves on, old leaders take requests that
+ * come to nothing, connections break, and nodes start anew within milliseconds, while answers to their earlier life are
+ * under way. What a request did is known here, so each answer can be judged: it belongs to this request; a write that was
+ * refused never takes effect, one that was acknowledged has, none does twice, and those of a lane do in order.
+ */
+import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
+import type { Request, Result } from '../../src/kv/request.ts';
+import type { PeerFrame } from '../../src/server/peer_protocol.ts';
+import { Lane, Router } from '../../src/server/router.ts';
+import { SimClock } from '../clock.ts';
+import { SimProcess } from '../process.ts';
+import type { SimRandom } from '../random.ts';
+import { Scheduler } from '../scheduler.ts';
+import { UnansweredGroup } from './router_group.ts';
+
+const TRIALS = 2;
+const NODES = 3;
+const CONNECTIONS = 2;
+const US_PER_MS = 1000;
+const STORM_US = 1500 * US_PER_MS;
+const TIMEOUTS = { noLeaderMs: 150, answerMs: 250 };
+/** No request is open for longer, with what the sweeps of two nodes add. */
+const CALM_US = 2 * (TIMEOUTS.noLeaderMs + TIMEOUTS.answerMs) * US_PER_MS;
+const WAITING_MAX = 16;
+
+/** A connection: as `src/server/session.ts` does, it has several requests under way only if they are of one kind and for one node. */
+interface Connection {
+  readonly lane: Lane;
+  open: number;
+  isWriting: boolean;
+  target: number | null;
+}
+
+interface RouterNode {
+  readonly id: number;
+  readonly process: SimProcess;
+  readonly clock: SimClock;
+  router: Router | null;
+  connections: Connection[];
+}
+
+/** Runs some trials; what went wrong, or null. */
+export function tryRouters(random: SimRandom): string | null {
+  for (let trial = 0; trial < TRIALS; trial++) {
+    try {
+      new RouterTrial(random.fork(`trial ${trial}`)).run();
+    } catch (error) {
+      return error instanceof Error ? (error.stack ?? error.message) : String(error);
+    }
+  }
+  return null;
+}
+
+class RouterTrial {
+  readonly #random: SimRandom;
+  readonly #scheduler = new Scheduler();
+  readonly #nodes: RouterNode[];
+  readonly #group: UnansweredGroup;
+  /** By `from>to`: how often that connection was lost, and when the last frame on it arrives. */
+  readonly #links = new Map<string, { losses: number; lastUs: number }>();
+  readonly #everyUs: number;
+  readonly #delayUsMax: number;
+  readonly #crashPermille: number;
+  readonly #resetPermille: number;
+  readonly #movePermille: number;
+  #requests = 0;
+  #open = 0;
+  #isCalm = false;
+  #failure: Error | null = null;
+
+  constructor(random: SimRandom) {
+    this.#random = random;
+    this.#everyUs = random.pick([2, 5, 20]) * US_PER_MS;
+    this.#delayUsMax = random.pick([1, 10, 50]) * US_PER_MS;
+    this.#crashPermille = random.pick([0, 30, 100]);
+    this.#resetPermille = random.pick([0, 30, 100]);
+    this.#movePermille = random.pick([10, 50, 200]);
+    this.#group = new UnansweredGroup(NODES, random.fork('group'), this.#scheduler, this.#delayUsMax);
+    this.#nodes = Array.from({ length: NODES }, (_none, at) => this.#makeNode(at + 1));
+  }
+
+  run(): void {
+    for (const node of this.#nodes) this.#start(node);
+    this.#stir();
+    this.#advance(STORM_US);
+    this.#isCalm = true;
+    this.#group.settle();
+    for (const node of this.#nodes) if (node.router === null) this.#start(node);
+    this.#advance(STORM_US + CALM_US);
+    if (this.#open > 0) throw new Error(`${this.#open} requests are never answered`);
+  }
+
+  #advance(untilUs: number): void {
+    while (this.#scheduler.stepUntil(untilUs)) if (this.#failure !== null) throw this.#failure;
+  }
+
+  #makeNode(id: number): RouterNode {
+    const process = new SimProcess(`node${id}`, this.#scheduler);
+    process.onPanic = (error) => {
+      this.#failure ??= error;
+    };
+    const clock = new SimClock(this.#scheduler, process, { offsetMs: 0, driftPpm: 0 });
+    return { id, process, clock, router: null, connections: [] };
+  }
+
+  #start(node: RouterNode): void {
+    const { id, process, clock } = node;
+    process.restart();
+    node.router = new Router({
+      group: 1,
+      replica: this.#group.replicaOf(id),
+      clock,
+      random: this.#random.fork(`router ${id} ${this.#scheduler.nowUs}`),
+      timeouts: TIMEOUTS,
+      waitingMax: WAITING_MAX,
+      send: (to, frame) => this.#send(id, to, frame),
+    });
+    node.connections = Array.from({ length: CONNECTIONS }, () => ({
+      lane: new Lane(),
+      open: 0,
+      isWriting: false,
+      target: null,
+    }));
+  }
+
+  #stir(): void {
+    this.#scheduler.after(1 + this.#random.below(2 * this.#everyUs), () => {
+      if (this.#isCalm) return;
+      this.#happen();
+      this.#stir();
+    });
+  }
+
+  #happen(): void {
+    const random = this.#random;
+    const node = random.pick(this.#nodes);
+    if (random.chance(this.#movePermille)) this.#move();
+    if (random.chance(this.#crashPermille)) this.#crash(node);
+    if (random.chance(this.#resetPermille)) this.#lose(node, random.pick(this.#nodes));
+    for (let count = random.between(0, 3); count > 0; count--) this.#ask(random.pick(this.#nodes));
+  }
+
+  #move(): void {
+    this.#group.move();
+    for (const { id } of this.#nodes) {
+      // Everybody hears of it in their own time.
+      this.#scheduler.after(1 + this.#random.below(this.#delayUsMax), () => {
+        this.#group.learn(id);
+        this.#run(id, (router) => router.onLeaderChange());
+      });
+    }
+  }
+
+  #crash(node: RouterNode): void {
+    if (node.router === null) return;
+    node.process.crash();
+    node.router = null;
+    this.#open -= this.#group.onCrash(node.id);
+    for (const other of this.#nodes) if (other !== node) this.#lose(node, other);
+    const quick = this.#random.chance(700);
+    this.#scheduler.after(1 + this.#random.below((quick ? 3 : 100) * US_PER_MS), () => {
+      if (node.router === null && !this.#isCalm) this.#start(node);
+    });
+  }
+
+  /** What is under way between two nodes is lost, and both see that. */
+  #lose(a: RouterNode, b: RouterNode): void {
+    if (a === b) return;
+    for (const [from, to] of [
+      [a.id, b.id],
+      [b.id, a.id],
+    ]) {
+      this.#linkOf(from, to).losses++;
+      this.#scheduler.after(1, () => this.#run(from, (router) => router.onPeerDown(to)));
+    }
+  }
+
+  #ask(node: RouterNode): void {
+    const { router } = node;
+    if (router === null) return;
+    const connection = this.#random.pick(node.connections);
+    const isWrite = this.#random.chance(600);
+    const { target } = router;
+    if (connection.open > 0 && (connection.isWriting !== isWrite || connection.target !== target)) return;
+    connection.open++;
+    connection.isWriting = isWrite;
+    connection.target = target;
+    const id = ++this.#requests;
+    const request: Request = isWrite
+      ? { type: 'append', bucket: 'b', key: utf8('k'), value: utf8(`${id}`) }
+      : { type: 'get', bucket: 'b', key: utf8(`${id}`) };
+    this.#group.onAsked(id, node.id, isWrite ? connection.lane : null);
+    this.#open++;
+    node.process.run(() =>
+      router.route(request, connection.lane, (result) => {
+        this.#open--;
+        connection.open--;
+        this.#judge(id, isWrite, result);
+      }),
+    );
+  }
+
+  #judge(id: number, isWrite: boolean, result: Result): void {
+    if (result.type === 'error')
+      this.#group.onAnswered(id, result.code === 'unavailable' ? 'refused' : 'open');
+    else {
+      const said = isWrite
+        ? result.type === 'count' && result.count
+        : result.type === 'value' && result.value !== null && Number(fromUtf8(result.value));
+      if (said !== id) throw new Error(`request ${id} gets another's answer: ${JSON.stringify(result)}`);
+      this.#group.onAnswered(id, 'done');
+    }
+  }
+
+  #send(from: number, to: number, frame: PeerFrame): boolean {
+    const target = this.#nodes[to - 1];
+    if (target.router === null) return false;
+    const link = this.#linkOf(from, to);
+    const { losses } = link;
+    link.lastUs = Math.max(link.lastUs, this.#scheduler.nowUs) + 1 + this.#random.below(this.#delayUsMax);
+    this.#scheduler.at(link.lastUs, () => {
+      if (link.losses !== losses) return;
+      this.#run(to, (router) => {
+        if (frame.kind === 'request') router.onRequest(from, frame.id, frame.request);
+        else if (frame.kind === 'response') router.onResponse(from, frame.id, frame.result);
+      });
+    });
+    return true;
+  }
+
+  #run(id: number, action: (router: Router) => void): void {
+    const { router, process } = this.#nodes[id - 1];
+    if (router !== null) process.run(() => action(router));
+  }
+
+  #linkOf(from: number, to: number): { losses: number; lastUs: number } {
+    const name = `${from}>${to}`;
+    const known = this.#links.get(name) ?? { losses: 0, lastUs: 0 };
+    this.#links.set(name, known);
+    return known;
+  }
+}
