@@ -12,8 +12,8 @@
  * - a leader that goes by its lease is alone: nobody leads a later term;
  * - a restart finds all that was durable before, or does not come about;
  * - no write is proposed again that may have taken effect (`write_ledger.ts`);
- * - and of each node: term and commit index never fall, a vote is not changed within a term, while it lives; nothing is
- *   applied that isn't committed.
+ * - and of each node: term, commit index and what is applied never fall, a vote is not changed within a term, while it
+ *   lives; nothing is applied that isn't committed.
  *
  * The work is incremental: a node is looked at only where it has changed, so a step costs a few comparisons.
  */
@@ -69,6 +69,7 @@ class Shadow {
   term = 0;
   vote: number | null = null;
   commitIndex = 0;
+  appliedIndex = 0;
   isLeader = false;
   /** Terms of the node's log by index; position 0 is unused. */
   readonly terms: number[] = [0];
@@ -171,13 +172,15 @@ export class Invariants {
     if (commitIndex !== shadow.commitIndex) this.#checkCommit(id, subject, commitIndex, inForce);
     shadow.isLeader = role === 'leader';
     if (role === 'leader' && this.#leaders.get(term) !== id) this.#checkLeader(id, term, subject, inForce);
-    if (subject.replica.appliedIndex > commitIndex) {
-      fail('only committed entries are applied', { id, applied: subject.replica.appliedIndex, commitIndex });
+    const { appliedIndex: applied } = subject.replica;
+    if (applied > commitIndex) fail('only committed entries are applied', { id, applied, commitIndex });
+    if (applied < shadow.appliedIndex) {
+      fail('what is applied stays so', { id, from: shadow.appliedIndex, to: applied });
     }
+    shadow.appliedIndex = applied;
     // A snapshot is installed as durable tables; the log may be behind them for a while.
     const keptIndex = Math.max(shadow.durableIndex, subject.store?.flushedIndex ?? 0);
-    if (subject.replica.appliedIndex > keptIndex && !this.mayBeDamaged(id)) {
-      const { appliedIndex: applied } = subject.replica;
+    if (applied > keptIndex && !this.mayBeDamaged(id)) {
       fail('only durable entries are applied', { id, applied, durableIndex: shadow.durableIndex });
     }
     if (term < this.#latestTerm && role === 'leader') this.#checkLease(id);
@@ -187,6 +190,7 @@ export class Invariants {
     this.#checkKept(id, shadow, subject);
     shadow.subject = subject;
     shadow.commitIndex = 0;
+    shadow.appliedIndex = 0;
     shadow.isLeader = false;
     shadow.vote = null;
     // Terms below the last seen are possible after a crash: what was not durable yet was not shown to anybody.

@@ -193,8 +193,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'reads-overtake-writes',
     what: 'a read of a connection does not wait for the writes before it',
     file: 'src/server/session.ts',
-    find: "return kind !== 'alone' && kind === this.#kind && this.#options.router.target === this.#target;",
-    replace: "return kind !== 'alone' && this.#options.router.target === this.#target;",
+    find: "return kind !== 'alone' && kind === this.#kind && this.#group.router.target === this.#target;",
+    replace: "return kind !== 'alone' && this.#group.router.target === this.#target;",
   },
   {
     name: 'answers-out-of-order',

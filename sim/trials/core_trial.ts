@@ -71,11 +71,11 @@ class CoreTrial {
 
   constructor(random: SimRandom) {
     this.#random = random;
-    const founders = random.pick([2, 3, 3, 3, 4, 5]);
+    this.#weather = drawWeather(random);
+    const founders = random.pick(this.#weather.founders);
     this.#founders = founders;
     // The others wait to be added, each once: a number is never given twice.
     const count = founders + (random.chance(500) ? random.between(1, 4) : 0);
-    this.#weather = drawWeather(random);
     const driftPpmMax = random.pick([0, 10_000, 100_000]);
     const clockDriftPpmMax = random.chance(900) ? driftPpmMax : null;
     const heartbeatMs = random.pick([20, 50]);

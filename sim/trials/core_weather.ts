@@ -7,6 +7,8 @@ export const TIMEOUT_US = ELECTION_TIMEOUT_MS * US_PER_MS;
 
 /** What a trial draws once. */
 export interface Weather {
+  /** How many nodes the group begins with, one of these. */
+  readonly founders: readonly number[];
   /** A link has one of these, for a while. */
   readonly delaysUs: readonly number[];
   readonly proposePermille: number;
@@ -31,6 +33,7 @@ export interface Weather {
 /** Any weather, or one in which what only seldom goes wrong has the best chances to. */
 export function drawWeather(random: SimRandom): Weather {
   const any: Weather = {
+    founders: [2, 3, 3, 3, 4, 5],
     delaysUs: random.pick([[1000], [1000, 1000, TIMEOUT_US >> 1], [1000, TIMEOUT_US >> 3, TIMEOUT_US]]),
     proposePermille: random.pick([20, 200, 600]),
     lossPermille: random.pick([0, 20, 200]),
@@ -61,7 +64,9 @@ export function drawWeather(random: SimRandom): Weather {
     compactPermille: 0,
     memberPermille: 0,
   };
-  switch (random.pick(['any', 'silenced leaders', 'promises', 'transfers', 'snapshots', 'members'])) {
+  switch (
+    random.pick(['any', 'silenced leaders', 'promises', 'transfers', 'snapshots', 'members', 'last voters'])
+  ) {
     case 'silenced leaders':
       return { ...quiet, delaysUs: [1000, TIMEOUT_US >> 1], cutPermille: 100, wholePermille: 1000 };
     case 'promises':
@@ -91,6 +96,18 @@ export function drawWeather(random: SimRandom): Weather {
         everyUs: TIMEOUT_US >> random.pick([3, 5]),
         cutPermille: random.pick([0, 50, 150]),
         crashPermille: random.pick([0, 50, 150]),
+      };
+    case 'last voters':
+      // Groups shrink to one voter, who starts anew before the leader that leaves knows that it has left.
+      return {
+        ...quiet,
+        founders: [2],
+        delaysUs: [1000, TIMEOUT_US >> 3],
+        everyUs: TIMEOUT_US >> 5,
+        proposePermille: 100,
+        memberPermille: 300,
+        crashPermille: 300,
+        cutPermille: 0,
       };
     default:
       return any;
