@@ -742,7 +742,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'no-links-to-new-members',
     what: 'a node does not talk to those who join',
     file: 'src/server/node.ts',
-    find: '    this.replica.onMembersChange = () => this.#onMembersChange();\n',
+    find: '    replica.onMembersChange = () => this.#onMembersChange();\n',
     replace: '',
   },
   {
