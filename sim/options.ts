@@ -216,6 +216,7 @@ const MAYBES = [
   'low-probe',
   'read-by-lease',
   'needless-snapshot',
+  'slow-install',
 ] as const;
 
 const UNRECOVERABLE_PERMILLE = 60;

@@ -281,9 +281,14 @@ export class World {
     } finally {
       setRareProbe(null);
     }
+    const mark = (name: string): void => {
+      this.#marks.add(name);
+    };
     for (const [name, run] of TRIALS) {
       if (this.failed) break;
-      const problem = run(this.random.fork(name));
+      setRareProbe({ sometimes: mark, maybe: () => false });
+      const problem = run(this.random.fork(name), mark);
+      setRareProbe(null);
       if (problem !== null) this.fail(name, problem);
     }
     return {

@@ -7,17 +7,17 @@
  * committed when it was asked for. In the end, when all is well, a leader must take and commit a proposal.
  */
 import { assert } from '../../src/base/assert.ts';
-import { setRareProbe } from '../../src/base/rare.ts';
 import { utf8 } from '../../src/codec/bytes.ts';
 import { encodeWrite } from '../../src/kv/write_codec.ts';
 import type { Message, NodeId } from '../../src/raft/message.ts';
 import type { HardState } from '../../src/raft/output.ts';
 import type { Raft } from '../../src/raft/raft.ts';
-import { Invariants, InvariantViolation } from '../invariants.ts';
+import { Invariants } from '../invariants.ts';
 import type { SimRandom } from '../random.ts';
 import { Scheduler } from '../scheduler.ts';
 import { CoreNode } from './core_node.ts';
 import { drawWeather, TIMEOUT_US, US_PER_MS, type Weather } from './core_weather.ts';
+import { type Mark, runTrial } from './trial.ts';
 
 const TRIALS = 8;
 const MAYBES = ['short-append', 'equal-election-timeout', 'low-probe', 'needless-snapshot'];
@@ -29,27 +29,13 @@ const STORM_TIMEOUTS = 40;
 const CALM_TIMEOUTS = 40;
 
 /** Runs some trials; what went wrong, or null. */
-export function tryCores(random: SimRandom): string | null {
+export function tryCores(random: SimRandom, mark?: Mark): string | null {
   for (let trial = 0; trial < TRIALS; trial++) {
-    const problem = tryOnce(random.fork(`trial ${trial}`));
+    const draws = random.fork(`trial ${trial}`);
+    const problem = runTrial(draws, mark, MAYBES, () => new CoreTrial(draws).run());
     if (problem !== null) return problem;
   }
   return null;
-}
-
-function tryOnce(random: SimRandom): string | null {
-  const maybes = random.fork('maybes');
-  const taken = new Set(MAYBES.filter(() => maybes.chance(300)));
-  setRareProbe({ sometimes: () => {}, maybe: (name) => taken.has(name) && maybes.chance(200) });
-  try {
-    new CoreTrial(random).run();
-    return null;
-  } catch (error) {
-    if (error instanceof InvariantViolation) return error.message;
-    return error instanceof Error ? (error.stack ?? error.message) : String(error);
-  } finally {
-    setRareProbe(null);
-  }
 }
 
 class CoreTrial {

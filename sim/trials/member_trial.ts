@@ -11,13 +11,14 @@ import type { Address } from '../../src/io/network.ts';
 import { Node, type NodeOptions } from '../../src/server/node.ts';
 import { SimClock } from '../clock.ts';
 import { SimDisk } from '../disk.ts';
-import { Invariants, InvariantViolation } from '../invariants.ts';
+import { Invariants } from '../invariants.ts';
 import { SimNetwork } from '../network.ts';
 import { SimProcess } from '../process.ts';
 import type { SimRandom } from '../random.ts';
 import { Scheduler } from '../scheduler.ts';
 import { Trace } from '../trace.ts';
 import { MemberClient } from './member_client.ts';
+import { type Mark, runTrial } from './trial.ts';
 
 const PORT = 9000;
 const FOUNDERS = 3;
@@ -26,6 +27,7 @@ const US_PER_MS = 1000;
 const STORM_MS = 4000;
 const CALM_MS = 15_000;
 const STEP_MS = 10;
+const MAYBES = ['short-append', 'low-probe', 'needless-snapshot', 'slow-install'];
 
 interface Machine {
   readonly id: number;
@@ -38,19 +40,13 @@ interface Machine {
 }
 
 /** It takes as long as a run of the whole cluster: in one seed of five. */
-export function tryMembersNowAndThen(random: SimRandom): string | null {
-  return random.chance(200) ? tryMembers(random.fork('trial')) : null;
+export function tryMembersNowAndThen(random: SimRandom, mark?: Mark): string | null {
+  return random.chance(200) ? tryMembers(random.fork('trial'), mark) : null;
 }
 
 /** What went wrong, or null. */
-export function tryMembers(random: SimRandom): string | null {
-  try {
-    new MemberTrial(random).run();
-    return null;
-  } catch (error) {
-    if (error instanceof InvariantViolation) return error.message;
-    return error instanceof Error ? (error.stack ?? error.message) : String(error);
-  }
+export function tryMembers(random: SimRandom, mark?: Mark): string | null {
+  return runTrial(random, mark, MAYBES, () => new MemberTrial(random).run());
 }
 
 class MemberTrial {
@@ -65,6 +61,8 @@ class MemberTrial {
   readonly #crashPermille: number;
   readonly #cutPermille: number;
   readonly #flushPermille: number;
+  /** How much longer a disk takes than a good one. */
+  readonly #slowness: readonly number[];
   /** The machine that is cut off. */
   #cutOff: Machine | null = null;
   #boots = 0;
@@ -76,7 +74,8 @@ class MemberTrial {
     const count = FOUNDERS + random.between(1, 3);
     this.#crashPermille = random.pick([0, 30, 100]);
     this.#cutPermille = random.pick([0, 30, 100]);
-    this.#flushPermille = random.pick([0, 10, 50]);
+    this.#flushPermille = random.pick([0, 10, 50, 300]);
+    this.#slowness = random.pick([[1], [1], [1, 30], [1, 100]]);
     const scheduler = this.#scheduler;
     const trace = new Trace();
     const faults = { longTailPermille: random.pick([0, 5]), longTailUs: { min: 1000, max: 100_000 } };
@@ -123,6 +122,7 @@ class MemberTrial {
       this.#failure ??= error;
     };
     const disk = new SimDisk({ scheduler, random: random.fork('disk'), trace, faults: {} });
+    disk.setSlowness(random.pick(this.#slowness));
     const clock = new SimClock(scheduler, process, { offsetMs: random.below(10_000), driftPpm: 0 });
     return { id, host: `node${id}`, disk, process, clock, node: null, isUp: false };
   }
@@ -156,7 +156,12 @@ class MemberTrial {
           logger: silentLogger,
           timing: TIMING,
           timeouts: { noLeaderMs: 600, answerMs: 1000 },
-          snapshots: { logTailEntries: 8, chunkBytes: 256, bytesPerSecondMax: 10_000_000 },
+          snapshots: {
+            // Who leads may hold what another leader's log does not reach back to.
+            logTailEntries: this.#random.pick([2, 8, 60]),
+            chunkBytes: 256,
+            bytesPerSecondMax: 10_000_000,
+          },
           store: { memtableBytes: 16 * 1024 },
           onFailure: (error) => {
             this.#failure ??= error;

@@ -13,6 +13,7 @@ import { SimProcess } from '../process.ts';
 import type { SimRandom } from '../random.ts';
 import { Scheduler } from '../scheduler.ts';
 import { UnansweredGroup } from './router_group.ts';
+import { type Mark, runTrial } from './trial.ts';
 
 const TRIALS = 2;
 const NODES = 3;
@@ -41,13 +42,11 @@ interface RouterNode {
 }
 
 /** Runs some trials; what went wrong, or null. */
-export function tryRouters(random: SimRandom): string | null {
+export function tryRouters(random: SimRandom, mark?: Mark): string | null {
   for (let trial = 0; trial < TRIALS; trial++) {
-    try {
-      new RouterTrial(random.fork(`trial ${trial}`)).run();
-    } catch (error) {
-      return error instanceof Error ? (error.stack ?? error.message) : String(error);
-    }
+    const draws = random.fork(`trial ${trial}`);
+    const problem = runTrial(draws, mark, [], () => new RouterTrial(draws).run());
+    if (problem !== null) return problem;
   }
   return null;
 }

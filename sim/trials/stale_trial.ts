@@ -16,6 +16,7 @@ import type { SimRandom } from '../random.ts';
 import { Scheduler } from '../scheduler.ts';
 import { Trace } from '../trace.ts';
 import { type Counter, StaleReader } from './stale_reader.ts';
+import { type Mark, runTrial } from './trial.ts';
 
 const PORT = 9000;
 const TIMING = { heartbeatMs: 30, electionTimeoutMs: 150 };
@@ -36,18 +37,13 @@ interface Machine {
 }
 
 /** It takes as long as a short run of the whole cluster: in one seed of eight. */
-export function tryStaleReadsNowAndThen(random: SimRandom): string | null {
-  return random.chance(125) ? tryStaleReads(random.fork('trial')) : null;
+export function tryStaleReadsNowAndThen(random: SimRandom, mark?: Mark): string | null {
+  return random.chance(125) ? tryStaleReads(random.fork('trial'), mark) : null;
 }
 
 /** What went wrong, or null. */
-export function tryStaleReads(random: SimRandom): string | null {
-  try {
-    new StaleTrial(random).run();
-    return null;
-  } catch (error) {
-    return error instanceof Error ? (error.stack ?? error.message) : String(error);
-  }
+export function tryStaleReads(random: SimRandom, mark?: Mark): string | null {
+  return runTrial(random, mark, [], () => new StaleTrial(random).run());
 }
 
 class StaleTrial {

@@ -203,6 +203,7 @@ export class Store {
     if (index <= this.#appliedIndex) {
       assert(false, 'entries are applied in order, each once', { index, applied: this.#appliedIndex });
     }
+    if (this.#incoming !== null) assert(false, 'nothing is applied while a snapshot is installed', { index });
     if (this.#active.usedBytes >= this.#options.memtableBytes && !this.#active.isEmpty) this.#rotate();
     this.#appliedIndex = index;
   }

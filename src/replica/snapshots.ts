@@ -7,8 +7,8 @@
  * should power fail in between, the next start finds tables that reach beyond the log, the file says with which term,
  * and `mendLog` does the rest.
  */
-import { rarely } from '../base/rare.ts';
-import type { Clock } from '../io/clock.ts';
+import { maybe, rarely } from '../base/rare.ts';
+import type { Clock, Timer } from '../io/clock.ts';
 import type { Disk } from '../io/disk.ts';
 import type { Index, Term } from '../log/entry.ts';
 import type { GroupLog } from '../log/group_log.ts';
@@ -57,6 +57,8 @@ export interface SnapshotsOptions {
 
 const SOURCE_IDLE_MS = 30_000;
 const RETRY_MS = 500;
+/** Time enough for the group to go on without whoever installs. */
+const LONG_INSTALL_MS = 500;
 
 export class Snapshots {
   readonly #options: SnapshotsOptions;
@@ -64,6 +66,8 @@ export class Snapshots {
   #fetch: SnapshotFetch | null = null;
   /** The store is changing over: nothing may be applied. */
   #cursor: SnapshotFileCursor | null = null;
+  /** Before an installation, for the simulator. */
+  #pause: Timer | null = null;
   #stopped = false;
 
   constructor(options: SnapshotsOptions) {
@@ -130,6 +134,7 @@ export class Snapshots {
     this.#stopped = true;
     this.#fetch?.cancel();
     this.#source.stop();
+    this.#pause?.cancel();
     this.#cursor?.close();
   }
 
@@ -142,13 +147,16 @@ export class Snapshots {
     }
     const cursor = new SnapshotFileCursor(disk, snapshotPath(directory));
     this.#cursor = cursor;
-    store.install(index, cursor, (error) => {
-      if (this.#stopped) return;
-      cursor.close();
-      this.#cursor = null;
-      if (error === null) onInstalled(index, term);
-      else onFailure(error);
-    });
+    const install = (): void =>
+      store.install(index, cursor, (error) => {
+        if (this.#stopped) return;
+        cursor.close();
+        this.#cursor = null;
+        if (error === null) onInstalled(index, term);
+        else onFailure(error);
+      });
+    if (maybe('slow-install')) this.#pause = this.#options.clock.after(LONG_INSTALL_MS, install);
+    else install();
   }
 }
 
