@@ -143,16 +143,16 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'superseded-is-refused',
     what: 'a write whose place another leader has taken is said not to have been executed',
-    file: 'src/replica/replica.ts',
-    find: '    this.#settleProposal(index, SUPERSEDED);\n',
-    replace: '    this.#settleProposal(index, NOT_LEADER);\n',
+    file: 'src/replica/proposals.ts',
+    find: '    this.#settle(index, SUPERSEDED);\n',
+    replace: '    this.#settle(index, NOT_LEADER);\n',
   },
   {
     name: 'another-terms-answer',
     what: 'a proposal is answered with the result of the entry that replaced it',
-    file: 'src/replica/replica.ts',
-    find: '    const ours = proposal !== undefined && proposal.term === entry.term;\n',
-    replace: '    const ours = proposal !== undefined;\n',
+    file: 'src/replica/proposals.ts',
+    find: '    return this.#proposals.get(index)?.term === term;\n',
+    replace: '    return this.#proposals.has(index) || term < 0;\n',
   },
   {
     name: 'request-ids-restart',

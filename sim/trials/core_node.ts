@@ -5,6 +5,7 @@ import { DEFAULT_FLOW } from '../../src/raft/flow.ts';
 import type { Message, NodeId } from '../../src/raft/message.ts';
 import type { HardState } from '../../src/raft/output.ts';
 import { Raft } from '../../src/raft/raft.ts';
+import { Proposals } from '../../src/replica/proposals.ts';
 import type { FollowedNode } from '../invariants.ts';
 import type { SimRandom } from '../random.ts';
 import { CoreLog } from './core_log.ts';
@@ -29,6 +30,9 @@ export class CoreNode {
     term: 0,
     configuration: null,
   };
+  proposals = new Proposals();
+  /** What a store would hold. */
+  appliedIndex = 0;
   saves: HardState[] = [];
   heldBack: { readonly to: NodeId; readonly message: Message }[] = [];
   isSyncing = false;
@@ -66,6 +70,8 @@ export class CoreNode {
     this.isUp = true;
     this.life++;
     this.lastRead = 0;
+    this.proposals = new Proposals();
+    this.appliedIndex = this.snapshots.index;
     // As `mendLog` in `src/replica/snapshots.ts`: a snapshot was installed before the log was durable up to it.
     const { index, term } = this.snapshots;
     if (index > this.log.lastIndex) this.log.reset(index, term);

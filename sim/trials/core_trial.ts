@@ -9,6 +9,7 @@
 import { assert } from '../../src/base/assert.ts';
 import { utf8 } from '../../src/codec/bytes.ts';
 import { encodeWrite } from '../../src/kv/write_codec.ts';
+import type { Term } from '../../src/log/entry.ts';
 import type { Message, NodeId } from '../../src/raft/message.ts';
 import type { HardState } from '../../src/raft/output.ts';
 import type { Raft } from '../../src/raft/raft.ts';
@@ -16,6 +17,7 @@ import { Invariants } from '../invariants.ts';
 import type { SimRandom } from '../random.ts';
 import { Scheduler } from '../scheduler.ts';
 import { CoreNode } from './core_node.ts';
+import { CorePlot } from './core_plot.ts';
 import { drawWeather, TIMEOUT_US, US_PER_MS, type Weather } from './core_weather.ts';
 import { type Mark, runTrial } from './trial.ts';
 
@@ -51,9 +53,14 @@ class CoreTrial {
   readonly #delays = new Map<string, number>();
   /** By id of a read what was committed when it was asked for. */
   readonly #asked = new Map<number, number>();
+  /** Terms of what was applied, by index. */
+  readonly #applied: Term[] = [];
+  /** Writes, as `index in term`, of which it was said that they were not and will not be executed. */
+  readonly #refused = new Set<string>();
   #reads = 0;
   #writes = 0;
   #isCalm = false;
+  readonly #plot: CorePlot | null;
 
   constructor(random: SimRandom) {
     this.#random = random;
@@ -81,6 +88,7 @@ class CoreTrial {
         random: random.fork(`node${at}`),
       });
     });
+    this.#plot = this.#weather.isPlotted ? this.#makePlot() : null;
     this.#invariants.monotonicMsOf = (id) => {
       const node = this.#nodes[id - 1];
       return node.isUp ? node.nowMs(this.#scheduler.nowUs) : null;
@@ -99,13 +107,37 @@ class CoreTrial {
     const before = this.#invariants.commitIndex;
     for (let i = 0; i < CALM_TIMEOUTS; i++) {
       this.#scheduler.runUntil(this.#scheduler.nowUs + TIMEOUT_US);
-      for (const node of this.#nodes) this.#act(node, (raft) => raft.propose(this.#payload()));
+      for (const node of this.#nodes) this.#propose(node);
     }
     if (this.#invariants.commitIndex > before) return;
     const roles = this.#nodes.map(({ id, raft }) => `${id} is ${raft.role} in term ${raft.term}`);
     throw new Error(
       `${CALM_TIMEOUTS} election timeouts into the calm nothing was committed: ${roles.join(', ')}`,
     );
+  }
+
+  #makePlot(): CorePlot {
+    return new CorePlot({
+      nodes: this.#nodes.slice(0, this.#founders),
+      random: this.#random.fork('plot'),
+      allow: (pairs) => this.#allowOnly(pairs),
+      propose: (leader, count) => {
+        this.#later(leader, 1, () => {
+          for (let written = 0; written < count; written++) this.#propose(leader);
+        });
+      },
+    });
+  }
+
+  #allowOnly(pairs: readonly (readonly [CoreNode, CoreNode])[] | null): void {
+    this.#cut.clear();
+    if (pairs === null) return;
+    for (const { id: from } of this.#nodes)
+      for (const { id: to } of this.#nodes) this.#cut.add(`${from}>${to}`);
+    for (const [one, other] of pairs) {
+      this.#cut.delete(`${one.id}>${other.id}`);
+      this.#cut.delete(`${other.id}>${one.id}`);
+    }
   }
 
   /** Who stays away in the calm: the others are enough. A leader may have just begun to hand over to that node. */
@@ -122,9 +154,41 @@ class CoreTrial {
     return absent;
   }
 
-  /** A write that is like no other. */
-  #payload(): Uint8Array {
-    return encodeWrite({ type: 'set', bucket: 'b', key: KEY, value: utf8(`${++this.#writes}`) }, 0);
+  /** Has a write ordered that is like no other. */
+  #propose(node: CoreNode): void {
+    const value = utf8(`${++this.#writes}`);
+    const payload = encodeWrite({ type: 'set', bucket: 'b', key: KEY, value }, 0);
+    this.#act(node, (raft) => {
+      const { term } = raft;
+      const index = raft.propose(payload);
+      if (typeof index !== 'number') return;
+      node.proposals.add(index, {
+        term,
+        bytes: payload.length,
+        deadlineMs: Number.POSITIVE_INFINITY,
+        done: (result) => {
+          if (result.type !== 'error') return;
+          if (result.code !== 'unavailable') return;
+          this.#refused.add(`${index} in ${term}`);
+          if (this.#applied[index] === term)
+            throw new Error(`the write ${index} in ${term} is refused, and was executed`);
+        },
+      });
+    });
+  }
+
+  /** As `Replica` does with what is committed and durable. */
+  #apply(node: CoreNode): void {
+    const until = Math.min(node.raft.commitIndex, node.log.durableIndex);
+    while (node.appliedIndex < until) {
+      const entry = node.log.entry(++node.appliedIndex);
+      const { index, term } = entry;
+      this.#applied[index] = term;
+      if (this.#refused.has(`${index} in ${term}`)) {
+        throw new Error(`the write ${index} in ${term} is executed, and was refused`);
+      }
+      node.proposals.onApplied(entry, { type: 'ok' });
+    }
   }
 
   /** Something happens, over and over. */
@@ -153,8 +217,7 @@ class CoreTrial {
         );
       }
       if (each.raft.role === 'leader' && random.chance(memberPermille)) this.#changeMembership(each);
-      if (each.raft.role === 'leader' && random.chance(proposePermille))
-        this.#act(each, (raft) => raft.propose(this.#payload()));
+      if (each.raft.role === 'leader' && random.chance(proposePermille)) this.#propose(each);
     }
     const basis = random.chance(500) ? 'lease' : 'round';
     for (let count = random.between(0, 2); count > 0; count--) {
@@ -230,6 +293,7 @@ class CoreTrial {
 
   /** In the order of `src/replica/replica.ts`: no message leaves before the hard states of its turn and of earlier ones. */
   #turn(node: CoreNode): void {
+    if (!this.#isCalm) this.#plot?.onTurn(node, this.#scheduler.nowUs);
     const output = node.raft.takeOutput();
     for (const { id, index } of output.reads) {
       const asked = this.#asked.get(id);
@@ -250,6 +314,7 @@ class CoreTrial {
     if (node.log.isDirty && !node.isSyncing) this.#sync(node);
     if (output.snapshot !== null) this.#fetch(node, output.snapshot.from);
     this.#invariants.check(node.id, node.observed);
+    this.#apply(node);
     this.#watchClock(node);
   }
 
@@ -319,6 +384,8 @@ class CoreTrial {
         node.snapshots.term = term;
         node.snapshots.configuration = configuration;
       }
+      node.appliedIndex = Math.max(node.appliedIndex, index);
+      node.proposals.onSnapshot(index);
     });
   }
 

@@ -28,12 +28,15 @@ export interface Weather {
   readonly wholePermille: number;
   readonly compactPermille: number;
   readonly memberPermille: number;
+  /** Links are cut as `core_plot.ts` has it. */
+  readonly isPlotted: boolean;
 }
 
 /** Any weather, or one in which what only seldom goes wrong has the best chances to. */
 export function drawWeather(random: SimRandom): Weather {
   const any: Weather = {
     founders: [2, 3, 3, 3, 4, 5],
+    isPlotted: false,
     delaysUs: random.pick([[1000], [1000, 1000, TIMEOUT_US >> 1], [1000, TIMEOUT_US >> 3, TIMEOUT_US]]),
     proposePermille: random.pick([20, 200, 600]),
     lossPermille: random.pick([0, 20, 200]),
@@ -65,7 +68,16 @@ export function drawWeather(random: SimRandom): Weather {
     memberPermille: 0,
   };
   switch (
-    random.pick(['any', 'silenced leaders', 'promises', 'transfers', 'snapshots', 'members', 'last voters'])
+    random.pick([
+      'any',
+      'silenced leaders',
+      'promises',
+      'transfers',
+      'snapshots',
+      'members',
+      'last voters',
+      'rivals',
+    ])
   ) {
     case 'silenced leaders':
       return { ...quiet, delaysUs: [1000, TIMEOUT_US >> 1], cutPermille: 100, wholePermille: 1000 };
@@ -108,6 +120,17 @@ export function drawWeather(random: SimRandom): Weather {
         memberPermille: 300,
         crashPermille: 300,
         cutPermille: 0,
+      };
+    case 'rivals':
+      // Leaders come and go and come back, and what each has written reaches but a few.
+      return {
+        ...quiet,
+        founders: [5],
+        proposePermille: 0,
+        lossPermille: 0,
+        cutPermille: 0,
+        crashPermille: 0,
+        isPlotted: true,
       };
     default:
       return any;

@@ -8,7 +8,7 @@
  * than the log does).
  */
 
-import { assert, unreachable } from '../base/assert.ts';
+import { unreachable } from '../base/assert.ts';
 import { CorruptionError } from '../base/errors.ts';
 import { maybe, rarely, sometimes } from '../base/rare.ts';
 import { utf8 } from '../codec/bytes.ts';
@@ -40,6 +40,7 @@ import type { Envelope, Output } from '../raft/output.ts';
 import { Raft } from '../raft/raft.ts';
 import type { HardStateFile } from './hard_state_file.ts';
 import { LogRetention } from './log_retention.ts';
+import { NOT_LEADER, Proposals, SUPERSEDED } from './proposals.ts';
 import type { SnapshotMessage } from './snapshot_codec.ts';
 import { type SnapshotLimits, Snapshots } from './snapshots.ts';
 import { StaleReads } from './stale_reads.ts';
@@ -79,13 +80,6 @@ export interface ReplicaOptions {
 
 type Done = (result: Result) => void;
 
-interface Proposal {
-  readonly term: Term;
-  readonly bytes: number;
-  readonly deadlineMs: number;
-  readonly done: Done;
-}
-
 interface PendingRead {
   readonly request: Read;
   readonly done: Done;
@@ -119,12 +113,10 @@ const READ_KEYS_PER_TURN = 2048;
 /** Between ticks that nobody waits for. */
 const SWEEP_PAUSE_MS = 50;
 
-const SUPERSEDED = errorResult('unknown', 'leadership changed: the write may or may not take effect');
 /** Entries that a follower may have to apply and still answers reads itself. */
 const SERVING_LAG_MAX = 10_000;
 
 const NOT_IN_TIME = errorResult('unavailable', 'no leader has vouched for the read in time');
-const NOT_LEADER = errorResult('unavailable', 'this node does not lead');
 const HANDING_OVER = errorResult('unavailable', 'leadership is being handed over');
 
 export class Replica {
@@ -138,9 +130,7 @@ export class Replica {
   #heldBack: Envelope[] | null = null;
   #savesUnderWay = 0;
 
-  /** By index, oldest first. */
-  readonly #proposals = new Map<Index, Proposal>();
-  #proposalBytes = 0;
+  readonly #proposals = new Proposals();
 
   /** Of this turn, by what is to vouch for them. */
   readonly #arrivingReads: Record<ReadBasis, PendingRead[]> = { round: [], lease: [] };
@@ -281,7 +271,8 @@ export class Replica {
     }
     if (maybe('unasked-transfer')) this.transferLeadership(null);
     const payload = encodeWrite(write, this.#wallMs());
-    if (this.#proposalBytes > 0 && this.#proposalBytes + payload.length > this.#options.proposalBytesMax) {
+    const { bytes } = this.#proposals;
+    if (bytes > 0 && bytes + payload.length > this.#options.proposalBytesMax) {
       done(this.#refusal('overloaded'));
       return;
     }
@@ -291,13 +282,8 @@ export class Replica {
       done(this.#refusal(index));
       return;
     }
-    // A proposal of an earlier leadership at this index is gone from our log, but another node may still hold it and,
-    // should it lead before this entry is committed, commit it.
-    if (this.#proposals.has(index)) rarely('a proposal is superseded by a later leadership');
-    this.#settleProposal(index, SUPERSEDED);
     const deadlineMs = this.#options.clock.monotonicMs() + this.#options.answerTimeoutMs;
-    this.#proposals.set(index, { term: this.#raft.term, bytes: payload.length, deadlineMs, done });
-    this.#proposalBytes += payload.length;
+    this.#proposals.add(index, { term: this.#raft.term, bytes: payload.length, deadlineMs, done });
     this.#planTurn();
   }
 
@@ -440,7 +426,7 @@ export class Replica {
   /** Nothing that was asked of this node waits for an answer. */
   get isIdle(): boolean {
     return (
-      this.#proposals.size === 0 &&
+      this.#proposals.isIdle &&
       this.#pendingChange === null &&
       this.#arrivingReads.round.length === 0 &&
       this.#arrivingReads.lease.length === 0 &&
@@ -483,12 +469,7 @@ export class Replica {
     this.#stopped = true;
     this.#timer?.cancel();
     this.#snapshots.stop();
-    for (const index of [...this.#proposals.keys()]) {
-      this.#settleProposal(
-        index,
-        errorResult('unknown', 'the node stopped: the write may or may not take effect'),
-      );
-    }
+    this.#proposals.stop();
     this.#settleChange(
       errorResult('unknown', 'the node stopped: the change of membership may or may not take effect'),
     );
@@ -625,40 +606,19 @@ export class Replica {
       this.#options.onFailure(error instanceof Error ? error : new Error(String(error)));
       return;
     }
-    // They may be among what the snapshot holds, or not: their entries are not seen here.
-    for (const proposed of [...this.#proposals.keys()]) {
-      if (proposed <= index) this.#settleProposal(proposed, SUPERSEDED);
-    }
+    this.#proposals.onSnapshot(index);
     this.#planTurn();
   }
 
   #applyEntry(entry: Entry): void {
     const { stateMachine } = this.#options;
-    const proposal = this.#proposals.get(entry.index);
-    if (entry.kind !== EntryKind.Command) {
-      if (entry.kind === EntryKind.Configuration) this.#applyConfiguration(entry);
-      else stateMachine.applyNothing(entry.index);
-      if (proposal !== undefined) this.#settleProposal(entry.index, NOT_LEADER);
-      return;
-    }
-    const ours = proposal !== undefined && proposal.term === entry.term;
-    const result = stateMachine.apply(entry.index, entry.payload, ours ? 'wanted' : 'not-wanted');
-    if (proposal === undefined) return;
-    if (!ours) {
-      sometimes('a proposal lost its place to another leader');
-      this.#settleProposal(entry.index, NOT_LEADER);
-      return;
-    }
-    assert(result !== null, 'a wanted result is given', { index: entry.index });
-    this.#settleProposal(entry.index, result);
-  }
-
-  #settleProposal(index: Index, result: Result): void {
-    const proposal = this.#proposals.get(index);
-    if (proposal === undefined) return;
-    this.#proposals.delete(index);
-    this.#proposalBytes -= proposal.bytes;
-    proposal.done(result);
+    let result: Result | null = null;
+    if (entry.kind === EntryKind.Command) {
+      const isWanted = this.#proposals.holds(entry);
+      result = stateMachine.apply(entry.index, entry.payload, isWanted ? 'wanted' : 'not-wanted');
+    } else if (entry.kind === EntryKind.Configuration) this.#applyConfiguration(entry);
+    else stateMachine.applyNothing(entry.index);
+    this.#proposals.onApplied(entry, result);
   }
 
   #expireProposals(nowMs: number): void {
@@ -667,12 +627,7 @@ export class Replica {
         'no majority has confirmed the change of membership in time: it may or may not take effect';
       this.#settleChange(errorResult('unknown', message));
     }
-    for (const [index, proposal] of this.#proposals) {
-      if (proposal.deadlineMs > nowMs) return;
-      sometimes('a proposal is not decided in time');
-      const message = 'no majority has confirmed the write in time: it may or may not take effect';
-      this.#settleProposal(index, errorResult('unknown', message));
-    }
+    this.#proposals.expire(nowMs);
   }
 
   #askToRead(basis: ReadBasis, nowMs: number): void {
@@ -837,11 +792,8 @@ export class Replica {
 
   /** One timer for the core's deadline and the oldest requests; late ones are harmless, so it is only moved forward. */
   #setTimer(): void {
-    let atMs = Math.min(this.#raft.deadlineMs, this.#pendingChange?.deadlineMs ?? Number.POSITIVE_INFINITY);
-    for (const proposal of this.#proposals.values()) {
-      if (proposal.deadlineMs < atMs) atMs = proposal.deadlineMs;
-      break;
-    }
+    const changeMs = this.#pendingChange?.deadlineMs ?? Number.POSITIVE_INFINITY;
+    let atMs = Math.min(this.#raft.deadlineMs, this.#proposals.deadlineMs, changeMs);
     for (const { deadlineMs } of this.#unconfirmedReads.values()) {
       if (deadlineMs < atMs) atMs = deadlineMs;
       break;
