@@ -1,5 +1,6 @@
 /** `npm run bench -- NAME`: measurements, apart from the tests because they need a quiet machine to mean something. */
 import { benchCluster } from './cluster.ts';
+import { benchEngine } from './engine/main.ts';
 import { benchFailover } from './failover.ts';
 import { benchReads } from './reads.ts';
 import { benchRebuild } from './rebuild.ts';
@@ -7,6 +8,7 @@ import { benchRebuild } from './rebuild.ts';
 const BENCHES: Readonly<
   Record<string, { readonly what: string; readonly run: (args: readonly string[]) => Promise<void> }>
 > = {
+  engine: { what: 'the embedded store against classic-level and lmdb', run: benchEngine },
   cluster: { what: 'SET and GET on a 3-node cluster, against the floor', run: benchCluster },
   reads: { what: 'reads by a round of messages, by lease, and stale', run: benchReads },
   failover: { what: 'how long writes wait when the leader is killed', run: benchFailover },

@@ -1,0 +1,265 @@
+/** The workloads of the bench of engines, by the names that LevelDB's `db_bench` gave them. They run beside the store. */
+import type { Contender } from './contender.ts';
+
+export const KEY_BYTES = 16;
+export const VALUE_BYTES = 100;
+const BATCH_KEYS = 100;
+/** Batches under way at a time, so that a store with a writer thread need not wait for its caller. */
+const BATCHES_IN_FLIGHT = 8;
+const WRITERS = 50;
+const SEEK_ENTRIES = 10;
+/** Reads between two turns of the event loop, where each is timed. */
+const READS_PER_TURN = 50;
+const TIMED_MS = 3000;
+const DURABLE_MS = 3000;
+const VALUES_BYTES = 1024 * 1024;
+
+export interface Outcome {
+  readonly operations: number;
+  readonly ms: number;
+  /** Of single reads, and what the event loop was away for between them. */
+  readonly latencies?: Latencies;
+}
+
+export interface Latencies {
+  readonly p50Us: number;
+  readonly p99Us: number;
+  /** The longest time between two turns in which the reader did nothing itself, and the 99th percentile. */
+  readonly awayMaxMs: number;
+  readonly awayP99Ms: number;
+}
+
+export type WorkloadName = keyof typeof WORKLOADS;
+
+/** @param keys How many keys the store holds, or is to hold. */
+type Workload = (store: Contender, keys: number, draw: Draw) => Promise<Outcome | null>;
+
+export const WORKLOADS = {
+  fillseq: (store, keys) => write(store, keys, (n) => n),
+  fillrandom: (store, keys, draw) => {
+    const order = permutation(keys, draw);
+    return write(store, keys, (n) => order[n] ?? 0);
+  },
+  fillsync: fillDurably,
+  overwrite: (store, keys, draw) => write(store, keys, () => draw(keys)),
+  readrandom: (store, keys, draw) => readPoints(store, keys, draw, 'there'),
+  readmissing: (store, keys, draw) => readPoints(store, keys, draw, 'missing'),
+  readseq: (store, keys) => scan(store, keys, 'forward'),
+  readreverse: (store, keys) => scan(store, keys, 'backward'),
+  seekrandom: seekRandomly,
+  readidle: (store, keys, draw) => readTimed(store, keys, draw, null),
+  readwhilewriting: async (store, keys, draw) => {
+    let stopped = false;
+    const writing = (async () => {
+      while (!stopped) await writeBatch(store, BATCH_KEYS, () => draw(keys));
+    })();
+    const outcome = await readTimed(store, keys, draw, null);
+    stopped = true;
+    await writing;
+    return outcome;
+  },
+  compact: async (store, keys) => {
+    const { compact } = store;
+    return compact === null ? null : await timed(keys, compact);
+  },
+  readcompacted: (store, keys, draw) => readPoints(store, keys, draw, 'there'),
+  readwhilecompacting: async (store, keys, draw) => {
+    const { compact } = store;
+    if (compact === null) return null;
+    // So that there is something to do.
+    await write(store, Math.ceil(keys / 2), () => draw(keys));
+    return await readTimed(store, keys, draw, compact());
+  },
+} satisfies Readonly<Record<string, Workload>>;
+
+/** Whole numbers from 0 to `below`, excluded. */
+export type Draw = (below: number) => number;
+
+/** Xorshift of 32 bits (Marsaglia, 2003): even enough for a bench, and the same for every store. */
+export function drawFrom(seed: number): Draw {
+  let state = seed | 1;
+  return (below) => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) % below;
+  };
+}
+
+async function timed(operations: number, run: () => Promise<unknown>): Promise<Outcome> {
+  const start = performance.now();
+  await run();
+  return { operations, ms: performance.now() - start };
+}
+
+function write(store: Contender, keys: number, keyAt: (n: number) => number): Promise<Outcome> {
+  return timed(keys, async () => {
+    let next = 0;
+    const writer = async (): Promise<void> => {
+      while (next < keys) {
+        const first = next;
+        next = Math.min(keys, next + BATCH_KEYS);
+        await writeBatch(store, next - first, (n) => keyAt(first + n));
+      }
+    };
+    await Promise.all(Array.from({ length: BATCHES_IN_FLIGHT }, writer));
+  });
+}
+
+function writeBatch(store: Contender, count: number, keyAt: (n: number) => number): Promise<void> {
+  const keys: Buffer[] = [];
+  const values: Buffer[] = [];
+  for (let n = 0; n < count; n++) {
+    const key = keyAt(n);
+    keys.push(makeKey(key));
+    values.push(valueFor(key));
+  }
+  return store.writeBatch(keys, values);
+}
+
+/** Over the keys that are there, each writer with one write at a time, for a set time. */
+async function fillDurably(store: Contender, keys: number, draw: Draw): Promise<Outcome> {
+  let operations = 0;
+  const start = performance.now();
+  const writer = async (): Promise<void> => {
+    while (performance.now() - start < DURABLE_MS) {
+      const key = draw(keys);
+      await store.putDurably(makeKey(key), valueFor(key));
+      operations++;
+    }
+  };
+  await Promise.all(Array.from({ length: WRITERS }, writer));
+  return { operations, ms: performance.now() - start };
+}
+
+async function readPoints(
+  store: Contender,
+  keys: number,
+  draw: Draw,
+  what: 'there' | 'missing',
+): Promise<Outcome> {
+  const reads = Math.min(keys, 500_000);
+  const key = Buffer.alloc(KEY_BYTES);
+  let found = 0;
+  const outcome = await timed(reads, async () => {
+    for (let n = 0; n < reads; n++) {
+      writeKey(key, draw(keys));
+      // Between the keys that are there, not behind them.
+      if (what === 'missing') key[KEY_BYTES - 1] = 0x2e;
+      if (store.get(key)?.length === VALUE_BYTES) found++;
+    }
+  });
+  if (found !== (what === 'there' ? reads : 0)) throw new Error(`${found} of ${reads} keys were found`);
+  return outcome;
+}
+
+async function scan(store: Contender, keys: number, direction: 'forward' | 'backward'): Promise<Outcome> {
+  let found = 0;
+  const outcome = await timed(keys, async () => {
+    found = await store.scan(direction);
+  });
+  if (found !== keys) throw new Error(`a scan found ${found} of ${keys} keys`);
+  return outcome;
+}
+
+function seekRandomly(store: Contender, keys: number, draw: Draw): Promise<Outcome> {
+  const seeks = Math.min(keys, 50_000);
+  return timed(seeks, async () => {
+    for (let n = 0; n < seeks; n++) {
+      const found = await store.readFrom(makeKey(draw(keys - SEEK_ENTRIES)), SEEK_ENTRIES);
+      if (found !== SEEK_ENTRIES) throw new Error(`a seek found ${found} entries`);
+    }
+  });
+}
+
+/** Times every read, a few each turn, for a set time or until `meanwhile` has ended. */
+async function readTimed(
+  store: Contender,
+  keys: number,
+  draw: Draw,
+  meanwhile: Promise<void> | null,
+): Promise<Outcome> {
+  let isOver = false;
+  const ending = meanwhile?.finally(() => {
+    isOver = true;
+  });
+  const reads: number[] = [];
+  const away: number[] = [];
+  const key = Buffer.alloc(KEY_BYTES);
+  const start = performance.now();
+  for (;;) {
+    for (let n = 0; n < READS_PER_TURN; n++) {
+      writeKey(key, draw(keys));
+      const before = performance.now();
+      const value = store.get(key);
+      reads.push(performance.now() - before);
+      if (value?.length !== VALUE_BYTES) throw new Error(`no value for ${key.toString()}`);
+    }
+    if (isOver || (meanwhile === null && performance.now() - start > TIMED_MS)) break;
+    const left = performance.now();
+    await new Promise((resolve) => setImmediate(resolve));
+    away.push(performance.now() - left);
+  }
+  await ending;
+  const ms = performance.now() - start;
+  reads.sort((a, b) => a - b);
+  away.sort((a, b) => a - b);
+  return {
+    operations: reads.length,
+    ms,
+    latencies: {
+      p50Us: 1000 * quantile(reads, 0.5),
+      p99Us: 1000 * quantile(reads, 0.99),
+      awayP99Ms: quantile(away, 0.99),
+      awayMaxMs: away[away.length - 1] ?? 0,
+    },
+  };
+}
+
+function quantile(sorted: readonly number[], part: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? 0;
+}
+
+function permutation(count: number, draw: Draw): Uint32Array {
+  const order = new Uint32Array(count);
+  for (let n = 0; n < count; n++) {
+    const other = draw(n + 1);
+    order[n] = order[other] ?? 0;
+    order[other] = n;
+  }
+  return order;
+}
+
+/** Sixteen decimal digits. */
+function writeKey(target: Buffer, key: number): void {
+  let rest = key;
+  for (let at = KEY_BYTES - 1; at >= 0; at--) {
+    target[at] = 0x30 + (rest % 10);
+    rest = Math.floor(rest / 10);
+  }
+}
+
+function makeKey(key: number): Buffer {
+  const bytes = Buffer.alloc(KEY_BYTES);
+  writeKey(bytes, key);
+  return bytes;
+}
+
+/** Half of each value can be compressed away, as in `db_bench`. */
+const values = makeValues();
+
+function makeValues(): Buffer {
+  const bytes = Buffer.alloc(VALUES_BYTES);
+  const draw = drawFrom(301);
+  for (let at = 0; at < VALUES_BYTES; at += VALUE_BYTES) {
+    const half = Buffer.from(Array.from({ length: VALUE_BYTES / 2 }, () => 0x20 + draw(95)));
+    half.copy(bytes, at);
+    half.copy(bytes, at + VALUE_BYTES / 2);
+  }
+  return bytes;
+}
+
+function valueFor(key: number): Buffer {
+  const at = (key * VALUE_BYTES) % (VALUES_BYTES - VALUE_BYTES);
+  return values.subarray(at, at + VALUE_BYTES);
+}
