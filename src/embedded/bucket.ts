@@ -1,7 +1,7 @@
 /** A bucket of an embedded store: keys and values of two encodings, written and read under one name. */
 import { EnvelopeError, LimitError } from '../base/errors.ts';
 import { utf8 } from '../codec/bytes.ts';
-import { bucketRange, storeKey } from '../kv/key_space.ts';
+import { bucketPrefix, bucketRange, storeKey } from '../kv/key_space.ts';
 import {
   BUCKET_BYTES_MAX,
   type Condition,
@@ -17,7 +17,6 @@ import { type Durability, type Engine, live, type Moment } from './engine.ts';
 export const KEY_BYTES_MAX = 64 * 1024;
 /** Keys that `clear` deletes in one write. */
 const CLEAR_KEYS = 1000;
-const NO_BYTES = new Uint8Array(0);
 
 export interface WriteOptions {
   /** `sync` (the default): the promise is fulfilled when the write survives a crash of the machine. */
@@ -70,6 +69,9 @@ export class Bucket<K, V> {
   readonly #keys: Encoding<K>;
   readonly #values: Encoding<V>;
   readonly #moment: Moment | null;
+  readonly #prefix: Uint8Array;
+  /** The store key that was looked up last: the next one is written over it if it is as long. */
+  #lookedUp: Uint8Array;
 
   /**
    * For `Database` and `Snapshot`.
@@ -81,6 +83,8 @@ export class Bucket<K, V> {
     this.#keys = keys;
     this.#values = values;
     this.#moment = moment;
+    this.#prefix = bucketPrefix(name);
+    this.#lookedUp = this.#prefix;
   }
 
   /**
@@ -190,13 +194,21 @@ export class Bucket<K, V> {
   }
 
   #find(key: K): StoredValue | null {
-    return this.#engine.find(this.name, this.#keyBytes(key), this.#moment);
+    const prefixBytes = this.#prefix.length;
+    const bytes = this.#keyBytes(key);
+    if (this.#lookedUp.length !== prefixBytes + bytes.length) {
+      this.#lookedUp = new Uint8Array(prefixBytes + bytes.length);
+      this.#lookedUp.set(this.#prefix);
+    }
+    // By hand: for keys as short as most are, a call of `set` costs more.
+    for (let at = 0; at < bytes.length; at++) this.#lookedUp[prefixBytes + at] = bytes[at];
+    return this.#engine.find(this.#lookedUp, this.#moment);
   }
 
   /** Key and value are views, valid until the next step or until control returns to the event loop. */
   *#walk(range: Range<K>): Generator<{ readonly key: Uint8Array; readonly stored: StoredValue }, void> {
     const { limit = Number.POSITIVE_INFINITY } = range;
-    const prefixBytes = storeKey(this.name, NO_BYTES).length;
+    const prefixBytes = this.#prefix.length;
     const timeMs = this.#moment?.timeMs ?? this.#engine.timeMs;
     const iterator = this.#engine.iterator(this.#rangeOf(range), this.#moment);
     try {

@@ -1,10 +1,14 @@
 /** How keys and values of a bucket are written as bytes. */
 import { fromUtf8, utf8 } from '../codec/bytes.ts';
+import { copyBytes } from './copies.ts';
 
 /** The types that each encoding stands for. */
 export interface Encoded {
   readonly utf8: string;
-  /** Bytes. What is handed in is copied before the call returns; what is handed out is a copy. */
+  /**
+   * Bytes. What is handed in is copied before the call returns; what is handed out is a copy, the caller's to keep and to
+   * write to. Copies share larger `ArrayBuffer`s, as small `Buffer`s of Node do: do not hand on their `buffer`.
+   */
   readonly view: Uint8Array;
   readonly json: unknown;
 }
@@ -29,7 +33,7 @@ const ENCODINGS: { readonly [E in ValueEncoding]: Encoding<Encoded[E]> } = {
       if (value instanceof Uint8Array) return value;
       throw new TypeError(`a Uint8Array is wanted, not ${typeof value}`);
     },
-    decode: (bytes) => bytes.slice(),
+    decode: copyBytes,
   },
   json: {
     encode: (value) => {

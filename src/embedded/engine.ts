@@ -13,7 +13,6 @@ import { CorruptionError, EnvelopeError, type Outcome } from '../base/errors.ts'
 import type { Clock, Timer } from '../io/clock.ts';
 import type { Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
-import { storeKey } from '../kv/key_space.ts';
 import type { Result, Write } from '../kv/request.ts';
 import { StateMachine } from '../kv/state_machine.ts';
 import { decodeStored, NEVER, type StoredValue } from '../kv/stored_value.ts';
@@ -151,14 +150,17 @@ export class Engine {
   }
 
   /**
-   * What is there for a key, as a view that is valid until control returns to the event loop; null: nothing.
+   * What is there for a store key, as a view that is valid until control returns to the event loop; null: nothing.
    * @throws CorruptionError, DiskError when it cannot be told.
    */
-  find(bucket: string, key: Uint8Array, snapshot: Moment | null): StoredValue | null {
+  find(name: Uint8Array, snapshot: Moment | null): StoredValue | null {
     this.#assertOpen();
-    const name = storeKey(bucket, key);
     const bytes = snapshot === null ? this.#store.get(name) : snapshot.view.get(name);
-    return bytes === null ? null : live(bytes, snapshot?.timeMs ?? this.timeMs);
+    if (bytes === null) return null;
+    const stored = decodeStored(bytes);
+    // Most values never expire: then nobody asks what time it is.
+    if (stored.expiresAtMs === NEVER) return stored;
+    return stored.expiresAtMs > (snapshot?.timeMs ?? this.timeMs) ? stored : null;
   }
 
   /** Store keys of a range, as of `snapshot`, or of now. Close it. */

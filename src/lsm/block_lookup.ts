@@ -99,10 +99,17 @@ export class BlockLookup {
     const block = this.#block;
     if (start < 0 || start >= this.#recordsEnd) this.#corrupt('a restart point is not in the block', 0);
     this.#start = start;
-    this.#at = start;
-    this.#shared = this.#readVarint();
-    this.#rest = this.#readVarint();
-    this.#valueLength = this.#readVarint();
+    this.#at = start + 3;
+    this.#shared = block[start];
+    this.#rest = block[start + 1];
+    this.#valueLength = block[start + 2];
+    // Nearly always each is of one byte.
+    if ((this.#shared | this.#rest | this.#valueLength) >= 0x80) {
+      this.#at = start;
+      this.#shared = this.#readVarint();
+      this.#rest = this.#readVarint();
+      this.#valueLength = this.#readVarint();
+    }
     const kind = block[this.#at++];
     this.sequence = this.#readVarint();
     this.#keyAt = this.#at + 4;

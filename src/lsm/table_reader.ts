@@ -40,6 +40,9 @@ export class TableReader {
   readonly #keyStarts: Uint32Array;
   readonly #keyEnds: Uint32Array;
   readonly #ends: Float64Array;
+  /** Bytes that all last keys begin with, and of each the four behind those as a number (`wordAt`): a search begins there. */
+  readonly #anchorsShare: number;
+  readonly #words: Uint32Array;
   /** One bit per block: it has been checked since the table was opened. */
   readonly #verified: Uint8Array;
   readonly #lookup = new BlockLookup();
@@ -73,7 +76,9 @@ export class TableReader {
     this.#keyEnds = new Uint32Array(blocks);
     this.#ends = new Float64Array(blocks);
     this.#verified = new Uint8Array(Math.ceil(blocks / 8));
+    this.#words = new Uint32Array(blocks);
     this.#decodeIndex(indexOffset, filterOffset);
+    this.#anchorsShare = this.#measureAnchors();
   }
 
   get path(): string {
@@ -135,11 +140,24 @@ export class TableReader {
 
   /** The block that holds the newest version of the key if any does: the first whose last key is not below it; `blocks` when there is none. */
   blockFor(key: Uint8Array): number {
+    const { blocks } = this;
+    if (blocks === 0) return 0;
+    const share = this.#anchorsShare;
+    const index = this.#index;
+    const start = this.#keyStarts[0];
+    for (let at = 0; at < share; at++) {
+      const difference = at < key.length ? key[at] - index[start + at] : -1;
+      if (difference !== 0) return difference < 0 ? 0 : blocks;
+    }
+    // Most of the search is in a small array of numbers; only anchors with the same number are compared byte by byte.
+    const word = wordAt(key, share, key.length);
+    const words = this.#words;
     let low = 0;
-    let high = this.blocks;
+    let high = blocks;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.#compareAnchor(middle, key) < 0) low = middle + 1;
+      const other = words[middle];
+      if (other < word || (other === word && this.#compareAnchor(middle, key) < 0)) low = middle + 1;
       else high = middle;
     }
     return low;
@@ -159,6 +177,17 @@ export class TableReader {
   /** The first and the last key that the block may hold; the first as far as the index tells. */
   keysOf(block: number): { readonly from: Uint8Array; readonly to: Uint8Array } {
     return { from: block === 0 ? this.low : this.#anchor(block - 1), to: this.#anchor(block) };
+  }
+
+  /** Fills `#words`. The anchors ascend: what the first and the last share, all do. */
+  #measureAnchors(): number {
+    const { blocks } = this;
+    if (blocks === 0) return 0;
+    const share = sharedBytes(this.#anchor(0), this.#anchor(blocks - 1));
+    for (let block = 0; block < blocks; block++) {
+      this.#words[block] = wordAt(this.#index, this.#keyStarts[block] + share, this.#keyEnds[block]);
+    }
+    return share;
   }
 
   #anchor(block: number): Uint8Array {
@@ -245,6 +274,20 @@ export class TableReader {
       throw new CorruptionError(this.path, indexOffset, 'index and properties name different last keys');
     }
   }
+}
+
+/** Four bytes as a number that orders as they do; zeros stand for what lies behind `end`. */
+function wordAt(bytes: Uint8Array, at: number, end: number): number {
+  let word = 0;
+  for (let i = at; i < at + 4; i++) word = (word << 8) | (i < end ? bytes[i] : 0);
+  return word >>> 0;
+}
+
+function sharedBytes(a: Uint8Array, b: Uint8Array): number {
+  const length = Math.min(a.length, b.length);
+  let at = 0;
+  while (at < length && a[at] === b[at]) at++;
+  return at;
 }
 
 function boundsOf(

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
 import type { Engine } from '../../src/embedded/engine.ts';
+import { storeKey } from '../../src/kv/key_space.ts';
 import type { Write } from '../../src/kv/request.ts';
 import { runs } from '../long.ts';
 import { EngineRig } from './rig.ts';
@@ -13,7 +14,7 @@ const TUNING = {
 };
 
 function read(engine: Engine, key: string): string | null {
-  const found = engine.find('b', utf8(key), null);
+  const found = engine.find(storeKey('b', utf8(key)), null);
   return found === null ? null : fromUtf8(found.value);
 }
 
