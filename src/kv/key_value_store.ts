@@ -7,6 +7,8 @@ export interface KeyValueStore {
   beginEntry(index: Index): void;
   put(key: Uint8Array, value: Uint8Array): void;
   delete(key: Uint8Array): void;
+  /** Deletes the keys `[gte, lt)`, however many there are, by one record. */
+  deleteRange(gte: Uint8Array, lt: Uint8Array): void;
   /** A view, valid until control returns to the event loop; null when there is no such key. */
   get(key: Uint8Array): Uint8Array | null;
   has(key: Uint8Array): boolean;

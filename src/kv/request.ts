@@ -167,6 +167,16 @@ export type Write =
       readonly number: number;
       readonly write: OnceWrite;
     }
+  /**
+   * Deletes the keys that are not below `from`, and below `to` (null: no end): all or none, and whatever their number by one
+   * record.
+   */
+  | {
+      readonly type: 'delete-range';
+      readonly bucket: string;
+      readonly from: Uint8Array;
+      readonly to: Uint8Array | null;
+    }
   /** Moves the time of the state machine on and sweeps some of what has expired or was dropped. Leaders ask for it. */
   | { readonly type: 'tick' };
 
@@ -298,6 +308,7 @@ const ALL: ReadonlySet<string> = new Set<string>([
   'session-open',
   'session-close',
   'session-write',
+  'delete-range',
   'tick',
 ] satisfies Request['type'][]);
 

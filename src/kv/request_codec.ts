@@ -145,6 +145,7 @@ const request = union<Request>(
     'session-open': { idleMs: number },
     'session-close': { session: number },
     'session-write': { session: number, number, write: onceWrite },
+    'delete-range': { bucket: text, from: bytes, to: bytesOrNull },
     tick: {},
     'member-list': {},
     'member-add': { address: text, identity: number },

@@ -13,7 +13,7 @@ import type { Index } from '../log/entry.ts';
 import { readFeed } from './feed.ts';
 import { ChangeKind, DEFAULT_JOURNAL_LIMITS, Journal, type JournalLimits } from './journal.ts';
 import { JournaledCells } from './journaled_cells.ts';
-import { bucketPrefix, configurationKey, storeKey, timeKey } from './key_space.ts';
+import { bucketPrefix, bucketRange, configurationKey, storeKey, timeKey } from './key_space.ts';
 import type { KeyValueStore } from './key_value_store.ts';
 import { LiveKeys, type MachineState } from './live_keys.ts';
 import { type SteppedRead, startLongRead } from './long_reads.ts';
@@ -35,6 +35,8 @@ import { decodeWrite } from './write_codec.ts';
 
 const OK: Result = { type: 'ok' };
 const EMPTY = new Uint8Array(0);
+/** They do the same at any time. */
+const TIMELESS: ReadonlySet<Write['type']> = new Set(['set', 'delete', 'delete-range']);
 
 export class StateMachine {
   readonly #store: KeyValueStore;
@@ -159,6 +161,13 @@ export class StateMachine {
       case 'tick':
         sweep(this.#store, keys);
         return OK;
+      case 'delete-range': {
+        const { bucket, from, to } = write;
+        const end = to === null ? bucketRange(bucket).lt : storeKey(bucket, to);
+        this.#store.deleteRange(storeKey(bucket, from), end);
+        this.#forgetChanges();
+        return OK;
+      }
       case 'session-open':
         return openSession(keys, write.idleMs);
       case 'session-close':
@@ -183,9 +192,17 @@ export class StateMachine {
     }
   };
 
+  /** A feed cannot name the keys of a range: whoever follows one is told to read them anew. */
+  #forgetChanges(): void {
+    const { revision } = this.#keys;
+    this.#journal = new Journal(revision, this.#journalLimits);
+    this.#keys = new LiveKeys(new JournaledCells(this.#store, this.#journal), this.#state);
+    this.#keys.revision = revision;
+  }
+
   #moveTime(timeMs: number, write: Write): void {
     const state = this.#state;
-    const isNeeded = state.nowMs > 0 || (write.type !== 'set' && write.type !== 'delete');
+    const isNeeded = state.nowMs > 0 || !TIMELESS.has(write.type);
     if (!isNeeded || timeMs <= state.nowMs) return;
     state.nowMs = timeMs;
     // The time stands where a value's expiry does.

@@ -161,6 +161,15 @@ const write: fc.Arbitrary<Write> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('session-close' as const), session }) },
   {
+    weight: 1,
+    arbitrary: fc.record({
+      type: fc.constant('delete-range' as const),
+      bucket,
+      from: fc.oneof(key, fc.constant(new Uint8Array(0))),
+      to: fc.option(key),
+    }),
+  },
+  {
     weight: 3,
     arbitrary: fc.record({
       type: fc.constant('session-write' as const),

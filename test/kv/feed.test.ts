@@ -114,7 +114,9 @@ describe('the feed', () => {
           }
           for (let pages = 0; !copy.follow(machine, limit, index); pages++) expect(pages).toBeLessThan(200);
           expect(new Map([...copy.values].sort())).toEqual(entries(machine, prefix));
-          if (journalChanges === 1000) expect(copy.restarts).toBe(0);
+          // A range is forgotten with all that was noted before it.
+          const hasRanges = written.some(({ write }) => write.type === 'delete-range');
+          if (journalChanges === 1000 && !hasRanges) expect(copy.restarts).toBe(0);
         },
       ),
       { numRuns: runs(120) },

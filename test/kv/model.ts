@@ -2,7 +2,7 @@
  * What the commands promise, over plain maps: a value with a revision and an expiry for each key that is there. Expired
  * keys are taken out as soon as time moves; there is no sweep, no draft and no encoding.
  */
-import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
+import { compareBytes, fromUtf8, utf8 } from '../../src/codec/bytes.ts';
 import { jsonAdd, jsonDelete, jsonSet } from '../../src/kv/json_edit.ts';
 import type {
   Condition,
@@ -42,7 +42,7 @@ export class Model {
   apply(revision: number, timeMs: number, write: Write): Answer {
     this.#revision = revision;
     // Time matters from the first write on that can see it.
-    if (this.#nowMs > 0 || (write.type !== 'set' && write.type !== 'delete')) {
+    if (this.#nowMs > 0 || !['set', 'delete', 'delete-range'].includes(write.type)) {
       this.#nowMs = Math.max(this.#nowMs, timeMs);
     }
     for (const [key, { expiresAtMs }] of this.#values)
@@ -61,6 +61,14 @@ export class Model {
           answers: new Map(),
         });
         return revision;
+      case 'delete-range': {
+        const { bucket, from, to } = write;
+        for (const key of this.keysOf(bucket)) {
+          const isIn = compareBytes(utf8(key), from) >= 0 && (to === null || compareBytes(utf8(key), to) < 0);
+          if (isIn) this.#values.delete(name(bucket, utf8(key)));
+        }
+        return 'OK';
+      }
       case 'session-close':
         this.#sessions.delete(write.session);
         return 'OK';
