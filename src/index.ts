@@ -3,7 +3,16 @@ export { CorruptionError, DiskError, EnvelopeError, LimitError } from './base/er
 export { Client, ClientError, type ReadChoice, type StaleChoice } from './client/client.ts';
 export { OnceClient, type OnceOptions } from './client/once_client.ts';
 export type { ClientReply } from './client/reply_reader.ts';
-export type { Bucket, BucketReader, Entry, If, PutOptions, Range, WriteOptions } from './embedded/bucket.ts';
+export type {
+  Bucket,
+  BucketReader,
+  ClearOptions,
+  Entry,
+  If,
+  PutOptions,
+  ScanOptions,
+  WriteOptions,
+} from './embedded/bucket.ts';
 export {
   type Batch,
   type BucketOptions,
@@ -14,6 +23,8 @@ export {
 } from './embedded/database.ts';
 export type { Encoded, KeyEncoding, ValueEncoding } from './embedded/encoding.ts';
 export type { Durability, StoreTuning } from './embedded/engine.ts';
+export type { Bounds, Range } from './embedded/range.ts';
+export type { Scan } from './embedded/scan.ts';
 export type { Clock, Timer } from './io/clock.ts';
 export type { AppendFile, Disk, ReadFile } from './io/disk.ts';
 export type { LogFields, Logger, LogLevel } from './io/logger.ts';

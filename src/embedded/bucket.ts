@@ -9,13 +9,15 @@ import {
   type Result,
   VALUE_BYTES_MAX,
 } from '../kv/request.ts';
-import { NEVER, type StoredValue } from '../kv/stored_value.ts';
-import type { IteratorRange } from '../lsm/store_iterator.ts';
+import { decodeStored, NEVER, type StoredValue } from '../kv/stored_value.ts';
+import type { StoreIterator } from '../lsm/store_iterator.ts';
 import type { Encoding } from './encoding.ts';
 import { type Durability, type Engine, live, type Moment } from './engine.ts';
+import { type Bounds, behind, isEmpty, type KeySpan, limitOf, type Range, spanOf } from './range.ts';
+import { Scan, type ScanSource } from './scan.ts';
 
 export const KEY_BYTES_MAX = 64 * 1024;
-/** Keys that `clear` deletes in one write. */
+/** Keys that `clear` deletes by one write. */
 const CLEAR_KEYS = 1000;
 
 export interface WriteOptions {
@@ -37,16 +39,15 @@ export type If<V> =
   /** The key has this revision, as `entry` tells it; 0: it is not there. */
   | { readonly type: 'revision'; readonly revision: number };
 
-/** Bounds of keys. Of `gt` and `gte` the higher counts, of `lt` and `lte` the lower. */
-export interface Range<K> {
-  readonly gt?: K;
-  readonly gte?: K;
-  readonly lt?: K;
-  readonly lte?: K;
-  /** At most so many. */
-  readonly limit?: number;
-  /** From the highest key to the lowest. */
-  readonly reverse?: boolean;
+export interface ScanOptions<K> extends Range<K> {
+  /** Ends the scan with its reason. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ClearOptions extends WriteOptions {
+  readonly signal?: AbortSignal;
+  /** Told after every thousand keys. */
+  readonly onProgress?: (progress: { readonly keys: number }) => void;
 }
 
 export interface Entry<V> {
@@ -60,7 +61,7 @@ export interface Entry<V> {
 /** What can be read of a bucket, also as of a snapshot. */
 export type BucketReader<K, V> = Pick<
   Bucket<K, V>,
-  'name' | 'get' | 'view' | 'entry' | 'has' | 'getMany' | 'entries' | 'keys' | 'values'
+  'name' | 'get' | 'view' | 'entry' | 'has' | 'getMany' | 'entries' | 'keys' | 'values' | 'count'
 >;
 
 export class Bucket<K, V> {
@@ -122,20 +123,25 @@ export class Bucket<K, V> {
     return keys.map((key) => this.get(key));
   }
 
-  /** Keys and values in the order of their keys' bytes, as of this call, whatever is written meanwhile. */
-  *entries(range: Range<K> = {}): Generator<[key: K, value: V], void> {
-    for (const { key, stored } of this.#walk(range)) {
-      yield [this.#keys.decode(key), this.#values.decode(stored.value)];
-    }
+  /** Keys and values in the order of their keys' bytes, as of this call, whatever is written meanwhile: see `Scan`. */
+  entries(options: ScanOptions<K> = {}): Scan<K, [key: K, value: V]> {
+    return this.#scan(options, (iterator) => [this.#keyAt(iterator), this.#valueAt(iterator)]);
   }
 
   /** As `entries`; values are not looked at but for their expiry. */
-  *keys(range: Range<K> = {}): Generator<K, void> {
-    for (const { key } of this.#walk(range)) yield this.#keys.decode(key);
+  keys(options: ScanOptions<K> = {}): Scan<K, K> {
+    return this.#scan(options, (iterator) => this.#keyAt(iterator));
   }
 
-  *values(range: Range<K> = {}): Generator<V, void> {
-    for (const { stored } of this.#walk(range)) yield this.#values.decode(stored.value);
+  values(options: ScanOptions<K> = {}): Scan<K, V> {
+    return this.#scan(options, (iterator) => this.#valueAt(iterator));
+  }
+
+  /** How many keys there are, as of this call. All of them are looked at. */
+  async count(options: ScanOptions<K> = {}): Promise<number> {
+    let count = 0;
+    for await (const _none of this.#scan(options, () => null)) count++;
+    return count;
   }
 
   /** @throws LimitError at once when the key or the value is too long. */
@@ -157,29 +163,38 @@ export class Bucket<K, V> {
   }
 
   /**
-   * Deletes the keys of a range, a thousand at a time: a crash, or the signal, may leave a part of them.
+   * Deletes all keys within the bounds by one short record, however many there are: at once, and all or none of them
+   * survives a crash.
+   */
+  async deleteRange(bounds: Bounds<K> = {}, options: WriteOptions = {}): Promise<void> {
+    const { limit, reverse } = bounds as Range<K>;
+    if (limit !== undefined || reverse !== undefined) {
+      throw new EnvelopeError('INVALID', 'deleteRange takes neither limit nor reverse: clear does');
+    }
+    await this.#deleteSpan(spanOf(bounds, this.#keys), options);
+  }
+
+  /**
+   * As `deleteRange`, with a limit and a count, a thousand keys at a time, each thousand of them all or none: a crash, or the
+   * signal, may leave a part of them. What is written into the range meanwhile may go as well.
    * @returns how many there were.
    */
-  async clear(
-    range: Range<K> = {},
-    options: WriteOptions & { readonly signal?: AbortSignal } = {},
-  ): Promise<number> {
-    const { signal } = options;
-    let count = 0;
-    let keys: Uint8Array[] = [];
-    const flush = async (): Promise<void> => {
-      const some = keys;
-      keys = [];
-      count += some.length;
-      if (some.length > 0) await this.#write({ type: 'delete', bucket: this.name, keys: some }, options);
-    };
-    for (const { key } of this.#walk(range)) {
+  async clear(range: Range<K> = {}, options: ClearOptions = {}): Promise<number> {
+    const { signal, onProgress } = options;
+    const limit = limitOf(range);
+    let span = spanOf(range, this.#keys);
+    let keys = 0;
+    while (keys < limit) {
       signal?.throwIfAborted();
-      keys.push(key.slice());
-      if (keys.length === CLEAR_KEYS) await flush();
+      const found = this.#extent(span, range.reverse === true, Math.min(limit - keys, CLEAR_KEYS));
+      if (found === null) break;
+      await this.#deleteSpan(found.span, options);
+      keys += found.count;
+      onProgress?.({ keys });
+      const { from, to } = found.span;
+      span = range.reverse === true ? { from: span.from, to: from } : { from: to, to: span.to };
     }
-    await flush();
-    return count;
+    return keys;
   }
 
   /** The write of a `put`, for a batch. */
@@ -205,34 +220,77 @@ export class Bucket<K, V> {
     return this.#engine.find(this.#lookedUp, this.#moment);
   }
 
-  /** Key and value are views, valid until the next step or until control returns to the event loop. */
-  *#walk(range: Range<K>): Generator<{ readonly key: Uint8Array; readonly stored: StoredValue }, void> {
-    const { limit = Number.POSITIVE_INFINITY } = range;
-    const prefixBytes = this.#prefix.length;
+  #scan<T>(options: ScanOptions<K>, item: (iterator: StoreIterator) => T): Scan<K, T> {
+    const limit = limitOf(options);
     const timeMs = this.#moment?.timeMs ?? this.#engine.timeMs;
-    const iterator = this.#engine.iterator(this.#rangeOf(range), this.#moment);
+    const source: ScanSource<K, T> = {
+      advance: (iterator) => {
+        this.#engine.assertOpen();
+        return this.#advance(iterator, timeMs);
+      },
+      item,
+      seek: (iterator, key) => iterator.seek(storeKey(this.name, this.#keys.encode(key))),
+    };
+    const { reverse = false } = options;
+    return new Scan(source, this.#iterator(spanOf(options, this.#keys), reverse), limit, options.signal);
+  }
+
+  /** To the next key that has not expired. */
+  #advance(iterator: StoreIterator, timeMs: number): boolean {
+    while (iterator.next()) if (live(iterator.value(), timeMs) !== null) return true;
+    return false;
+  }
+
+  #keyAt(iterator: StoreIterator): K {
+    return this.#keys.decode(iterator.key().subarray(bucketPrefix(this.name).length));
+  }
+
+  #valueAt(iterator: StoreIterator): V {
+    return this.#values.decode(decodeStored(iterator.value()).value);
+  }
+
+  #iterator(span: KeySpan, reverse: boolean): StoreIterator {
+    const gte = storeKey(this.name, span.from);
+    const lt = span.to === null ? bucketRange(this.name).lt : storeKey(this.name, span.to);
+    return this.#engine.iterator({ gte, lt, reverse }, this.#moment);
+  }
+
+  /** How many keys there are of the first `keysMax`, and from the first to the last of them; null: none. */
+  #extent(
+    span: KeySpan,
+    reverse: boolean,
+    keysMax: number,
+  ): {
+    readonly count: number;
+    readonly span: { readonly from: Uint8Array; readonly to: Uint8Array };
+  } | null {
+    const { timeMs } = this.#engine;
+    const prefixBytes = bucketPrefix(this.name).length;
+    const iterator = this.#iterator(span, reverse);
+    let count = 0;
+    let first: Uint8Array | null = null;
+    let last: Uint8Array | null = null;
     try {
-      for (let count = 0; count < limit && iterator.next(); ) {
-        const stored = live(iterator.value(), timeMs);
-        if (stored === null) continue;
+      while (count < keysMax && this.#advance(iterator, timeMs)) {
         count++;
-        yield { key: iterator.key().subarray(prefixBytes), stored };
+        last = iterator.key().slice(prefixBytes);
+        first ??= last;
       }
     } finally {
       iterator.close();
     }
+    if (first === null || last === null) return null;
+    const [low, high] = reverse ? [last, first] : [first, last];
+    return { count, span: { from: low, to: behind(high) } };
   }
 
-  #rangeOf({ gt, gte, lt, lte, reverse = false }: Range<K>): IteratorRange {
-    const all = bucketRange(this.name);
-    const place = (key: K): Uint8Array => storeKey(this.name, this.#keys.encode(key));
-    return {
-      gte: gte === undefined ? all.gte : place(gte),
-      ...(gt === undefined ? {} : { gt: place(gt) }),
-      lt: lt === undefined ? all.lt : place(lt),
-      ...(lte === undefined ? {} : { lte: place(lte) }),
-      reverse,
-    };
+  async #deleteSpan(span: KeySpan, options: WriteOptions): Promise<void> {
+    if (isEmpty(span)) return;
+    await written(
+      this.#engine,
+      { type: 'delete-range', bucket: this.name, ...span },
+      options.durability ?? 'sync',
+    );
   }
 
   #conditional(
@@ -263,8 +321,11 @@ export class Bucket<K, V> {
 
   #keyBytes(key: K): Uint8Array {
     const bytes = this.#keys.encode(key);
-    if (bytes.length > 0 && bytes.length <= KEY_BYTES_MAX) return bytes;
-    throw new LimitError('keyBytes', `a key is of 1 to ${KEY_BYTES_MAX} bytes; this one has ${bytes.length}`);
+    if (bytes.length <= KEY_BYTES_MAX) return bytes;
+    throw new LimitError(
+      'keyBytes',
+      `a key has ${KEY_BYTES_MAX} bytes at most; this one has ${bytes.length}`,
+    );
   }
 
   #valueBytes(value: V): Uint8Array {

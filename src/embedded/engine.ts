@@ -154,7 +154,7 @@ export class Engine {
    * @throws CorruptionError, DiskError when it cannot be told.
    */
   find(name: Uint8Array, snapshot: Moment | null): StoredValue | null {
-    this.#assertOpen();
+    this.assertOpen();
     const bytes = snapshot === null ? this.#store.get(name) : snapshot.view.get(name);
     if (bytes === null) return null;
     const stored = decodeStored(bytes);
@@ -165,13 +165,13 @@ export class Engine {
 
   /** Store keys of a range, as of `snapshot`, or of now. Close it. */
   iterator(range: IteratorRange, snapshot: Moment | null): StoreIterator {
-    this.#assertOpen();
+    this.assertOpen();
     return snapshot === null ? this.#store.iterator(range) : snapshot.view.iterator(range);
   }
 
   /** The state of now, until it is released. */
   moment(): Moment {
-    this.#assertOpen();
+    this.assertOpen();
     return { view: this.#store.takeSnapshot(), timeMs: this.timeMs };
   }
 
@@ -322,7 +322,8 @@ export class Engine {
     for (const { done } of postponed) done({ ok: false, error: why });
   }
 
-  #assertOpen(): void {
+  /** @throws EnvelopeError `CLOSED` */
+  assertOpen(): void {
     if (this.#closed) throw this.#refusal();
   }
 

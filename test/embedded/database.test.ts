@@ -135,25 +135,143 @@ describe('an embedded store', () => {
     }
   });
 
-  it('clears a range', async () => {
+  it('begins a walk where it was asked for, not where it is first used', async () => {
+    const bucket = db.bucket();
+    await bucket.put('a', '1');
+    using scan = bucket.entries();
+    await bucket.put('a', '2');
+    await bucket.put('b', '2');
+    expect([...scan]).toEqual([['a', '1']]);
+  });
+
+  it('goes through keys of a prefix, also of one that no key can follow', async () => {
+    const bucket = db.bucket('b', { keys: 'view' });
+    const keys = [[], [1], [1, 0], [1, 255], [1, 255, 255], [2], [255], [255, 255, 7]];
+    for (const key of keys) await bucket.put(new Uint8Array(key), 'v', { durability: 'buffered' });
+    const found = (prefix: number[], gt?: number[]): number[][] =>
+      [
+        ...bucket.keys({
+          prefix: new Uint8Array(prefix),
+          ...(gt === undefined ? {} : { gt: new Uint8Array(gt) }),
+        }),
+      ].map((key) => [...key]);
+    expect(found([])).toEqual(keys);
+    expect(found([1])).toEqual(keys.slice(1, 5));
+    expect(found([1, 255])).toEqual(keys.slice(3, 5));
+    expect(found([255])).toEqual(keys.slice(6));
+    expect(found([1], [1, 0])).toEqual(keys.slice(3, 5));
+    expect(found([1], [0])).toEqual(keys.slice(1, 5));
+    expect([...bucket.keys({ prefix: new Uint8Array([1]), reverse: true, limit: 1 })]).toEqual([
+      new Uint8Array([1, 255, 255]),
+    ]);
+  });
+
+  it('seeks forwards and back, both ways, within the range and the limit', async () => {
+    const bucket = db.bucket();
+    for (const key of ['b', 'd', 'f', 'h']) await bucket.put(key, key, { durability: 'buffered' });
+    using up = bucket.keys({ gt: 'b', limit: 4 });
+    up.seek('e');
+    expect(up.next().value).toBe('f');
+    up.seek('a');
+    expect([...up]).toEqual(['d', 'f', 'h']);
+    using down = bucket.keys({ lte: 'f', reverse: true });
+    down.seek('e');
+    expect(down.next().value).toBe('d');
+    down.seek('z');
+    expect([...down]).toEqual(['f', 'd', 'b']);
+  });
+
+  it('gives way to others in an asynchronous walk, and ends it when it is told to', async () => {
+    const bucket = db.bucket();
+    const batch = db.batch();
+    for (let i = 0; i < 3000; i++) batch.put(bucket, `k${String(i).padStart(4, '0')}`, 'v');
+    await batch.write();
+    let turns = 0;
+    const turn = (): void => {
+      turns++;
+      immediate = setImmediate(turn);
+    };
+    let immediate = setImmediate(turn);
+    let seen = 0;
+    for await (const [key] of bucket.entries({ gte: 'k1000' })) {
+      expect(key).toBe(`k${1000 + seen++}`);
+      // As long as ten milliseconds of work for each key would take.
+      if (seen % 100 === 0) for (const end = performance.now() + 10; performance.now() < end; );
+    }
+    clearImmediate(immediate);
+    expect(seen).toBe(2000);
+    expect(turns).toBeGreaterThan(5);
+    expect(await bucket.count({ prefix: 'k01' })).toBe(100);
+    const controller = new AbortController();
+    const scan = bucket.keys({ signal: controller.signal });
+    expect(scan.next().value).toBe('k0000');
+    controller.abort(new Error('enough'));
+    expect(() => scan.next()).toThrow('enough');
+    expect(scan.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it('deletes a range by one record, whatever lies in it, and keeps what is written behind it', async () => {
+    const bucket = db.bucket();
+    await db.bucket('other').put('k0001', 'v');
+    const batch = db.batch();
+    for (let i = 0; i < 2500; i++) batch.put(bucket, `k${String(i).padStart(4, '0')}`, 'v');
+    await batch.write();
+    using snapshot = db.snapshot();
+    await bucket.deleteRange({ gte: 'k0100', lt: 'k2400' });
+    await db.flush();
+    expect(db.statistics()).toMatchObject({ rangeTombstones: 1, tombstones: 0 });
+    await bucket.put('k0200', 'new');
+    expect([bucket.get('k0100'), bucket.get('k0200'), bucket.get('k2400')]).toEqual([undefined, 'new', 'v']);
+    expect(await bucket.count()).toBe(201);
+    expect(await snapshot.bucket().count()).toBe(2500);
+    await bucket.deleteRange({ gte: 'x', lt: 'a' });
+    await reopen();
+    expect(await db.bucket().count()).toBe(201);
+    await db.bucket().deleteRange();
+    await reopen();
+    expect(await db.bucket().count()).toBe(0);
+    expect(db.bucket('other').get('k0001')).toBe('v');
+    const limited = { gte: 'a', limit: 1 };
+    await expect(db.bucket().deleteRange(limited)).rejects.toThrow('neither limit nor reverse');
+  });
+
+  it('clears a range, a thousand keys at a time, with a count, a limit and a way to end it', async () => {
     const bucket = db.bucket();
     const batch = db.batch();
     for (let i = 0; i < 2500; i++) batch.put(bucket, `k${String(i).padStart(4, '0')}`, 'v');
     await batch.write();
-    expect(await bucket.clear({ gte: 'k0100' })).toBe(2400);
+    expect(await bucket.clear({ limit: 3, reverse: true })).toBe(3);
+    expect([...bucket.keys({ reverse: true, limit: 1 })]).toEqual(['k2496']);
+    const told: number[] = [];
+    const cleared = await bucket.clear({ gte: 'k0100' }, { onProgress: ({ keys }) => told.push(keys) });
+    expect([cleared, told]).toEqual([2397, [1000, 2000, 2397]]);
     expect([...bucket.keys()]).toHaveLength(100);
     const signal = AbortSignal.abort(new Error('enough'));
     await expect(bucket.clear({}, { signal })).rejects.toThrow('enough');
-    expect([...bucket.keys()]).toHaveLength(100);
+    for (const limit of [-1, 0.5, Number.NaN]) {
+      await expect(bucket.clear({ limit })).rejects.toThrow(/limit is .* whole number from 0 on/);
+      expect(() => bucket.keys({ limit })).toThrow(/limit is .* whole number from 0 on/);
+    }
+    expect(await bucket.clear({ limit: 0 })).toBe(0);
+    expect(await bucket.count()).toBe(100);
+  });
+
+  it('takes the empty key as any other', async () => {
+    const bucket = db.bucket();
+    await bucket.put('', 'empty');
+    await bucket.put('a', 'v');
+    expect([bucket.get(''), [...bucket.keys()]]).toEqual(['empty', ['', 'a']]);
+    await reopen();
+    expect(await db.bucket().clear({ lt: 'a' })).toBe(1);
+    expect([...db.bucket().keys()]).toEqual(['a']);
   });
 
   it('names the limit that an input breaks, and keeps what was there', async () => {
     const bucket = db.bucket('b', { values: 'view' });
     await bucket.put('k', new Uint8Array([1]));
-    await expect(bucket.put('', new Uint8Array(1))).rejects.toThrow(
-      'a key is of 1 to 65536 bytes; this one has 0',
+    await expect(bucket.put('x'.repeat(65_537), new Uint8Array(1))).rejects.toThrow(
+      'a key has 65536 bytes at most; this one has 65537',
     );
-    await expect(bucket.put('x'.repeat(65_537), new Uint8Array(1))).rejects.toThrow('this one has 65537');
     await expect(bucket.put('k', new Uint8Array(16 * 1024 * 1024 + 1))).rejects.toThrow(
       /16777216 bytes at most/,
     );
