@@ -7,6 +7,7 @@ import {
   type Condition,
   type PointWrite,
   type Result,
+  TIME_MS_MAX,
   VALUE_BYTES_MAX,
 } from '../kv/request.ts';
 import { decodeStored, NEVER, type StoredValue } from '../kv/stored_value.ts';
@@ -146,7 +147,12 @@ export class Bucket<K, V> {
 
   /** @throws LimitError at once when the key or the value is too long. */
   async put(key: K, value: V, options: PutOptions = {}): Promise<void> {
-    await this.#write(this.putRequest(key, value, options.ttlMs), options);
+    const { ttlMs } = options;
+    const request: PointWrite =
+      ttlMs === undefined
+        ? { type: 'set', bucket: this.name, key: this.keyBytes(key), value: this.valueBytes(value) }
+        : this.#conditional(key, value, ttlMs, { type: 'always' });
+    await this.#write(request, options);
   }
 
   /** Writes if the condition holds; tells whether it did. */
@@ -158,7 +164,8 @@ export class Bucket<K, V> {
 
   /** Tells whether the key was there. */
   async delete(key: K, options: WriteOptions = {}): Promise<boolean> {
-    const result = await this.#write(this.deleteRequest(key), options);
+    const request: PointWrite = { type: 'delete', bucket: this.name, keys: [this.keyBytes(key)] };
+    const result = await this.#write(request, options);
     return result.type === 'count' && result.count === 1;
   }
 
@@ -197,20 +204,9 @@ export class Bucket<K, V> {
     return keys;
   }
 
-  /** The write of a `put`, for a batch. */
-  putRequest(key: K, value: V, ttlMs?: number): PointWrite {
-    if (ttlMs !== undefined) return this.#conditional(key, value, ttlMs, { type: 'always' });
-    return { type: 'set', bucket: this.name, key: this.#keyBytes(key), value: this.#valueBytes(value) };
-  }
-
-  /** The write of a `delete`, for a batch. */
-  deleteRequest(key: K): PointWrite {
-    return { type: 'delete', bucket: this.name, keys: [this.#keyBytes(key)] };
-  }
-
   #find(key: K): StoredValue | null {
     const prefixBytes = this.#prefix.length;
-    const bytes = this.#keyBytes(key);
+    const bytes = this.keyBytes(key);
     if (this.#lookedUp.length !== prefixBytes + bytes.length) {
       this.#lookedUp = new Uint8Array(prefixBytes + bytes.length);
       this.#lookedUp.set(this.#prefix);
@@ -299,27 +295,25 @@ export class Bucket<K, V> {
     ttlMs: number | undefined,
     condition: Condition,
   ): PointWrite & { type: 'set-if' } {
-    if (ttlMs !== undefined && !(Number.isSafeInteger(ttlMs) && ttlMs > 0)) {
-      throw new EnvelopeError('INVALID', `ttlMs is ${ttlMs}: it is a whole number of milliseconds from 1 on`);
-    }
     return {
       type: 'set-if',
       bucket: this.name,
-      key: this.#keyBytes(key),
-      value: this.#valueBytes(value),
+      key: this.keyBytes(key),
+      value: this.valueBytes(value),
       condition,
-      expiry: ttlMs === undefined ? { type: 'never' } : { type: 'after', ms: ttlMs },
+      expiry: ttlMs === undefined ? { type: 'never' } : { type: 'after', ms: checkedTtlMs(ttlMs) },
       answer: 'status',
     };
   }
 
   #conditionOf(condition: If<V>): Condition {
     return condition.type === 'value'
-      ? { type: 'value', value: this.#valueBytes(condition.value) }
+      ? { type: 'value', value: this.valueBytes(condition.value) }
       : condition;
   }
 
-  #keyBytes(key: K): Uint8Array {
+  /** The bytes of a key, for a batch. @throws LimitError */
+  keyBytes(key: K): Uint8Array {
     const bytes = this.#keys.encode(key);
     if (bytes.length <= KEY_BYTES_MAX) return bytes;
     throw new LimitError(
@@ -328,7 +322,8 @@ export class Bucket<K, V> {
     );
   }
 
-  #valueBytes(value: V): Uint8Array {
+  /** As `keyBytes`. */
+  valueBytes(value: V): Uint8Array {
     const bytes = this.#values.encode(value);
     if (bytes.length <= VALUE_BYTES_MAX) return bytes;
     throw new LimitError(
@@ -355,6 +350,15 @@ export function written(
       else resolve(outcome.value);
     });
   });
+}
+
+/** @throws EnvelopeError `INVALID` */
+export function checkedTtlMs(ttlMs: number): number {
+  if (Number.isSafeInteger(ttlMs) && ttlMs > 0 && ttlMs <= TIME_MS_MAX) return ttlMs;
+  throw new EnvelopeError(
+    'INVALID',
+    `ttlMs is ${ttlMs}: it is a whole number of milliseconds from 1 to ${TIME_MS_MAX}`,
+  );
 }
 
 /** @throws EnvelopeError `INVALID` */

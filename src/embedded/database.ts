@@ -9,13 +9,23 @@ import { NodeClock } from '../io/node/clock.ts';
 import { lockDirectory } from '../io/node/directory_lock.ts';
 import { NodeDisk } from '../io/node/disk.ts';
 import { NodeLogger } from '../io/node/logger.ts';
-import { DEFAULT_BUCKET, type PointWrite, VALUE_BYTES_MAX } from '../kv/request.ts';
+import { BatchWriter } from '../kv/batch.ts';
+import { DEFAULT_BUCKET, VALUE_BYTES_MAX } from '../kv/request.ts';
 import type { StoreStatistics } from '../lsm/store.ts';
-import { Bucket, type BucketReader, checkBucketName, type WriteOptions, written } from './bucket.ts';
+import {
+  Bucket,
+  type BucketReader,
+  checkBucketName,
+  checkedTtlMs,
+  type WriteOptions,
+  written,
+} from './bucket.ts';
 import { type Encoded, encodingOf, type KeyEncoding, type ValueEncoding } from './encoding.ts';
 import { Engine, type EngineOptions, type Moment, type StoreTuning } from './engine.ts';
 
 const BUFFERED_MS = 100;
+/** Of keys and values, and a few bytes more for each. */
+const BATCH_BYTES_MAX = VALUE_BYTES_MAX;
 
 export interface OpenOptions {
   /** A buffered write survives a crash this many milliseconds later, and the time of a sync. */
@@ -120,45 +130,47 @@ export class Database {
   }
 }
 
-/** Writes of any buckets, in order, as one. */
+/** Writes of any buckets, in order, as one. What is added is copied at once. */
 export class Batch {
   readonly #engine: Engine;
-  #writes: PointWrite[] = [];
-  #bytes = 0;
+  readonly #writer = new BatchWriter();
 
   constructor(engine: Engine) {
     this.#engine = engine;
   }
 
   get size(): number {
-    return this.#writes.length;
+    return this.#writer.size;
   }
 
+  /** @param ttlMs As `PutOptions`. @throws LimitError, EnvelopeError `INVALID`; the batch is as before then. */
   put<K, V>(bucket: Bucket<K, V>, key: K, value: V, ttlMs?: number): this {
-    return this.#add(bucket.putRequest(key, value, ttlMs));
+    const keyBytes = bucket.keyBytes(key);
+    const valueBytes = bucket.valueBytes(value);
+    this.#checkRoom(keyBytes.length + valueBytes.length);
+    this.#writer.put(bucket.name, keyBytes, valueBytes, ttlMs === undefined ? 0 : checkedTtlMs(ttlMs));
+    return this;
   }
 
   delete<K, V>(bucket: Bucket<K, V>, key: K): this {
-    return this.#add(bucket.deleteRequest(key));
+    const keyBytes = bucket.keyBytes(key);
+    this.#checkRoom(keyBytes.length);
+    this.#writer.delete(bucket.name, keyBytes);
+    return this;
   }
 
   /** Empties the batch, which can then be filled again. */
   async write({ durability = 'sync' }: WriteOptions = {}): Promise<void> {
-    const success = this.#writes;
-    this.#writes = [];
-    this.#bytes = 0;
-    if (success.length === 0) return;
-    await written(this.#engine, { type: 'transaction', guards: [], success, failure: [] }, durability);
+    if (this.#writer.size === 0) return;
+    const edits = this.#writer.edits.slice();
+    this.#writer.clear();
+    await written(this.#engine, { type: 'batch', edits }, durability);
   }
 
-  #add(write: PointWrite): this {
-    if (write.type === 'set' || write.type === 'set-if') this.#bytes += write.key.length + write.value.length;
-    else if (write.type === 'delete') this.#bytes += write.keys[0].length;
-    if (this.#bytes > VALUE_BYTES_MAX) {
-      throw new LimitError('batchBytes', `keys and values of a batch have ${VALUE_BYTES_MAX} bytes at most`);
+  #checkRoom(bytes: number): void {
+    if (this.#writer.sizeBytes + bytes > BATCH_BYTES_MAX) {
+      throw new LimitError('batchBytes', `a batch has ${BATCH_BYTES_MAX} bytes at most`);
     }
-    this.#writes.push(write);
-    return this;
   }
 }
 

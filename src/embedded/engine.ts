@@ -13,6 +13,7 @@ import { CorruptionError, EnvelopeError, type Outcome } from '../base/errors.ts'
 import type { Clock, Timer } from '../io/clock.ts';
 import type { Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
+import { NO_JOURNAL } from '../kv/journal.ts';
 import type { Result, Write } from '../kv/request.ts';
 import { StateMachine } from '../kv/state_machine.ts';
 import { decodeStored, NEVER, type StoredValue } from '../kv/stored_value.ts';
@@ -112,7 +113,7 @@ export class Engine {
       );
     }
     if (this.#entries.lastIndex < flushedIndex) this.#entries.reset(flushedIndex, TERM);
-    this.#machine = new StateMachine(store);
+    this.#machine = new StateMachine(store, NO_JOURNAL);
     store.onWritable = () => this.#resume();
     store.onFailure = (error) => this.#fail(error);
     log.onFailure = (error) => this.#fail(error);
@@ -212,10 +213,11 @@ export class Engine {
 
   #carryOut({ write, durability, done }: Postponed): void {
     const index = this.#entries.lastIndex + 1;
-    const payload = encodeWrite(write, this.timeMs);
+    const { timeMs } = this;
+    const payload = encodeWrite(write, timeMs);
     let result: Result | null;
     try {
-      result = this.#machine.apply(index, payload, 'wanted');
+      result = this.#machine.applyWrite(index, { timeMs, write }, 'wanted');
     } catch (error) {
       // Nothing was written; the entry's place is taken all the same.
       this.#append(index, EntryKind.Noop, new Uint8Array(0));

@@ -19,12 +19,13 @@ export interface Change {
   readonly key: Uint8Array;
 }
 
-/** Of each of the two parts. */
+/** Of each of the two parts. With no changes at all, none are kept: no feed can be read. */
 export interface JournalLimits {
   readonly changes: number;
   readonly keyBytes: number;
 }
 
+export const NO_JOURNAL: JournalLimits = { changes: 0, keyBytes: 0 };
 export const DEFAULT_JOURNAL_LIMITS: JournalLimits = { changes: 65_536, keyBytes: 4 * 1024 * 1024 };
 
 export class Journal {
@@ -47,6 +48,10 @@ export class Journal {
 
   /** @param revision At least that of any earlier change. */
   add(revision: Index, kind: ChangeKind, key: Uint8Array): void {
+    if (this.#limits.changes === 0) {
+      this.#start = revision;
+      return;
+    }
     if (!this.#newer.add(revision, kind, key)) {
       if (this.#older !== null) this.#start = this.#older.lastRevision;
       this.#older = this.#newer;

@@ -177,6 +177,8 @@ export type Write =
       readonly from: Uint8Array;
       readonly to: Uint8Array | null;
     }
+  /** Puts and deletes keys of any buckets, in order, whatever is there: all or none. `edits`: see `batch.ts`. */
+  | { readonly type: 'batch'; readonly edits: Uint8Array }
   /** Moves the time of the state machine on and sweeps some of what has expired or was dropped. Leaders ask for it. */
   | { readonly type: 'tick' };
 
@@ -309,6 +311,7 @@ const ALL: ReadonlySet<string> = new Set<string>([
   'session-close',
   'session-write',
   'delete-range',
+  'batch',
   'tick',
 ] satisfies Request['type'][]);
 

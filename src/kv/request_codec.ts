@@ -6,6 +6,7 @@
  * against the types.
  */
 import { EnvelopeError } from '../base/errors.ts';
+import { checkEdits } from './batch.ts';
 import {
   type Condition,
   type ErrorCode,
@@ -40,6 +41,14 @@ const bytes: Codec<Uint8Array> = { encode: same, decode: decodeBytes };
 const bytesOrNull: Codec<Uint8Array | null> = {
   encode: same,
   decode: (raw) => (raw === null ? null : decodeBytes(raw)),
+};
+const edits: Codec<Uint8Array> = {
+  encode: same,
+  decode: (raw) => {
+    const decoded = decodeBytes(raw);
+    checkEdits(decoded);
+    return decoded;
+  },
 };
 const number: Codec<number> = { encode: same, decode: decodeNumber };
 const numberOrNull: Codec<number | null> = {
@@ -146,6 +155,7 @@ const request = union<Request>(
     'session-close': { session: number },
     'session-write': { session: number, number, write: onceWrite },
     'delete-range': { bucket: text, from: bytes, to: bytesOrNull },
+    batch: { edits },
     tick: {},
     'member-list': {},
     'member-add': { address: text, identity: number },

@@ -10,6 +10,8 @@
 import { assert } from '../base/assert.ts';
 import { CorruptionError, DiskError } from '../base/errors.ts';
 import type { Index } from '../log/entry.ts';
+import { expires } from './batch.ts';
+import { applyEdits } from './batch_apply.ts';
 import { readFeed } from './feed.ts';
 import { ChangeKind, DEFAULT_JOURNAL_LIMITS, Journal, type JournalLimits } from './journal.ts';
 import { JournaledCells } from './journaled_cells.ts';
@@ -31,7 +33,7 @@ import { closeSession, openSession, writeOnce } from './sessions.ts';
 import { encodeStored, NEVER } from './stored_value.ts';
 import { dropBucket, loadState, sweep } from './sweep.ts';
 import { runTransaction } from './transaction.ts';
-import { decodeWrite } from './write_codec.ts';
+import { decodeWrite, type TimedWrite } from './write_codec.ts';
 
 const OK: Result = { type: 'ok' };
 const EMPTY = new Uint8Array(0);
@@ -85,7 +87,11 @@ export class StateMachine {
    * what this one cannot know, so it must not.
    */
   apply(index: Index, payload: Uint8Array, result: 'wanted' | 'not-wanted'): Result | null {
-    const { timeMs, write } = decodeWrite(payload);
+    return this.applyWrite(index, decodeWrite(payload), result);
+  }
+
+  /** As `apply`, for who has both the write and its encoding: what is decoded from that must be the same. */
+  applyWrite(index: Index, { timeMs, write }: TimedWrite, result: 'wanted' | 'not-wanted'): Result | null {
     const store = this.#store;
     const keys = this.#keys;
     store.beginEntry(index);
@@ -168,6 +174,9 @@ export class StateMachine {
         this.#forgetChanges();
         return OK;
       }
+      case 'batch':
+        applyEdits(keys, write.edits);
+        return OK;
       case 'session-open':
         return openSession(keys, write.idleMs);
       case 'session-close':
@@ -202,7 +211,8 @@ export class StateMachine {
 
   #moveTime(timeMs: number, write: Write): void {
     const state = this.#state;
-    const isNeeded = state.nowMs > 0 || !TIMELESS.has(write.type);
+    const isTimeless = write.type === 'batch' ? !expires(write.edits) : TIMELESS.has(write.type);
+    const isNeeded = state.nowMs > 0 || !isTimeless;
     if (!isNeeded || timeMs <= state.nowMs) return;
     state.nowMs = timeMs;
     // The time stands where a value's expiry does.

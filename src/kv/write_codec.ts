@@ -4,16 +4,18 @@
  *
  * - `01 time bucket key value` (SET; the value runs to the end);
  * - `02 time bucket count key...` (DEL);
- * - `03 time request`: any other, as the MessagePack array that nodes forward.
+ * - `03 time request`: any other, as the MessagePack array that nodes forward;
+ * - `04 time edits` (a batch, see `batch.ts`; the edits run to the end).
  */
 import { Decoder, Encoder } from '@msgpack/msgpack';
 import { EnvelopeError } from '../base/errors.ts';
 import { fromUtf8, utf8 } from '../codec/bytes.ts';
 import { VARINT_BYTES_MAX, VarintReader, writeVarint } from '../codec/varint.ts';
+import { checkEdits } from './batch.ts';
 import { BUCKET_BYTES_MAX, isAdministration, isWrite, TIME_MS_MAX, type Write } from './request.ts';
 import { decodeRequest, encodeRequest } from './request_codec.ts';
 
-const OpCode = { Set: 1, Delete: 2, Other: 3 } as const;
+const OpCode = { Set: 1, Delete: 2, Other: 3, Batch: 4 } as const;
 
 /** A write as it travels: what replicas know of time is what the leader wrote into the entry. */
 export interface TimedWrite {
@@ -47,6 +49,14 @@ export function encodeWrite(write: Write, timeMs: number): Uint8Array {
       at = writeVarint(bytes, at, write.keys.length);
       for (const key of write.keys) at = writeBytes(bytes, at, key);
       return bytes.subarray(0, at);
+    }
+    case 'batch': {
+      const { edits } = write;
+      const bytes = new Uint8Array(1 + VARINT_BYTES_MAX + edits.length);
+      bytes[0] = OpCode.Batch;
+      const at = writeVarint(bytes, 1, time);
+      bytes.set(edits, at);
+      return bytes.subarray(0, at + edits.length);
     }
     default: {
       const packed = encoder.encodeSharedRef(encodeRequest(write));
@@ -82,9 +92,15 @@ export function decodeWrite(bytes: Uint8Array): TimedWrite {
       if (reader.offset !== bytes.length) throw malformed('bytes behind the last key');
       return { timeMs, write: { type: 'delete', bucket, keys } };
     }
+    case OpCode.Batch: {
+      const edits = bytes.subarray(reader.offset);
+      checkEdits(edits);
+      return { timeMs, write: { type: 'batch', edits } };
+    }
     case OpCode.Other: {
       const request = decodeRequest(unpack(bytes.subarray(reader.offset)));
       if (!isWrite(request) || isAdministration(request)) throw malformed(`'${request.type}' is no write`);
+      if (request.type === 'batch') throw malformed('a batch has a form of its own');
       return { timeMs, write: request };
     }
     default:

@@ -1,6 +1,7 @@
 /** Random logs: every kind of write, over few keys and short times, so that they meet each other. */
 import fc from 'fast-check';
 import { utf8 } from '../../src/codec/bytes.ts';
+import { BatchWriter } from '../../src/kv/batch.ts';
 import type { Guard, OnceWrite, PointRead, PointWrite, Write } from '../../src/kv/request.ts';
 
 export interface LogEntry {
@@ -150,11 +151,41 @@ const onceWrite: fc.Arbitrary<OnceWrite> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ type: fc.constant('drop-bucket' as const), bucket }) },
 );
 
+/** An edit of a batch: without a value it deletes, with a time to live of 0 the value stays. */
+export interface Edit {
+  readonly bucket: string;
+  readonly key: Uint8Array;
+  readonly value: Uint8Array | null;
+  readonly ttlMs: number;
+}
+
+/** What the edits of the batches made here say. */
+export const editsOf = new WeakMap<Uint8Array, readonly Edit[]>();
+
+const edit: fc.Arbitrary<Edit> = fc.record({
+  bucket,
+  key,
+  value: fc.option(value, { nil: null }),
+  ttlMs: fc.constantFrom(0, 0, 0, 1, 5, 100),
+});
+
+const batch: fc.Arbitrary<Write> = fc.array(edit, { maxLength: 5 }).map((list) => {
+  const writer = new BatchWriter();
+  for (const { bucket: name, key: bytes, value: content, ttlMs } of list) {
+    if (content === null) writer.delete(name, bytes);
+    else writer.put(name, bytes, content, ttlMs);
+  }
+  const edits = writer.edits.slice();
+  editsOf.set(edits, list);
+  return { type: 'batch', edits };
+});
+
 const session = fc.nat({ max: 12 });
 
 const write: fc.Arbitrary<Write> = fc.oneof(
   { weight: 12, arbitrary: onceWrite },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('tick' as const) }) },
+  { weight: 2, arbitrary: batch },
   {
     weight: 1,
     arbitrary: fc.record({ type: fc.constant('session-open' as const), idleMs: fc.constantFrom(5, 50, 500) }),

@@ -13,6 +13,7 @@ import type {
   PointWrite,
   Write,
 } from '../../src/kv/request.ts';
+import { editsOf } from './arbitrary_writes.ts';
 
 interface Value {
   readonly text: string;
@@ -33,6 +34,12 @@ interface Session {
   readonly answers: Map<number, Answer>;
 }
 
+/** Whether it does the same at any time. */
+function isTimeless(write: Write): boolean {
+  if (write.type !== 'batch') return ['set', 'delete', 'delete-range'].includes(write.type);
+  return (editsOf.get(write.edits) ?? []).every(({ value, ttlMs }) => value === null || ttlMs === 0);
+}
+
 export class Model {
   #values = new Map<string, Value>();
   readonly #sessions = new Map<number, Session>();
@@ -42,7 +49,7 @@ export class Model {
   apply(revision: number, timeMs: number, write: Write): Answer {
     this.#revision = revision;
     // Time matters from the first write on that can see it.
-    if (this.#nowMs > 0 || !['set', 'delete', 'delete-range'].includes(write.type)) {
+    if (this.#nowMs > 0 || !isTimeless(write)) {
       this.#nowMs = Math.max(this.#nowMs, timeMs);
     }
     for (const [key, { expiresAtMs }] of this.#values)
@@ -69,6 +76,12 @@ export class Model {
         }
         return 'OK';
       }
+      case 'batch':
+        for (const { bucket, key, value, ttlMs } of editsOf.get(write.edits) ?? []) {
+          if (value === null) this.#values.delete(name(bucket, key));
+          else this.#put({ bucket, key }, fromUtf8(value), ttlMs === 0 ? FOREVER : this.#nowMs + ttlMs);
+        }
+        return 'OK';
       case 'session-close':
         this.#sessions.delete(write.session);
         return 'OK';
