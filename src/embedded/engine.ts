@@ -26,6 +26,8 @@ import type { IteratorRange, StoreIterator } from '../lsm/store_iterator.ts';
 
 const GROUP = 1;
 const TERM = 1;
+/** After writes of so many bytes the rest of the process gets its turn: buffered writes alone would never let it. */
+const TURN_BYTES = 128 * 1024;
 
 export type StoreTuning = Omit<StoreOptions, 'disk' | 'directory' | 'clock' | 'logger'>;
 
@@ -65,9 +67,11 @@ export class Engine {
   readonly #machine: StateMachine;
   /** Told when the log is durable up to their index; by index. */
   #waiters: Waiter[] = [];
-  /** They wait for room in memory, in order. */
+  /** They wait for room in memory, or for the next turn of the event loop, in order. */
   #postponed: Postponed[] = [];
   #syncIsPlanned = false;
+  /** Bytes of the writes of this turn; while there are any, its end is planned. */
+  #turnBytes = 0;
   #bufferedTimer: Timer | null = null;
   #compactedIndex: Index = 0;
   /** The latest time seen: what has expired stays so when the wall clock goes back. */
@@ -145,8 +149,7 @@ export class Engine {
       done({ ok: false, error: this.#refusal() });
       return;
     }
-    if (this.#postponed.length > 0 || !this.#store.writable)
-      this.#postponed.push({ write, durability, done });
+    if (this.#postponed.length > 0 || !this.#mayGoOn) this.#postponed.push({ write, durability, done });
     else this.#carryOut({ write, durability, done });
   }
 
@@ -211,10 +214,25 @@ export class Engine {
     });
   }
 
+  get #mayGoOn(): boolean {
+    return this.#turnBytes < TURN_BYTES && this.#store.writable;
+  }
+
+  #countBytes(bytes: number): void {
+    if (this.#turnBytes === 0) {
+      this.#options.clock.later(() => {
+        this.#turnBytes = 0;
+        this.#resume();
+      });
+    }
+    this.#turnBytes += bytes;
+  }
+
   #carryOut({ write, durability, done }: Postponed): void {
     const index = this.#entries.lastIndex + 1;
     const { timeMs } = this;
     const payload = encodeWrite(write, timeMs);
+    this.#countBytes(payload.length);
     let result: Result | null;
     try {
       result = this.#machine.applyWrite(index, { timeMs, write }, 'wanted');
@@ -275,7 +293,7 @@ export class Engine {
   }
 
   #resume(): void {
-    while (this.#postponed.length > 0 && this.#store.writable && this.#failure === null && !this.#closed) {
+    while (this.#postponed.length > 0 && this.#mayGoOn && this.#failure === null && !this.#closed) {
       const next = this.#postponed.shift();
       if (next !== undefined) this.#carryOut(next);
     }
