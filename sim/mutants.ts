@@ -251,9 +251,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'table-name-not-synced',
     what: 'a table goes into the manifest before its name is durable',
     file: 'src/lsm/run_build.ts',
-    find: '    disk.syncDirectory(directory, (error) => {\n      if',
-    replace:
-      '    this.#options.clock.later(() => {\n      disk.exists(directory);\n      const error = null as Error | null;\n      if',
+    find: '    else options.names.sync(this.#onNamed);',
+    replace: '    else options.clock.later(() => this.#onNamed(null));',
   },
   {
     name: 'manifest-edit-not-synced',
@@ -331,8 +330,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'block-border-skipped',
     what: 'a lookup of the last key of a block looks into the next one',
     file: 'src/lsm/table_reader.ts',
-    find: '      if (this.#compareAnchor(middle, key) < 0) low = middle + 1;',
-    replace: '      if (this.#compareAnchor(middle, key) <= 0) low = middle + 1;',
+    find: '(other === word && this.#compareAnchor(middle, key) < 0)) low = middle + 1;',
+    replace: '(other === word && this.#compareAnchor(middle, key) <= 0)) low = middle + 1;',
   },
   {
     name: 'iterator-ends-with-block',
@@ -395,9 +394,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'versions-torn-apart',
     what: 'a run is cut between two versions of a key',
-    file: 'src/lsm/run_build.ts',
-    find: '          if (compareBytes(records.key, output.writer.lastKey) !== 0) {',
-    replace: '          if (compareBytes(records.key, output.writer.lastKey) >= 0) {',
+    file: 'src/lsm/run_writer.ts',
+    find: '          if (compareBytes(key, output.writer.lastKey) !== 0) {',
+    replace: '          if (compareBytes(key, output.writer.lastKey) >= 0) {',
   },
   {
     name: 'below-ignores-runs',

@@ -13,6 +13,7 @@ import { NodeLogger } from '../io/node/logger.ts';
 import { NodeNetwork } from '../io/node/network.ts';
 import { NodeRandom } from '../io/node/random.ts';
 import { Node, type NodeOptions } from '../server/node.ts';
+import { ThreadRunBuilder } from '../threads/thread_run_builder.ts';
 import { join, readIdentity } from './identity.ts';
 
 export type HostOptions = Start & Common;
@@ -55,6 +56,7 @@ export async function startNode(options: HostOptions): Promise<Node> {
         random: new NodeRandom(),
         logger: new NodeLogger({ level: options.logLevel }),
         ...logTuning(options.logBytes),
+        store: { runBuilder: new ThreadRunBuilder('auto') },
         onFailure: (error) => {
           process.stderr.write(`envelopedb: node ${place.id} cannot go on: ${error.message}\n`);
           process.exit(1);

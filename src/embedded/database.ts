@@ -12,6 +12,7 @@ import { NodeLogger } from '../io/node/logger.ts';
 import { BatchWriter } from '../kv/batch.ts';
 import { DEFAULT_BUCKET, VALUE_BYTES_MAX } from '../kv/request.ts';
 import type { StoreStatistics } from '../lsm/store.ts';
+import { ThreadRunBuilder } from '../threads/thread_run_builder.ts';
 import {
   Bucket,
   type BucketReader,
@@ -33,6 +34,11 @@ export interface OpenOptions {
   /** Sizes and limits of the storage engine, see docs/storage.md. */
   readonly tuning?: StoreTuning;
   readonly logLevel?: LogLevel | 'silent';
+  /**
+   * Who writes tables: a `thread` of their own, which is the default, or the caller's, in `steps` of about a millisecond
+   * between other work.
+   */
+  readonly background?: 'thread' | 'steps';
 }
 
 export interface BucketOptions<K extends KeyEncoding, V extends ValueEncoding> {
@@ -47,19 +53,23 @@ export interface BucketOptions<K extends KeyEncoding, V extends ValueEncoding> {
 export async function open(directory: string, options: OpenOptions = {}): Promise<Database> {
   mkdirSync(directory, { recursive: true });
   const unlock = lockDirectory(directory);
-  const { bufferedMs = BUFFERED_MS, tuning = {}, logLevel = 'silent' } = options;
+  const { bufferedMs = BUFFERED_MS, tuning = {}, logLevel = 'silent', background = 'thread' } = options;
+  const thread = background === 'thread' ? new ThreadRunBuilder('auto') : null;
   const engine = await openEngine({
     disk: new NodeDisk({ reads: 'auto' }),
     directory,
     clock: new NodeClock(),
     logger: new NodeLogger({ level: logLevel }),
     bufferedMs,
-    store: tuning,
+    store: { runBuilder: thread, ...tuning },
   }).catch((error: unknown) => {
     unlock();
     throw error;
   });
-  return new Database(engine, unlock);
+  return new Database(engine, () => {
+    void thread?.close();
+    unlock();
+  });
 }
 
 function openEngine(options: EngineOptions): Promise<Engine> {

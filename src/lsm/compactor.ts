@@ -9,9 +9,8 @@ import { rarely, sometimes } from '../base/rare.ts';
 import type { Timer } from '../io/clock.ts';
 import type { Index } from '../log/entry.ts';
 import { type Compaction, chooseCompaction, compactAll } from './compaction.ts';
-import { RunBuild } from './run_build.ts';
+import { type Build, startBuild } from './run_build.ts';
 import type { StoreSettings } from './store_options.ts';
-import { mergeInput } from './store_reads.ts';
 import type { Table } from './table.ts';
 import type { TableReader } from './table_reader.ts';
 import { isOutOfSpace, type TableSet } from './table_set.ts';
@@ -35,7 +34,7 @@ export class Compactor {
   readonly #options: StoreSettings;
   readonly #tables: TableSet;
   readonly #host: CompactorHost;
-  #build: RunBuild | null = null;
+  #build: Build | null = null;
   #retry: Timer | null = null;
   /** A job is being built, made durable, or waits for space. */
   #isBusy = false;
@@ -125,10 +124,10 @@ export class Compactor {
     }
     sometimes('tables are merged');
     try {
-      const { records, retention } = mergeInput(inputs, below, this.#host.snapshots());
       const { nextNumber } = this.#tables;
       const { isUrgent } = this.#host;
-      this.#build = new RunBuild(this.#options, { nextNumber, records, retention, isUrgent }, (outcome) => {
+      const job = { source: inputs, below, snapshots: this.#host.snapshots(), nextNumber, isUrgent };
+      this.#build = startBuild(this.#options, job, (outcome) => {
         const build = this.#build;
         this.#build = null;
         if (outcome.ok) this.#commit(choice, outcome.value, waiters);

@@ -1,95 +1,104 @@
 /**
- * Writes the tables of a run in the background: a step at a time, so that neither a flush nor a compaction holds up
- * anything else, then makes files and names durable and opens them for reading.
- *
- * The work itself is a generator (`steps`) that knows no clock; the build drives it, one step of `stepBytes` in a turn.
- * A table ends where the next key would make it larger than `tableBytes`: all versions of a key are in one table, and range
- * tombstones are cut at that key, so tables of a run never overlap.
+ * Flushes and compactions under way: runs written a step at a time in the background, so that they hold up nothing else, or
+ * by another thread (see `run_builder.ts`), and then opened for reading.
  */
-
+import { assert } from '../base/assert.ts';
 import type { Outcome } from '../base/errors.ts';
-import { rarely, sometimes } from '../base/rare.ts';
-import { compareBytes } from '../codec/bytes.ts';
+import { rarely } from '../base/rare.ts';
 import type { Clock } from '../io/clock.ts';
 import type { AppendFile, Disk } from '../io/disk.ts';
+import type { Index } from '../log/entry.ts';
 import type { BlockCache } from './block_cache.ts';
-import { clipTombstones, type RangeTombstone } from './range_tombstones.ts';
-import type { Cursor } from './record.ts';
-import type { Retention } from './retention.ts';
+import type { DirectorySync } from './directory_sync.ts';
+import type { Memtable } from './memtable.ts';
+import type { BuildOrder, BuildSource, RunBuilder, StartedBuild } from './run_builder.ts';
+import { flushInput, mergeInput, type RunInput } from './run_input.ts';
+import { RunWriter, type RunWriterOptions } from './run_writer.ts';
 import { tablePath } from './store_files.ts';
+import type { Borders, Table } from './table.ts';
 import { openTable, type TableReader } from './table_reader.ts';
-import { TableWriter, type TableWriterOptions } from './table_writer.ts';
 
-export interface RunBuildOptions extends TableWriterOptions {
+export interface RunBuildOptions extends RunWriterOptions {
   readonly disk: Disk;
   readonly clock: Clock;
-  readonly directory: string;
   /** For the reads of the new tables. */
   readonly blockCache: BlockCache | null;
-  /** Data bytes at which a table ends. */
-  readonly tableBytes: number;
-  /** Bytes of records handled in one step. */
-  readonly stepBytes: number;
+  readonly names: DirectorySync;
+  /** Who writes runs; null: this thread does, in steps. */
+  readonly runBuilder: RunBuilder | null;
 }
 
 export interface RunBuildJob {
-  /** A number that no file has had. */
   readonly nextNumber: () => number;
-  /** Every version that there is, in the order of a cursor. */
-  readonly records: Cursor;
-  readonly retention: Retention;
   /** Whether somebody waits for the result. */
   readonly isUrgent: () => boolean;
 }
 
-/** A table that is being written. */
-interface Output {
-  readonly number: number;
-  readonly file: AppendFile;
-  readonly writer: TableWriter;
+export interface FlushOrMerge extends RunBuildJob {
+  /** What is flushed; or the runs to be merged, from new to old. */
+  readonly source: Memtable | readonly (readonly Table[])[];
+  /** Runs that are older than all of that, from new to old. */
+  readonly below: readonly { readonly tables: readonly Borders[] }[];
+  /** Sequence numbers of the snapshots that are held, ascending. */
+  readonly snapshots: readonly Index[];
 }
 
-export class RunBuild {
+export interface Build {
+  /** No step follows and `done` is never called. */
+  stop(): void;
+  /** Removes what a build that failed or was stopped has left. What cannot be removed now is removed at the next open. */
+  discard(): void;
+}
+
+type Done = (outcome: Outcome<TableReader[]>) => void;
+
+/** More numbers than tables that a build could make, by this factor and at least so many: they cost nothing. */
+const SPARE_NUMBERS = 64;
+
+/**
+ * `done` comes later, with the tables in order. After an error files may be there in part: see `discard`.
+ * @throws CorruptionError when a table to be merged could not be opened.
+ */
+export function startBuild(options: RunBuildOptions, job: FlushOrMerge, done: Done): Build {
+  if (options.runBuilder !== null) return new OrderedRun(options, options.runBuilder, job, done);
+  const { source, snapshots } = job;
+  const context = { snapshots, below: job.below.map(({ tables }) => tables) };
+  const input = isMemtable(source) ? flushInput(source, context) : mergeInput(source, context);
+  return new SteppedRun(options, job, input, done);
+}
+
+/** A run that this thread writes. */
+export class SteppedRun implements Build {
   readonly #options: RunBuildOptions;
   readonly #job: RunBuildJob;
-  readonly #done: (outcome: Outcome<TableReader[]>) => void;
-  readonly #numbers: number[] = [];
-  readonly #readers: TableReader[] = [];
-  #file: AppendFile | null = null;
+  readonly #writer: RunWriter;
+  readonly #done: Done;
   #steps: Generator<AppendFile | null, void> | null = null;
+  #opening: Opening | null = null;
   #stopped = false;
 
-  /** `done` comes later, with the tables in order. After an error files may be there in part: see `discard`. */
-  constructor(options: RunBuildOptions, job: RunBuildJob, done: (outcome: Outcome<TableReader[]>) => void) {
+  constructor(options: RunBuildOptions, job: RunBuildJob, input: RunInput, done: Done) {
     this.#options = options;
     this.#job = job;
+    this.#writer = new RunWriter(options.disk, options, input, job.nextNumber);
     this.#done = done;
     options.clock.after(0, this.#step);
   }
 
-  /** No step follows and `done` is never called. */
   stop(): void {
     this.#stopped = true;
-    this.#file?.close();
-    for (const reader of this.#readers) reader.close();
+    this.#writer.close();
+    this.#opening?.stop();
   }
 
-  /** Removes what a failed build has left. What cannot be removed now is removed at the next open. */
   discard(): void {
-    const { disk, directory } = this.#options;
-    for (const number of this.#numbers) {
-      try {
-        if (disk.exists(tablePath(directory, number))) disk.remove(tablePath(directory, number));
-      } catch {
-        rarely('what a failed build has left cannot be removed');
-      }
-    }
+    discard(this.#options, this.#writer.numbers);
   }
 
   readonly #step = (): void => {
     if (this.#stopped) return;
     try {
-      this.#steps ??= this.#write();
+      this.#steps ??= this.#writer.steps();
       const { done, value } = this.#steps.next();
       if (done === true) this.#finish();
       else if (value) this.#sync(value);
@@ -106,48 +115,6 @@ export class RunBuild {
     else clock.after(0, this.#step);
   }
 
-  /** Yields null between steps, and each file that is complete and to be made durable. */
-  *#write(): Generator<AppendFile | null, void> {
-    const { records, retention } = this.#job;
-    const { tableBytes, stepBytes } = this.#options;
-    const tombstones = retention.keptTombstones();
-    let low: Uint8Array | null = null;
-    let output: Output | null = null;
-    let bytes = 0;
-    for (records.seekToFirst(); records.isValid; records.next()) {
-      if (retention.keeps(records.key, records.sequence, records.kind)) {
-        if (output !== null && output.writer.sizeBytes >= tableBytes) {
-          if (compareBytes(records.key, output.writer.lastKey) !== 0) {
-            sometimes('a run is cut into several tables');
-            const border = records.key.slice();
-            yield* finishOutput(output, clipTombstones(tombstones, low, border));
-            output = null;
-            low = border;
-          }
-        }
-        output ??= this.#begin();
-        output.writer.add(records.key, records.sequence, records.kind, records.value);
-      }
-      bytes += records.key.length + records.value.length;
-      if (bytes >= stepBytes) {
-        bytes = 0;
-        yield null;
-      }
-    }
-    const rest = clipTombstones(tombstones, low, null);
-    if (output === null && rest.length > 0) output = this.#begin();
-    if (output !== null) yield* finishOutput(output, rest);
-  }
-
-  #begin(): Output {
-    const { disk, directory } = this.#options;
-    const number = this.#job.nextNumber();
-    this.#numbers.push(number);
-    const file = disk.create(tablePath(directory, number));
-    this.#file = file;
-    return { number, file, writer: new TableWriter(file, number, this.#options) };
-  }
-
   #sync(file: AppendFile): void {
     file.sync((error) => {
       if (this.#stopped) return;
@@ -158,25 +125,103 @@ export class RunBuild {
   }
 
   #finish(): void {
-    const { disk, directory } = this.#options;
-    if (this.#numbers.length === 0) {
-      rarely('a merge leaves nothing');
-      this.#done({ ok: true, value: [] });
-      return;
+    const { numbers } = this.#writer;
+    if (numbers.length === 0) rarely('a merge leaves nothing');
+    this.#opening = new Opening(this.#options, numbers, this.#done);
+  }
+
+  #fail(error: unknown): void {
+    this.#writer.close();
+    this.#done({ ok: false, error: error instanceof Error ? error : new Error(String(error)) });
+  }
+}
+
+/** A run that is written elsewhere. */
+class OrderedRun implements Build {
+  readonly #options: RunBuildOptions;
+  readonly #numbers: BuildOrder['numbers'];
+  readonly #started: StartedBuild;
+  #opening: Opening | null = null;
+  #isBuilt = false;
+
+  constructor(options: RunBuildOptions, builder: RunBuilder, job: FlushOrMerge, done: Done) {
+    const { directory, tableBytes, stepBytes, blockBytes, restartInterval, filterBitsPerKey } = options;
+    const { source, snapshots, below } = job;
+    const bytes = isMemtable(source)
+      ? source.usedBytes
+      : source.flat().reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    const count = SPARE_NUMBERS * (1 + Math.ceil(bytes / tableBytes));
+    const first = job.nextNumber();
+    for (let n = 1; n < count; n++) {
+      const number = job.nextNumber();
+      assert(number === first + n, 'numbers that are taken together follow each other', { first, number });
     }
-    disk.syncDirectory(directory, (error) => {
-      if (this.#stopped) return;
-      if (error === null) this.#open();
-      else this.#fail(error);
+    this.#options = options;
+    this.#numbers = { first, count };
+    const order = {
+      options: { directory, tableBytes, stepBytes, blockBytes, restartInterval, filterBitsPerKey },
+      source: sourceOf(source),
+      below: below.map(({ tables }) => tables.map(bordersOf)),
+      snapshots,
+      numbers: this.#numbers,
+    };
+    this.#started = builder.build(order, (outcome) => {
+      this.#isBuilt = true;
+      if (outcome.ok) this.#opening = new Opening(options, outcome.value, done);
+      else done(outcome);
     });
   }
 
-  /** One table in a turn: reading filter and index of a large one takes milliseconds. */
+  stop(): void {
+    if (!this.#isBuilt) this.#started.stop();
+    this.#opening?.stop();
+  }
+
+  discard(): void {
+    const { first, count } = this.#numbers;
+    discard(
+      this.#options,
+      Array.from({ length: count }, (_none, at) => first + at),
+    );
+  }
+}
+
+/**
+ * Makes the names of new tables durable and opens them, one in a turn: reading filter and index of a large one takes
+ * milliseconds.
+ */
+class Opening {
+  readonly #options: RunBuildOptions;
+  readonly #numbers: readonly number[];
+  readonly #done: Done;
+  readonly #readers: TableReader[] = [];
+  #stopped = false;
+
+  constructor(options: RunBuildOptions, numbers: readonly number[], done: Done) {
+    this.#options = options;
+    this.#numbers = numbers;
+    this.#done = done;
+    if (numbers.length === 0) this.#open();
+    else options.names.sync(this.#onNamed);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const reader of this.#readers) reader.close();
+  }
+
+  readonly #onNamed = (error: Error | null): void => {
+    if (this.#stopped) return;
+    if (error === null) this.#open();
+    else this.#fail(error);
+  };
+
   readonly #open = (): void => {
     if (this.#stopped) return;
     const { disk, directory, clock, blockCache } = this.#options;
     const number = this.#numbers[this.#readers.length];
     if (number === undefined) {
+      this.#stopped = true;
       this.#done({ ok: true, value: this.#readers });
       return;
     }
@@ -190,17 +235,34 @@ export class RunBuild {
   };
 
   #fail(error: unknown): void {
-    this.#file?.close();
-    for (const reader of this.#readers) reader.close();
+    this.stop();
     this.#done({ ok: false, error: error instanceof Error ? error : new Error(String(error)) });
   }
 }
 
-function* finishOutput(
-  { writer, file }: Output,
-  tombstones: readonly RangeTombstone[],
-): Generator<AppendFile | null, void> {
-  writer.setRangeTombstones(tombstones);
-  for (const _step of writer.finish()) yield null;
-  yield file;
+function discard({ disk, directory }: RunBuildOptions, numbers: readonly number[]): void {
+  for (const number of numbers) {
+    try {
+      if (disk.exists(tablePath(directory, number))) disk.remove(tablePath(directory, number));
+    } catch {
+      rarely('what a failed build has left cannot be removed');
+    }
+  }
+}
+
+function isMemtable(source: FlushOrMerge['source']): source is Memtable {
+  return !Array.isArray(source);
+}
+
+/** Keys are copied: what is sent to another thread takes its whole buffer along. */
+function bordersOf({ low, end }: Borders): Borders {
+  return { low: low.slice(), end: end.slice() };
+}
+
+function sourceOf(source: FlushOrMerge['source']): BuildSource {
+  if (isMemtable(source)) return { type: 'memtable', memtable: source.share() };
+  const runs = source.map((tables) =>
+    tables.map((table) => ({ number: table.number, path: table.path, ...bordersOf(table) })),
+  );
+  return { type: 'runs', runs };
 }

@@ -1,19 +1,27 @@
 /** All records of the tables of a run, in order: one table is open at a time. */
 import type { Index } from '../log/entry.ts';
 import { RecordKind, type TwoWayCursor } from './record.ts';
-import { firstEndingBehind, type Table } from './table.ts';
+import { firstEndingBehind } from './table.ts';
 import { TableCursor } from './table_cursor.ts';
+import type { TableReader } from './table_reader.ts';
 
 const EMPTY = new Uint8Array(0);
 
+/** A table, as far as it takes to read it. */
+export interface ReadableTable {
+  readonly end: Uint8Array;
+  /** May throw CorruptionError. */
+  readonly reader: TableReader;
+}
+
 export class RunCursor implements TwoWayCursor {
   /** Ascending; they do not overlap. */
-  readonly #tables: readonly Table[];
+  readonly #tables: readonly ReadableTable[];
   #at = 0;
   /** Of the table at hand; null when none is. */
   #cursor: TableCursor | null = null;
 
-  constructor(tables: readonly Table[]) {
+  constructor(tables: readonly ReadableTable[]) {
     this.#tables = tables;
   }
 

@@ -20,7 +20,7 @@ import { Memtable } from './memtable.ts';
 import { ReadSnapshot, type SnapshotSource } from './read_snapshot.ts';
 import { ALL_VISIBLE, type Cursor, RecordKind } from './record.ts';
 import { Retention } from './retention.ts';
-import { RunBuild } from './run_build.ts';
+import { type Build, SteppedRun, startBuild } from './run_build.ts';
 import { Scrubber } from './scrubber.ts';
 import { type OpenedFiles, readState, renewManifest } from './store_files.ts';
 import { type IteratorRange, StoreIterator } from './store_iterator.ts';
@@ -31,7 +31,7 @@ import {
   settingsOf,
   type WritePressure,
 } from './store_options.ts';
-import { flushInput, getFromMemtable, getFromRuns, iteratorSources } from './store_reads.ts';
+import { getFromMemtable, getFromRuns, iteratorSources } from './store_reads.ts';
 import { statisticsOf } from './store_statistics.ts';
 import type { Table } from './table.ts';
 import type { TableReader } from './table_reader.ts';
@@ -97,7 +97,7 @@ export class Store {
     onSnapshotReleased: (sequence) => this.#snapshots.splice(this.#snapshots.indexOf(sequence), 1),
   };
   /** Of a flush or of what replaces everything. */
-  #build: RunBuild | null = null;
+  #build: Build | null = null;
   #isFlushing = false;
   readonly #scrubber: Scrubber | null;
   #retry: Timer | null = null;
@@ -411,8 +411,15 @@ export class Store {
       this.#commitFlush([], coveredIndex);
       return;
     }
-    const input = flushInput(memtable, this.#tables.version, this.#heldSnapshots());
-    this.#start(input.records, input.retention, (readers) => this.#commitFlush(readers, coveredIndex));
+    const onBuilt = (readers: readonly TableReader[]): void => this.#commitFlush(readers, coveredIndex);
+    const job = {
+      source: memtable,
+      below: this.#tables.version.runs,
+      snapshots: this.#heldSnapshots(),
+      nextNumber: this.#tables.nextNumber,
+      isUrgent: this.#isUrgent,
+    };
+    this.#build = startBuild(this.#options, job, (outcome) => this.#onBuilt(outcome, onBuilt));
   }
 
   #commitFlush(built: readonly TableReader[], coveredIndex: Index): void {
@@ -445,7 +452,7 @@ export class Store {
   #replaceAll({ index, records, done }: Incoming): void {
     this.#isFlushing = true;
     const retention = new Retention({ snapshots: [], tombstones: [], below: NOTHING_BELOW });
-    this.#start(records, retention, (built) => {
+    const onBuilt = (built: readonly TableReader[]): void => {
       assert(this.#appliedIndex < index, 'nothing is applied while a snapshot is installed', { index });
       const placed = this.#tables.version.placed();
       this.#tables.change({
@@ -469,26 +476,25 @@ export class Store {
           this.onWritable();
         },
       });
-    });
+    };
+    const job = { nextNumber: this.#tables.nextNumber, isUrgent: this.#isUrgent };
+    const input = { records, retention };
+    this.#build = new SteppedRun(this.#options, job, input, (outcome) => this.#onBuilt(outcome, onBuilt));
   }
 
-  #start(records: Cursor, retention: Retention, onBuilt: (readers: readonly TableReader[]) => void): void {
-    const { nextNumber } = this.#tables;
-    const isUrgent = this.#isUrgent;
-    this.#build = new RunBuild(this.#options, { nextNumber, records, retention, isUrgent }, (outcome) => {
-      const build = this.#build;
-      this.#build = null;
-      if (outcome.ok) onBuilt(outcome.value);
-      else if (isOutOfSpace(outcome.error)) {
-        rarely('there is no space for a flush');
-        build?.discard();
-        this.#noteOutOfSpace(outcome.error);
-        this.#retry = this.#options.clock.after(this.#options.outOfSpaceRetryMs, () => {
-          this.#isFlushing = false;
-          this.#work();
-        });
-      } else this.#fail(outcome.error);
-    });
+  #onBuilt(outcome: Outcome<TableReader[]>, onBuilt: (readers: readonly TableReader[]) => void): void {
+    const build = this.#build;
+    this.#build = null;
+    if (outcome.ok) onBuilt(outcome.value);
+    else if (isOutOfSpace(outcome.error)) {
+      rarely('there is no space for a flush');
+      build?.discard();
+      this.#noteOutOfSpace(outcome.error);
+      this.#retry = this.#options.clock.after(this.#options.outOfSpaceRetryMs, () => {
+        this.#isFlushing = false;
+        this.#work();
+      });
+    } else this.#fail(outcome.error);
   }
 
   /** Writers wait for what is built; so does everybody while a snapshot is installed. */
@@ -536,6 +542,8 @@ export class Store {
       directory: this.#options.directory,
       why: error.message,
     });
+    // A sync that has failed may have taken with it what others rely on: nothing that is under way may end well.
+    this.#build?.stop();
     this.#compactor.stop(error);
     this.#tellWaiters(error);
     this.onFailure(error);

@@ -3,6 +3,8 @@ import type { Clock } from '../io/clock.ts';
 import type { Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
 import { BlockCache } from './block_cache.ts';
+import { DirectorySync } from './directory_sync.ts';
+import type { RunBuilder } from './run_builder.ts';
 
 /**
  * - `levelled`: little space, few places to look at; what is written is rewritten some ten times for each level;
@@ -56,6 +58,8 @@ export interface StoreOptions {
   readonly blockCacheBytes?: number;
   /** How fast tables are read through for damage, in bytes a second; 0: never. */
   readonly scrubBytesPerSecond?: number;
+  /** Who writes tables; null: the store's own thread, in steps. */
+  readonly runBuilder?: RunBuilder | null;
 }
 
 /**
@@ -71,8 +75,9 @@ export interface LevelStatistics {
   readonly bytes: number;
 }
 
-/** With everything set, and the cache that goes with it. */
-export type StoreSettings = StoreOptions & typeof DEFAULTS & { readonly blockCache: BlockCache | null };
+/** With everything set, and what its parts share: the cache, and who makes names of files durable. */
+export type StoreSettings = StoreOptions &
+  typeof DEFAULTS & { readonly blockCache: BlockCache | null; readonly names: DirectorySync };
 
 export interface StoreStatistics {
   readonly tables: number;
@@ -132,10 +137,12 @@ export const DEFAULTS = {
   damagedTables: 'refuse' as 'refuse' | 'quarantine',
   blockCacheBytes: 0,
   scrubBytesPerSecond: 0,
+  runBuilder: null as RunBuilder | null,
 };
 
 export function settingsOf(options: StoreOptions): StoreSettings {
   const settings = { ...DEFAULTS, ...options };
-  const { blockCacheBytes } = settings;
-  return { ...settings, blockCache: blockCacheBytes > 0 ? new BlockCache(blockCacheBytes) : null };
+  const { blockCacheBytes, disk, directory } = settings;
+  const blockCache = blockCacheBytes > 0 ? new BlockCache(blockCacheBytes) : null;
+  return { ...settings, blockCache, names: new DirectorySync(disk, directory) };
 }

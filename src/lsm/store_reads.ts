@@ -2,17 +2,13 @@
  * Reads over what a store holds at a moment: memtables from new to old, then runs from new to old. The first place that
  * knows the key decides: whatever lies behind it is older, also where a range tombstone was the first to know it.
  */
-import { compareBytes } from '../codec/bytes.ts';
 import type { Index } from '../log/entry.ts';
 import { hashKey } from './bloom_filter.ts';
 import { type Memtable, MemtableCursor } from './memtable.ts';
-import { MergeCursor } from './merge_cursor.ts';
 import type { RangeTombstones } from './range_tombstones.ts';
-import { type Cursor, RecordKind, type TwoWayCursor } from './record.ts';
-import { type Below, Retention } from './retention.ts';
+import { RecordKind, type TwoWayCursor } from './record.ts';
 import { RunCursor } from './run_cursor.ts';
 import { boundsOf, type IteratorRange, type IteratorSources } from './store_iterator.ts';
-import { firstEndingBehind, type Table } from './table.ts';
 import type { Run, Version } from './version.ts';
 
 /** What a memtable says of a key: its value, null when it is deleted, undefined when it says nothing. */
@@ -66,41 +62,4 @@ export function iteratorSources(
     for (const { reader } of tables) if (reader.ranges !== null) covers.push(reader.ranges);
   }
   return { cursors, covers, visible };
-}
-
-/** The records to flush, and which of them are kept. */
-export function flushInput(
-  memtable: Memtable,
-  version: Version,
-  snapshots: readonly Index[],
-): { readonly records: Cursor; readonly retention: Retention } {
-  const tombstones = memtable.ranges?.toList() ?? [];
-  const retention = new Retention({ snapshots, tombstones, below: belowOf(version.runs) });
-  return { records: new MemtableCursor(memtable), retention };
-}
-
-/** The records to merge, and which of them are kept. @param inputs Tables of one run each, from new to old. */
-export function mergeInput(
-  inputs: readonly (readonly Table[])[],
-  below: readonly Run[],
-  snapshots: readonly Index[],
-): { readonly records: Cursor; readonly retention: Retention } {
-  const tombstones = inputs.flat().flatMap(({ reader }) => reader.ranges?.toList() ?? []);
-  const retention = new Retention({ snapshots, tombstones, below: belowOf(below) });
-  return { records: new MergeCursor(inputs.map((tables) => new RunCursor(tables))), retention };
-}
-
-function belowOf(runs: readonly Run[]): Below {
-  return {
-    mayHold: (gte, lt) => {
-      if (lt === null) return runs.some((run) => holdsAt(run, gte));
-      return runs.some((run) => run.overlapping(gte, lt).length > 0);
-    },
-  };
-}
-
-/** By their borders alone. */
-function holdsAt({ tables }: Run, key: Uint8Array): boolean {
-  const table = tables[firstEndingBehind(tables, key)];
-  return table !== undefined && compareBytes(table.low, key) <= 0;
 }

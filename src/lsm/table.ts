@@ -7,12 +7,15 @@ import type { CorruptionError } from '../base/errors.ts';
 import { compareBytes } from '../codec/bytes.ts';
 import type { TableReader } from './table_reader.ts';
 
-export interface TableIdentity {
-  readonly number: number;
-  readonly path: string;
-  /** Everything in the table is about keys `[low, end)`. */
+/** Everything in a table is about keys `[low, end)`. */
+export interface Borders {
   readonly low: Uint8Array;
   readonly end: Uint8Array;
+}
+
+export interface TableIdentity extends Borders {
+  readonly number: number;
+  readonly path: string;
 }
 
 /** Held by versions. When none does any more it is closed, and its file is removed if it is obsolete. */
@@ -85,7 +88,7 @@ export class Table {
  * Of tables in order that do not overlap, the place of the first that ends behind the key; their number when there is
  * none.
  */
-export function firstEndingBehind(tables: readonly Table[], key: Uint8Array): number {
+export function firstEndingBehind(tables: readonly Pick<Borders, 'end'>[], key: Uint8Array): number {
   let low = 0;
   let high = tables.length;
   while (low < high) {

@@ -17,11 +17,12 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   kv: ['base', 'io', 'codec', 'log', 'lsm'],
   protocol: ['base', 'codec', 'kv'],
   replica: ['base', 'io', 'codec', 'log', 'raft', 'lsm', 'kv'],
+  threads: ['base', 'io', 'io/node', 'lsm'],
   server: ['base', 'io', 'codec', 'log', 'raft', 'lsm', 'kv', 'protocol', 'replica'],
   client: ['base', 'codec'],
-  embedded: ['base', 'io', 'io/node', 'codec', 'log', 'lsm', 'kv'],
+  embedded: ['base', 'io', 'io/node', 'codec', 'log', 'lsm', 'kv', 'threads'],
   inspect: ['base', 'io', 'codec', 'log', 'lsm', 'kv', 'replica'],
-  cli: ['base', 'io', 'io/node', 'codec', 'kv', 'client', 'server', 'inspect'],
+  cli: ['base', 'io', 'io/node', 'codec', 'kv', 'client', 'server', 'inspect', 'threads'],
 };
 
 const CORE = ['base', 'codec', 'log', 'lsm', 'raft', 'replica', 'kv', 'protocol'];

@@ -1,0 +1,78 @@
+/**
+ * The seam behind which runs may be written by another thread. What is ordered is plain data that can be sent there: a
+ * memtable's bytes are shared, tables are named and opened anew.
+ */
+import { assert } from '../base/assert.ts';
+import type { Outcome } from '../base/errors.ts';
+import type { Disk } from '../io/disk.ts';
+import { Memtable, type SharedMemtable } from './memtable.ts';
+import { flushInput, type InputContext, mergeInput, type RunInput } from './run_input.ts';
+import { RunWriter, type RunWriterOptions } from './run_writer.ts';
+import type { TableIdentity } from './table.ts';
+import { openTable, type TableReader } from './table_reader.ts';
+
+export interface RunBuilder {
+  /**
+   * Begins to write a run. `done` comes later, with the numbers of its tables, which are durable but for their names. After
+   * an error files may be there in part.
+   */
+  build(order: BuildOrder, done: (outcome: Outcome<readonly number[]>) => void): StartedBuild;
+}
+
+export interface StartedBuild {
+  /** When it returns nothing is written any more, and `done` is never called. */
+  stop(): void;
+}
+
+export interface BuildOrder extends InputContext {
+  readonly options: RunWriterOptions;
+  readonly source: BuildSource;
+  /** Numbers `[first, first + count)` are there for its tables: more than it can need. */
+  readonly numbers: { readonly first: number; readonly count: number };
+}
+
+export type BuildSource =
+  | { readonly type: 'memtable'; readonly memtable: SharedMemtable }
+  /** Runs to be merged, from new to old; they are there until the build has ended. */
+  | { readonly type: 'runs'; readonly runs: readonly (readonly TableIdentity[])[] };
+
+/** An order at the place where it is carried out. */
+export class OrderedBuild {
+  readonly writer: RunWriter;
+  readonly #readers: TableReader[] = [];
+
+  /** @throws CorruptionError, DiskError when a table cannot be opened. */
+  constructor(disk: Disk, order: BuildOrder) {
+    const { first, count } = order.numbers;
+    let used = 0;
+    const nextNumber = (): number => {
+      assert(used < count, 'an order names enough numbers for its tables', { count });
+      return first + used++;
+    };
+    this.writer = new RunWriter(disk, order.options, this.#inputOf(disk, order), nextNumber);
+  }
+
+  /** Closes all files. */
+  close(): void {
+    this.writer.close();
+    for (const reader of this.#readers) reader.close();
+  }
+
+  #inputOf(disk: Disk, order: BuildOrder): RunInput {
+    const { source } = order;
+    if (source.type === 'memtable') return flushInput(Memtable.of(source.memtable), order);
+    try {
+      const runs = source.runs.map((tables) =>
+        tables.map(({ path, number, end }) => {
+          const reader = openTable(disk, path, number);
+          this.#readers.push(reader);
+          return { reader, end };
+        }),
+      );
+      return mergeInput(runs, order);
+    } catch (error) {
+      for (const reader of this.#readers) reader.close();
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * The thread that writes runs for a store. It takes orders as they come and works on all of them in turn, a step of each at a
+ * time: a flush, for which writers may be waiting, does not stand behind a long compaction.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import type { AppendFile } from '../io/disk.ts';
+import { NodeDisk } from '../io/node/disk.ts';
+import { OrderedBuild } from '../lsm/run_builder.ts';
+import { type BuildMessage, type BuildReply, Phase, sentError, type WriterSettings } from './messages.ts';
+
+const settings = workerData as WriterSettings;
+const disk = new NodeDisk({ reads: settings.reads });
+
+class Work {
+  readonly #message: BuildMessage;
+  #build: OrderedBuild | null = null;
+  #steps: Generator<AppendFile | null, void> | null = null;
+
+  constructor(message: BuildMessage) {
+    this.#message = message;
+    this.#guarded(() => {
+      const build = new OrderedBuild(disk, message.order);
+      this.#build = build;
+      this.#steps = build.writer.steps();
+      this.#step();
+    });
+  }
+
+  readonly #step = (): void => {
+    this.#guarded(() => {
+      const next = this.#steps?.next();
+      if (next === undefined || next.done === true) {
+        const numbers = this.#build?.writer.numbers ?? [];
+        this.#end({ id: this.#message.id, type: 'built', numbers });
+      } else if (next.value === null) setImmediate(this.#step);
+      else this.#sync(next.value);
+    });
+  };
+
+  #sync(file: AppendFile): void {
+    file.sync((error) =>
+      this.#guarded(() => {
+        if (error !== null) throw error;
+        file.close();
+        this.#step();
+      }),
+    );
+  }
+
+  /** Does nothing more once the store has said stop; what goes wrong is the store's to know. */
+  #guarded(task: () => void): void {
+    try {
+      if (Atomics.load(this.#message.phase, 0) === Phase.Stopping) this.#end(null);
+      else task();
+    } catch (error) {
+      this.#end({ id: this.#message.id, type: 'failed', error: sentError(error) });
+    }
+  }
+
+  #end(reply: BuildReply | null): void {
+    this.#steps = null;
+    this.#build?.close();
+    Atomics.store(this.#message.phase, 0, Phase.Ended);
+    Atomics.notify(this.#message.phase, 0);
+    if (reply !== null) parentPort?.postMessage(reply);
+  }
+}
+
+parentPort?.on('message', (message: BuildMessage) => {
+  const before = Atomics.compareExchange(message.phase, 0, Phase.Waiting, Phase.Begun);
+  if (before === Phase.Waiting) new Work(message);
+});
