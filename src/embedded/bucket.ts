@@ -1,4 +1,5 @@
 /** A bucket of an embedded store: keys and values of two encodings, written and read under one name. */
+import { assert } from '../base/assert.ts';
 import { EnvelopeError, LimitError } from '../base/errors.ts';
 import { utf8 } from '../codec/bytes.ts';
 import { bucketPrefix, bucketRange, storeKey } from '../kv/key_space.ts';
@@ -126,7 +127,10 @@ export class Bucket<K, V> {
 
   /** Keys and values in the order of their keys' bytes, as of this call, whatever is written meanwhile: see `Scan`. */
   entries(options: ScanOptions<K> = {}): Scan<K, [key: K, value: V]> {
-    return this.#scan(options, (iterator) => [this.#keyAt(iterator), this.#valueAt(iterator)]);
+    return this.#scan(options, (iterator, stored) => [
+      this.#keyAt(iterator),
+      this.#values.decode(stored.value),
+    ]);
   }
 
   /** As `entries`; values are not looked at but for their expiry. */
@@ -135,7 +139,7 @@ export class Bucket<K, V> {
   }
 
   values(options: ScanOptions<K> = {}): Scan<K, V> {
-    return this.#scan(options, (iterator) => this.#valueAt(iterator));
+    return this.#scan(options, (_iterator, stored) => this.#values.decode(stored.value));
   }
 
   /** How many keys there are, as of this call. All of them are looked at. */
@@ -216,33 +220,37 @@ export class Bucket<K, V> {
     return this.#engine.find(this.#lookedUp, this.#moment);
   }
 
-  #scan<T>(options: ScanOptions<K>, item: (iterator: StoreIterator) => T): Scan<K, T> {
+  #scan<T>(options: ScanOptions<K>, item: (iterator: StoreIterator, stored: StoredValue) => T): Scan<K, T> {
     const limit = limitOf(options);
     const timeMs = this.#moment?.timeMs ?? this.#engine.timeMs;
+    let stored: StoredValue | null = null;
     const source: ScanSource<K, T> = {
       advance: (iterator) => {
         this.#engine.assertOpen();
-        return this.#advance(iterator, timeMs);
+        stored = this.#advance(iterator, timeMs);
+        return stored !== null;
       },
-      item,
+      item: (iterator) => {
+        assert(stored !== null, 'an item is made of what a scan stands on');
+        return item(iterator, stored);
+      },
       seek: (iterator, key) => iterator.seek(storeKey(this.name, this.#keys.encode(key))),
     };
     const { reverse = false } = options;
     return new Scan(source, this.#iterator(spanOf(options, this.#keys), reverse), limit, options.signal);
   }
 
-  /** To the next key that has not expired. */
-  #advance(iterator: StoreIterator, timeMs: number): boolean {
-    while (iterator.next()) if (live(iterator.value(), timeMs) !== null) return true;
-    return false;
+  /** To the next key that has not expired: what is there for it, null at the end. */
+  #advance(iterator: StoreIterator, timeMs: number): StoredValue | null {
+    while (iterator.next()) {
+      const stored = live(iterator.value(), timeMs);
+      if (stored !== null) return stored;
+    }
+    return null;
   }
 
   #keyAt(iterator: StoreIterator): K {
-    return this.#keys.decode(iterator.key().subarray(bucketPrefix(this.name).length));
-  }
-
-  #valueAt(iterator: StoreIterator): V {
-    return this.#values.decode(decodeStored(iterator.value()).value);
+    return this.#keys.decode(iterator.key().subarray(this.#prefix.length));
   }
 
   #iterator(span: KeySpan, reverse: boolean): StoreIterator {
@@ -267,7 +275,7 @@ export class Bucket<K, V> {
     let first: Uint8Array | null = null;
     let last: Uint8Array | null = null;
     try {
-      while (count < keysMax && this.#advance(iterator, timeMs)) {
+      while (count < keysMax && this.#advance(iterator, timeMs) !== null) {
         count++;
         last = iterator.key().slice(prefixBytes);
         first ??= last;

@@ -27,7 +27,7 @@ import type { IteratorRange, StoreIterator } from '../lsm/store_iterator.ts';
 const GROUP = 1;
 const TERM = 1;
 /** After writes of so many bytes the rest of the process gets its turn: buffered writes alone would never let it. */
-const TURN_BYTES = 64 * 1024;
+const TURN_BYTES = 32 * 1024;
 
 export type StoreTuning = Omit<StoreOptions, 'disk' | 'directory' | 'clock' | 'logger'>;
 
