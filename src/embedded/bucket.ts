@@ -11,7 +11,7 @@ import {
   TIME_MS_MAX,
   VALUE_BYTES_MAX,
 } from '../kv/request.ts';
-import { decodeStored, NEVER, type StoredValue } from '../kv/stored_value.ts';
+import { NEVER, type StoredValue } from '../kv/stored_value.ts';
 import type { StoreIterator } from '../lsm/store_iterator.ts';
 import type { Encoding } from './encoding.ts';
 import { type Durability, type Engine, live, type Moment } from './engine.ts';
