@@ -37,6 +37,11 @@ export class AcknowledgedWrites {
     this.#find = find;
   }
 
+  /** Of the writes that were acknowledged on this connection the last. */
+  get lastIndex(): number {
+    return this.#lastIndex;
+  }
+
   /** Takes down that a write was acknowledged. Returns what is wrong with that; null: nothing. */
   add(operation: Operation): string | null {
     if (valueOfWrite(operation) === null) return null;

@@ -45,6 +45,8 @@ export interface SimClientOptions {
   /** A disk somewhere is not what it should be: an error that says so is right. */
   readonly mayBeDamaged: () => boolean;
   readonly findCommitted: FindCommitted;
+  /** A write was acknowledged, which is the entry of this index. */
+  readonly onAcknowledged: (index: number) => void;
   /** An answer that no server may give. */
   readonly onWrongAnswer: (what: string) => void;
 }
@@ -346,6 +348,7 @@ export class SimClient {
     history.ok(operation, isField && result !== null ? this.#valueOf(operation, result) : result, nowUs());
     const problem = this.#acknowledged.add(operation);
     if (problem !== null) this.#options.onWrongAnswer(problem);
+    this.#options.onAcknowledged(this.#acknowledged.lastIndex);
   }
 
   /** The whole value that has this field `v`; the word is unique. */

@@ -178,6 +178,11 @@ export class Endings {
     let unfinished = 1;
     this.#world.clients[0].readAll(keys, () => {
       unfinished--;
+      // Nobody writes any more.
+      for (const watcher of this.#world.watchers) {
+        unfinished++;
+        watcher.finish(() => unfinished--);
+      }
     });
     const { timing, workload } = this.#world.options;
     const boundMs = CALM_ELECTION_TIMEOUTS_MAX * timing.electionTimeoutMs + 2 * workload.patienceMs;
@@ -195,7 +200,11 @@ export class Endings {
     }
     if (this.#world.failed) return;
     const applied = this.#world.machines.map(({ node }) => node?.replica.appliedIndex ?? 'down').join(', ');
-    const what = unfinished > 0 ? 'not every key could be read' : `the replicas had applied ${applied}`;
+    const behind = this.#world.watchers.map((watcher) => watcher.difference).join('; ');
+    const what =
+      unfinished > 0
+        ? `not every key could be read, or a feed's copy is behind: ${behind}`
+        : `the replicas had applied ${applied}`;
     this.#world.fail('liveness', `${boundMs} ms after ${after} ${what}`);
   }
 

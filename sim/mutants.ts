@@ -773,4 +773,32 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'if (neededMs <= this.#provenAtMs && terms.minRevision <= this.#appliedIndex) {',
     replace: 'if (neededMs <= this.#provenAtMs) {',
   },
+  {
+    name: 'feed-passes-over-the-rest',
+    what: 'a feed that is cut off at its limit goes on behind the change that did not fit',
+    file: 'src/kv/feed.ts',
+    find: '      through = last;\n',
+    replace: '      through = change.revision;\n',
+  },
+  {
+    name: 'feed-without-deletes',
+    what: 'a feed does not tell of keys that are deleted',
+    file: 'src/kv/journaled_cells.ts',
+    find: '    this.#store.delete(key);\n    this.#note(key);',
+    replace: '    this.#store.delete(key);',
+  },
+  {
+    name: 'feed-from-before-the-start',
+    what: 'a node that has started takes what it has seen since for all that there was',
+    file: 'src/kv/state_machine.ts',
+    find: '    this.#journal = new Journal(store.appliedIndex, journalLimits);',
+    replace: '    this.#journal = new Journal(0, journalLimits);',
+  },
+  {
+    name: 'feed-passes-over-a-snapshot',
+    what: 'a node that was sent a snapshot tells nothing of what that has changed',
+    file: 'src/kv/state_machine.ts',
+    find: '    this.#state = loadState(this.#store);\n    this.#journal = new Journal(this.#store.appliedIndex, this.#journalLimits);',
+    replace: '    this.#state = loadState(this.#store);',
+  },
 ];

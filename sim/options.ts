@@ -13,6 +13,8 @@ import type { Workload } from './workload.ts';
 export interface WorldOptions {
   readonly nodes: number;
   readonly clients: number;
+  /** Clients that follow a feed, of one bucket after the other. */
+  readonly watchers: number;
   readonly timing: RaftTiming;
   readonly tuning: Tuning;
   readonly surroundings: Surroundings;
@@ -204,6 +206,7 @@ export function completeOptions(options: WorldOptions): WorldOptions {
     faults: { ...NO_FAULTS, ...options.faults },
     workload: { ...PLAIN_WORKLOAD, ...options.workload },
     damage: options.damage ?? 'recoverable',
+    watchers: options.watchers ?? 0,
     powerCutPermille: options.powerCutPermille ?? 0,
     maybes: options.maybes ?? {},
   };
@@ -232,6 +235,7 @@ export function drawOptions(random: SimRandom): WorldOptions {
   return {
     nodes: topology.pick([3, 3, 3, 3, 3, 3, 5, 5, 1, 2, 4, 7]),
     clients: topology.between(2, 7),
+    watchers: random.fork('watchers').pick([0, 0, 1, 1, 3]),
     timing: { heartbeatMs, electionTimeoutMs: heartbeatMs * timing.between(6, 12) },
     tuning: {
       segmentBytes: 1 << tuning.between(12, 18),

@@ -44,6 +44,7 @@ import { tryRouters } from './trials/router_trial.ts';
 import { tryStaleReadsNowAndThen } from './trials/stale_trial.ts';
 import { tryStore } from './trials/store_trial.ts';
 import { tryVotes } from './trials/vote_trial.ts';
+import { Watcher } from './watcher.ts';
 import type { Batch } from './workload.ts';
 
 const TRIALS = [
@@ -87,6 +88,7 @@ export class World {
   readonly #seed: string;
   readonly #script: Scenario | null;
   readonly clients: SimClient[] = [];
+  readonly watchers: Watcher[] = [];
   readonly #operator: { readonly process: SimProcess; readonly network: Network; readonly clock: SimClock };
   readonly #members: Address[];
   readonly #onLine: ((line: string) => void) | null;
@@ -103,6 +105,7 @@ export class World {
     maybe: (name) => this.#isStorm && this.#maybeRandom.chance(this.options.maybes[name] ?? 0),
   };
   #isStorm = true;
+  #acknowledgedIndex = 0;
   #failure: Failure | null = null;
   #incarnations = 0;
   crashes = 0;
@@ -126,7 +129,7 @@ export class World {
     this.#maybeRandom = this.random.fork('maybe');
     this.#powerCuts = new PowerCutWatch(this, this.random.fork('power cut'));
     this.options = script?.options ?? drawOptions(this.random.fork('options'));
-    const { nodes, clients } = this.options;
+    const { nodes, clients, watchers } = this.options;
     this.#probe = makeProbe === null ? null : makeProbe(this.options);
     this.#tellProbe();
     this.invariants = new Invariants(nodes);
@@ -160,6 +163,7 @@ export class World {
       clock: new SimClock(this.scheduler, operator, { offsetMs: 0, driftPpm: 0 }),
     };
     for (let id = 1; id <= clients; id++) this.clients.push(this.#makeClient(id));
+    for (let id = 1; id <= watchers; id++) this.watchers.push(this.#makeWatcher(id));
     this.scheduler.afterEach = () => this.#checkInvariants();
   }
 
@@ -325,6 +329,7 @@ export class World {
   #storm(stormMs: number): void {
     for (const machine of this.machines) this.boot(machine);
     for (const client of this.clients) client.start();
+    for (const watcher of this.watchers) watcher.start();
     const nemesis = this.#script === null ? new Nemesis(this) : null;
     nemesis?.start();
     for (const { atUs, ...action } of this.#script?.strokes ?? []) {
@@ -497,8 +502,27 @@ export class World {
       script: this.#script?.batches.filter(({ client }) => client === id) ?? null,
       onBatch: (batch) => this.#batches.push(batch),
       findCommitted: (...write) => this.invariants.committedIndexOf(...write),
+      onAcknowledged: (index) => {
+        this.#acknowledgedIndex = Math.max(this.#acknowledgedIndex, index);
+      },
       mayBeDamaged: () => this.machines.some((machine) => this.atlas.isInjured(machine.id)),
       onWrongAnswer: (what) => this.fail('wrong answer', `client ${id}: ${what}`),
+    });
+  }
+
+  #makeWatcher(id: number): Watcher {
+    const host = `watcher${id}`;
+    const process = new SimProcess(host, this.scheduler);
+    process.onPanic = (error) => this.fail('client panic', error.stack ?? error.message);
+    return new Watcher({
+      bucket: (id - 1) % this.options.workload.buckets,
+      addresses: this.#members,
+      network: this.network.attach(process, host),
+      clock: new SimClock(this.scheduler, process, { offsetMs: 0, driftPpm: 0 }),
+      random: this.random.fork(host),
+      acknowledgedIndex: () => this.#acknowledgedIndex,
+      mayBeDamaged: () => this.machines.some((machine) => this.atlas.isInjured(machine.id)),
+      onWrongAnswer: (what) => this.fail('feed', `watcher ${id}: ${what}`),
     });
   }
 
