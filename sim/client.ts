@@ -13,13 +13,14 @@ import { fromUtf8, utf8 } from '../src/codec/bytes.ts';
 import type { Clock, Timer } from '../src/io/clock.ts';
 import type { Address, Connection, Network } from '../src/io/network.ts';
 import { AcknowledgedWrites, type FindCommitted } from './acknowledgements.ts';
-import type { History, Operation, OperationKind } from './check/history.ts';
+import type { Expiry, History, Operation, OperationKind } from './check/history.ts';
 import { ClientSession, type OnceWrite } from './client_session.ts';
 import { commandsOf, type Dialect, format, readAnswer } from './dialect.ts';
 import type { SimRandom } from './random.ts';
 import {
   type Batch,
   bucketName,
+  FINAL_KEY,
   RequestSource,
   type Workload,
   type WorkloadRequest,
@@ -43,6 +44,8 @@ export interface SimClientOptions {
   /** A batch has been sent. */
   readonly onBatch: (batch: Batch) => void;
   /** A disk somewhere is not what it should be: an error that says so is right. */
+  /** Wall clocks of nodes differ by no more than this; null: by anything. */
+  readonly wallSkewMsMax: number | null;
   readonly mayBeDamaged: () => boolean;
   readonly findCommitted: FindCommitted;
   /** A write was acknowledged, which is the entry of this index. */
@@ -63,7 +66,7 @@ const US_PER_MS = 1000;
 const SOON_MS_MAX = 20;
 const FINAL_PIPELINE = 10;
 /** Who can read may still be unable to write. */
-const FINAL_WRITE = '0/final';
+const FINAL_WRITE = `0/${FINAL_KEY}`;
 
 export class SimClient {
   readonly #options: SimClientOptions;
@@ -261,9 +264,10 @@ export class SimClient {
 
   #askOne(request: WorkloadRequest): string {
     const { history, id, nowUs } = this.#options;
-    const { kind, bucket, key, value, field, expected, parts, guard } = request;
+    const { kind, bucket, key, value, field, expected, parts, guard, ttlMs } = request;
     const operation = history.invoke(id, `${bucket}/${key}`, kind, value, nowUs(), {
       ...(expected === undefined ? {} : { expected }),
+      ...(ttlMs === undefined ? {} : { expiry: this.#expiryOf(ttlMs) }),
       ...(guard === undefined ? {} : { guard: { ...guard, key: `${bucket}/${guard.key}` } }),
       ...(parts === undefined
         ? {}
@@ -278,6 +282,16 @@ export class SimClient {
       text += format(once?.words ?? words, this.#dialect);
     }
     return text;
+  }
+
+  /** By what nodes' wall clocks may differ. */
+  #expiryOf(ttlMs: number): Expiry {
+    const { nowUs, wallSkewMsMax } = this.#options;
+    if (wallSkewMsMax === null) return { earliestAt: nowUs(), latestAfter: null };
+    return {
+      earliestAt: nowUs() + Math.max(0, ttlMs - wallSkewMsMax) * US_PER_MS,
+      latestAfter: (ttlMs + wallSkewMsMax) * US_PER_MS,
+    };
   }
 
   #askFinal(keys: string[]): void {

@@ -25,6 +25,7 @@ const ONCE: ReadonlySet<OperationKind> = new Set([
   'getset',
   'mset',
   'txn',
+  'drop',
 ]);
 /** For ever: the server knows no later time. */
 const IDLE_MS = TIME_MS_MAX;

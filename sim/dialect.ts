@@ -2,7 +2,7 @@
 import type { ClientReply } from '../src/client/reply_reader.ts';
 import { fromUtf8 } from '../src/codec/bytes.ts';
 import type { Operation, OperationKind } from './check/history.ts';
-import type { WorkloadRequest } from './workload.ts';
+import { bucketName, type WorkloadRequest } from './workload.ts';
 
 export type Dialect = 'text' | 'resp';
 
@@ -35,11 +35,16 @@ export function commandsOf(request: WorkloadRequest, dialect: Dialect): Command[
 }
 
 function wordsOf(request: WorkloadRequest, dialect: Dialect): string[] {
-  const { kind, key, field, expected, parts = [] } = request;
+  const { kind, key, field, expected, ttlMs, parts = [] } = request;
   const value = request.value ?? '';
   switch (kind) {
-    case 'set':
-      return ['SET', key, value];
+    case 'set': {
+      if (ttlMs === undefined) return ['SET', key, value];
+      const expiry = ['PX', String(ttlMs)];
+      return dialect === 'text' ? ['SETX', key, ...expiry, 'VALUE', value] : ['SET', key, value, ...expiry];
+    }
+    case 'drop':
+      return ['DROP', 'BUCKET', bucketName(request.bucket)];
     case 'delete':
       return ['del', key];
     case 'exists':
@@ -96,7 +101,7 @@ export function format(words: readonly string[], dialect: Dialect): string {
 
 /** They are answered with a number: what was counted, found, done. */
 const BY_NUMBER: ReadonlySet<OperationKind> = new Set(['exists', 'setnx', 'increment', 'append']);
-const BY_OK: ReadonlySet<OperationKind> = new Set(['set', 'mset', 'delete']);
+const BY_OK: ReadonlySet<OperationKind> = new Set(['set', 'mset', 'delete', 'drop']);
 
 /** What a reply that is no error says to an operation; null: it is none that this operation may be given. */
 export function readAnswer(

@@ -7,6 +7,7 @@ import { assert } from '../src/base/assert.ts';
 import { findWrite, refusedButCommitted } from './acknowledgements.ts';
 import type { Operation } from './check/history.ts';
 import { checkLinearizability, formatOperations } from './check/linearizability.ts';
+import { findOverdue } from './expiry.ts';
 import type { Machine } from './machine.ts';
 import type { SimRandom } from './random.ts';
 import { compareReplicas } from './replica_equality.ts';
@@ -173,7 +174,7 @@ export class Endings {
 
   /** Every key is read again, and the replicas catch up with each other, within the bound. */
   #readAll(after: string): void {
-    const named = this.#world.history.operations().filter(({ kind }) => kind !== 'scan');
+    const named = this.#world.history.operations().filter(({ kind }) => kind !== 'scan' && kind !== 'drop');
     const keys = [...new Set(named.map((operation) => operation.key))].sort();
     let unfinished = 1;
     this.#world.clients[0].readAll(keys, () => {
@@ -230,7 +231,13 @@ export class Endings {
     );
     if (wronged !== null) this.#world.fail('wrong answer', wronged);
     if (this.#mustServe) history.narrow(this.#fateOf);
-    const verdict = checkLinearizability(this.#world.history.operations());
+    const overdue = findOverdue(history.operations());
+    if (overdue !== null) {
+      this.#world.onOffending(overdue);
+      this.#world.fail('expiry', `a value was read after it had expired\n${formatOperations(overdue)}`);
+      return;
+    }
+    const verdict = checkLinearizability(history.operations());
     if (verdict.ok === false) {
       this.#world.onOffending(verdict.operations);
       this.#world.fail('linearizability', `${verdict.explanation}\n${formatOperations(verdict.operations)}`);

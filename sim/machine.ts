@@ -49,7 +49,9 @@ export function makeMachine(options: MachineOptions): Machine {
   const drift = random.fork(`clock${id}`);
   const { clockDriftPpm } = surroundings;
   const driftPpm = clockDriftPpm === 0 ? 0 : drift.between(-clockDriftPpm, clockDriftPpm);
-  const clock = new SimClock(scheduler, process, { offsetMs: drift.between(0, 1_000_000), driftPpm });
+  const offsetMs = drift.between(0, 1_000_000);
+  const clock = new SimClock(scheduler, process, { offsetMs, driftPpm });
+  if (surroundings.wallClocks === 'together') clock.jumpWallMs(-offsetMs);
   const machine: Machine = { id, host, disk, clock, process, node: null };
   process.onPanic = (error) => options.onPanic(machine, error);
   process.onCrashInside = () => options.onCrashInside(machine);

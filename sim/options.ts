@@ -56,6 +56,8 @@ export interface Surroundings {
   /** Of a thousand syncs, how many take up to half a second. */
   readonly slowSyncPermille: number;
   readonly clockDriftPpm: number;
+  /** Whether nodes' wall clocks show the same, drift aside, or times that have nothing to do with each other. */
+  readonly wallClocks: 'together' | 'apart';
   /** Views of files are overwritten when their event is over, and buffers handed to the network are watched. */
   readonly ownership: 'watched' | 'trusted';
 }
@@ -166,6 +168,7 @@ export const PLAIN_SURROUNDINGS: Surroundings = {
   syncMsMax: 1,
   slowSyncPermille: 0,
   clockDriftPpm: 0,
+  wallClocks: 'apart',
   ownership: 'trusted',
 };
 
@@ -182,6 +185,9 @@ const PLAIN_WORKLOAD: Workload = {
   manyPermille: 0,
   transactionPermille: 0,
   scanPermille: 0,
+  dropPermille: 0,
+  ttlPermille: 0,
+  ttlMsMax: 1000,
   incrementPermille: 0,
   jsonPermille: 0,
   valueBytesMin: 0,
@@ -223,14 +229,20 @@ const MAYBES = [
 ] as const;
 
 const UNRECOVERABLE_PERMILLE = 60;
+const CLOCKS_LEFT_ALONE = { driftEveryMs: 0, wallJumpEveryMs: 0, freezeEveryMs: 0, frozenLeaderEveryMs: 0 };
 
 export function drawOptions(random: SimRandom): WorldOptions {
   const topology = random.fork('topology');
   const tuning = random.fork('tuning');
   const workload = random.fork('workload');
   const timing = random.fork('timing');
-  const surroundings = drawSurroundings(random.fork('surroundings'));
-  const faults = drawFaults(random.fork('faults'));
+  const changes = drawChanges(random.fork('changes'));
+  const drawn = drawSurroundings(random.fork('surroundings'));
+  // Only then it can be told that what expires is gone in time.
+  const isPunctual = changes.ttlPermille > 0 && drawn.wallClocks === 'together';
+  const surroundings = isPunctual ? { ...drawn, clockDriftPpm: 0 } : drawn;
+  const anyFaults = drawFaults(random.fork('faults'));
+  const faults = isPunctual ? { ...anyFaults, ...CLOCKS_LEFT_ALONE } : anyFaults;
   const heartbeatMs = timing.pick([50, 50, 100, 150]);
   return {
     nodes: topology.pick([3, 3, 3, 3, 3, 3, 5, 5, 1, 2, 4, 7]),
@@ -260,7 +272,7 @@ export function drawOptions(random: SimRandom): WorldOptions {
       setPermille: workload.between(250, 600),
       deletePermille: workload.pick([0, 50, 100, 150, 400]),
       existsPermille: workload.between(0, 100),
-      ...drawChanges(random.fork('changes')),
+      ...changes,
       jsonPermille: workload.chance(250) ? workload.between(100, 600) : 0,
       ...drawValueBytes(workload),
       pipelineMax: workload.pick([1, 4, 12]),
@@ -290,12 +302,20 @@ function drawChanges(
   | 'manyPermille'
   | 'transactionPermille'
   | 'scanPermille'
+  | 'dropPermille'
+  | 'ttlPermille'
+  | 'ttlMsMax'
   | 'incrementPermille'
 > {
+  const expiry = random.fork('expiry');
+  const ttlPermille = sometimes(expiry, 300, 50, 600);
   return {
+    ttlPermille,
+    ttlMsMax: expiry.pick([20, 500, 5000]),
+    dropPermille: sometimes(random.fork('drop'), 200, 2, 20),
     casPermille: sometimes(random, 300, 10, 80),
     getsetPermille: sometimes(random, 250, 5, 50),
-    appendPermille: sometimes(random, 250, 5, 40),
+    appendPermille: ttlPermille > 0 ? 0 : sometimes(random, 250, 5, 40),
     manyPermille: sometimes(random, 200, 10, 60),
     incrementPermille: sometimes(random, 300, 10, 80),
     transactionPermille: sometimes(random, 250, 10, 80),
@@ -346,6 +366,7 @@ function drawSurroundings(random: SimRandom): Surroundings {
     syncMsMax: random.pick([1, 3, 20]),
     slowSyncPermille: sometimes(random, 300, 1, 50),
     clockDriftPpm: random.pick([0, 100, 20_000]),
+    wallClocks: random.fork('wall').pick(['together', 'apart']),
     ownership: random.chance(300) ? 'watched' : 'trusted',
   };
 }

@@ -2,7 +2,7 @@
  * A client that follows the change feed of a bucket (FEED) and keeps a copy by it. What it is promised:
  *
  * - an answer goes on where the one before has ended, and never back;
- * - of a key no older revision is told behind a newer one;
+ * - of a key no older revision is told behind a newer one, and nothing newer than where the answer ends;
  * - an answer that is not cut off at its limit tells all that was acknowledged before it was asked for;
  * - when nobody writes any more, the copy ends up equal to the bucket.
  *
@@ -228,8 +228,12 @@ export class Watcher {
     }
     for (const { key, revision, value } of changes) {
       this.changes++;
+      if (revision <= this.#through || revision > through) wrong(`tells of ${key} at revision ${revision}`);
+      if (key === null) {
+        this.#copy?.clear();
+        continue;
+      }
       const told = this.#told.get(key) ?? 0;
-      if (revision <= this.#through) wrong(`tells of ${key} at revision ${revision}`);
       if (revision < told) wrong(`tells of ${key} at revision ${revision}, and told of ${told} before`);
       this.#told.set(key, revision);
       if (value === null) this.#copy?.delete(key);
@@ -255,7 +259,8 @@ export class Watcher {
 interface Feed {
   readonly through: number;
   readonly changes: readonly {
-    readonly key: string;
+    /** Null: the bucket was dropped. */
+    readonly key: string | null;
     readonly revision: number;
     readonly value: string | null;
   }[];
@@ -266,15 +271,16 @@ function readFeed(reply: ClientReply): Feed | null {
   if (reply.type !== 'array' || reply.items === null) return null;
   const [through, list] = reply.items;
   if (through?.type !== 'integer' || list?.type !== 'array' || list.items === null) return null;
-  const changes: { key: string; revision: number; value: string | null }[] = [];
+  const changes: { key: string | null; revision: number; value: string | null }[] = [];
   for (const item of list.items) {
     if (item.type !== 'array' || item.items === null) return null;
     const [revision, word, key, value] = item.items;
     const what = textOf(word);
     const name = textOf(key);
     const text = textOf(value);
-    if (revision?.type !== 'integer' || name === null) return null;
-    if (what !== (text === null ? 'delete' : 'set')) return null;
+    if (revision?.type !== 'integer') return null;
+    const isDrop = name === null && text === null;
+    if (what !== (isDrop ? 'drop' : text === null ? 'delete' : 'set')) return null;
     changes.push({ key: name, revision: Number(revision.value), value: text });
   }
   return { through: Number(through.value), changes };

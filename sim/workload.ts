@@ -25,6 +25,11 @@ export interface Workload {
   readonly transactionPermille: number;
   /** Reads of a whole bucket, if it is a small one: to the check a scan makes one problem of all its keys. */
   readonly scanPermille: number;
+  /** Of a whole bucket, if it is as small. */
+  readonly dropPermille: number;
+  /** Of a thousand plain sets, how many write what expires. Not beside appends, which would keep the expiry. */
+  readonly ttlPermille: number;
+  readonly ttlMsMax: number;
   /** Of counters, which are keys of their own; a third as many again read them. */
   readonly incrementPermille: number;
   /** Of a thousand reads, how many ask for a field of a JSON value; above 0 all values are JSON. */
@@ -58,6 +63,8 @@ export interface WorkloadRequest {
   readonly value: string | null;
   /** What a cas wants to find. */
   readonly expected?: string;
+  /** What a set writes expires after so long. */
+  readonly ttlMs?: number;
   /** All keys of an mget or mset, of one bucket, and what an mset writes to each. */
   readonly parts?: readonly Part[];
   /** Of a transaction. */
@@ -111,14 +118,15 @@ export class RequestSource {
   #drawRequest(): WorkloadRequest {
     const random = this.#random;
     const { buckets, keysPerBucket, hotPermille, jsonPermille } = this.#workload;
-    const { setPermille, deletePermille, existsPermille } = this.#workload;
+    const { setPermille, deletePermille, existsPermille, ttlPermille, ttlMsMax } = this.#workload;
     const bucket = random.below(buckets);
     const key = `k${random.chance(hotPermille) ? 0 : random.below(keysPerBucket)}`;
     const draw = random.below(1000);
     if (draw < setPermille) {
       const value = this.#drawValue();
       this.#written.set(`${bucket}/${key}`, value);
-      return { kind: 'set', bucket, key, value };
+      const set = { kind: 'set', bucket, key, value } as const;
+      return random.chance(ttlPermille) ? { ...set, ttlMs: random.between(1, ttlMsMax) } : set;
     }
     if (draw < setPermille + deletePermille) return { kind: 'delete', bucket, key, value: null };
     if (draw < setPermille + deletePermille + existsPermille)
@@ -133,7 +141,7 @@ export class RequestSource {
   #drawChange(draw: number, bucket: number, key: string): WorkloadRequest | null {
     const { casPermille, getsetPermille, appendPermille, manyPermille, incrementPermille, jsonPermille } =
       this.#workload;
-    const { transactionPermille, scanPermille } = this.#workload;
+    const { transactionPermille, scanPermille, dropPermille } = this.#workload;
     let left = draw;
     if (left < casPermille) {
       const name = `${bucket}/${key}`;
@@ -161,11 +169,20 @@ export class RequestSource {
     if (this.#workload.keysPerBucket <= SCANNED_KEYS_MAX) {
       if (left < scanPermille) return { kind: 'scan', bucket, key: '', value: null };
       left -= scanPermille;
+      if (left < dropPermille)
+        return { kind: 'drop', bucket, key: FINAL_KEY, value: null, parts: this.#keysOfBucket() };
+      left -= dropPermille;
     }
     if (left >= incrementPermille) return null;
-    const counter = `n${this.#random.below(2)}`;
+    const counter = this.#random.pick(COUNTERS);
     if (this.#random.chance(250)) return { kind: 'get', bucket, key: counter, value: null };
     return { kind: 'increment', bucket, key: counter, value: String(this.#random.between(-3, 10)) };
+  }
+
+  /** All that may ever be in one. */
+  #keysOfBucket(): Part[] {
+    const keys = Array.from({ length: this.#workload.keysPerBucket }, (_none, at) => `k${at}`);
+    return [...keys, ...COUNTERS, FINAL_KEY].map((key) => ({ key, value: null }));
   }
 
   /** Writes one key, writes or reads some more, and may ask first for what this client has written last somewhere. */
@@ -222,6 +239,9 @@ export class RequestSource {
 }
 
 const SCANNED_KEYS_MAX = 3;
+const COUNTERS = ['n0', 'n1'] as const;
+/** Of the default bucket: written last of all. */
+export const FINAL_KEY = 'final';
 const JSON_HEAD = '{"v":"';
 
 /** The field `v` of a JSON value made here; null of any other value. */
@@ -237,7 +257,8 @@ export function bucketName(bucket: number): string {
 
 const VALUE_SHOWN_MAX = 40;
 
-export function describeRequest({ kind, bucket, key, value, field, parts }: WorkloadRequest): string {
+export function describeRequest({ kind, bucket, key, value, field, parts, ttlMs }: WorkloadRequest): string {
+  if (kind === 'drop') return `drop bucket ${bucketName(bucket)}`;
   if (parts !== undefined) {
     const shown = parts.map((part) =>
       part.value === null ? part.key : `${part.key}=${part.value.slice(0, 12)}`,
@@ -250,5 +271,6 @@ export function describeRequest({ kind, bucket, key, value, field, parts }: Work
     value.length <= VALUE_SHOWN_MAX
       ? value
       : `${value.slice(0, VALUE_SHOWN_MAX)}... (${value.length} characters)`;
-  return `${kind} ${where} ${shown}`;
+  const expiry = ttlMs === undefined ? '' : ` for ${ttlMs} ms`;
+  return `${kind} ${where} ${shown}${expiry}`;
 }

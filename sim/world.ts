@@ -21,6 +21,7 @@ import { History, type Operation } from './check/history.ts';
 import { SimClient } from './client.ts';
 import { SimClock } from './clock.ts';
 import { Endings } from './endings.ts';
+import { wallSkewMsMax } from './expiry.ts';
 import { Invariants } from './invariants.ts';
 import { type Machine, makeMachine } from './machine.ts';
 import { Nemesis } from './nemesis.ts';
@@ -43,6 +44,7 @@ import { tryMembersNowAndThen } from './trials/member_trial.ts';
 import { tryRouters } from './trials/router_trial.ts';
 import { tryStaleReadsNowAndThen } from './trials/stale_trial.ts';
 import { tryStore } from './trials/store_trial.ts';
+import { tryTime } from './trials/time_trial.ts';
 import { tryVotes } from './trials/vote_trial.ts';
 import { Watcher } from './watcher.ts';
 import type { Batch } from './workload.ts';
@@ -51,6 +53,7 @@ const TRIALS = [
   ['log trial', tryLog],
   ['vote trial', tryVotes],
   ['store trial', tryStore],
+  ['time trial', tryTime],
   ['core trial', tryCores],
   ['router trial', tryRouters],
   ['engine trial', tryEngine],
@@ -505,6 +508,7 @@ export class World {
       onAcknowledged: (index) => {
         this.#acknowledgedIndex = Math.max(this.#acknowledgedIndex, index);
       },
+      wallSkewMsMax: wallSkewMsMax(this.options, this.#script),
       mayBeDamaged: () => this.machines.some((machine) => this.atlas.isInjured(machine.id)),
       onWrongAnswer: (what) => this.fail('wrong answer', `client ${id}: ${what}`),
     });

@@ -14,7 +14,8 @@ export type OperationKind =
   | 'mset'
   | 'scan'
   | 'txn'
-  | 'exec';
+  | 'exec'
+  | 'drop';
 
 export interface Operation {
   readonly id: number;
@@ -26,8 +27,10 @@ export interface Operation {
   readonly argument: string | null;
   /** What a cas wants to find. */
   readonly expected?: string | null;
-  /** All keys of an mget or mset, and what an mset writes to each; the steps of a transaction. */
+  /** All keys of an mget or mset, and what an mset writes to each; the steps of a transaction; all keys of a bucket that is dropped. */
   readonly parts?: readonly Part[];
+  /** What a set writes expires. */
+  readonly expiry?: Expiry;
   /** Without it nothing of a transaction is done. */
   readonly guard?: KeyGuard;
   /** Integer time, of any unit. */
@@ -46,6 +49,14 @@ export interface Operation {
   entries?: readonly (readonly [key: string, value: string])[];
 }
 
+/** Of what is written, in the unit of `invokedAt`. */
+export interface Expiry {
+  /** It may be gone from then on, once, if nothing has overwritten it. */
+  readonly earliestAt: number;
+  /** It is gone when so long has passed since it had been written; null: clocks are such that nobody can tell. */
+  readonly latestAfter: number | null;
+}
+
 /** The key holds this, or, null, nothing. */
 export interface KeyGuard {
   readonly key: string;
@@ -53,7 +64,7 @@ export interface KeyGuard {
 }
 
 /** What only some operations have. */
-export type Details = Pick<Operation, 'expected' | 'parts' | 'guard'>;
+export type Details = Pick<Operation, 'expected' | 'parts' | 'guard' | 'expiry'>;
 
 export interface Part {
   readonly key: string;

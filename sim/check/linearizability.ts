@@ -2,12 +2,15 @@
  * Linearizability of what clients saw, in the words of `History`.
  * The search is that of `check_calls.ts`.
  *
+ * A value that expires may vanish, once, at any time from its earliest: a delete of unknown outcome that takes effect only
+ * where that value is. That it does vanish in time is checked beside this, see `expiry.ts`.
+ *
  * Operations of one client on one key take effect in the order in which it asked for them, also when they overlap in a
  * pipeline: the server promises that, and it keeps the search small.
  */
 import { type CheckOptions as CallCheckOptions, CHECK_DEFAULTS, checkCalls } from './check_calls.ts';
 import { explain } from './explain.ts';
-import type { Operation, Part } from './history.ts';
+import type { Operation, OperationKind, Part } from './history.ts';
 import type { Call, KeyOp, Op, Result } from './model.ts';
 
 export type Verdict =
@@ -34,7 +37,7 @@ export function checkLinearizability(
   { statesMax }: CheckOptions = CHECK_DEFAULTS,
 ): Verdict {
   const options: CallCheckOptions = { ...CHECK_DEFAULTS, order: 'program', statesMax };
-  const verdict = checkCalls(history.map(toCall), options);
+  const verdict = checkCalls(history.flatMap(toCalls), options);
   switch (verdict.type) {
     case 'linearizable':
       return { ok: true, statesVisited: verdict.statesVisited };
@@ -53,8 +56,24 @@ export function checkLinearizability(
   }
 }
 
-/** The operation in the words of the model. */
-export function toCall(operation: Operation): Call {
+/** The operation in the words of the model, and what expires by it. */
+export function toCalls(operation: Operation): Call[] {
+  const { id, key, argument, expiry } = operation;
+  const call = toCall(operation);
+  if (expiry === undefined) return [call];
+  const op: Op = {
+    type: 'transaction',
+    guards: [{ key, expected: argument ?? '' }],
+    steps: [{ type: 'delete', key }],
+  };
+  const name = -1 - id;
+  return [
+    call,
+    { id: name, process: name, call: expiry.earliestAt, return: null, op, result: { type: 'unknown' } },
+  ];
+}
+
+function toCall(operation: Operation): Call {
   const { id, client, invokedAt, returnedAt } = operation;
   const isTold = returnedAt !== null && operation.isNarrowed !== true;
   const result: Result = isTold ? resultOf(operation) : { type: 'unknown' };
@@ -86,6 +105,12 @@ function opOf({ kind, key, argument, expected, guard, parts = [] }: Operation): 
     case 'txn':
     case 'exec':
       return { type: 'transaction', guards: guard === undefined ? [] : [guard], steps: parts.map(stepOf) };
+    case 'drop':
+      return {
+        type: 'transaction',
+        guards: [],
+        steps: parts.map((part) => ({ type: 'delete', key: part.key })),
+      };
     case 'scan':
       return { type: 'scan', prefix: bucketOf(key), from: null, to: null, limit: null };
     case 'append':
@@ -114,6 +139,7 @@ function resultOf({ kind, key, result, results = [], entries = [], parts = [] }:
     case 'delete':
     case 'append':
     case 'mset':
+    case 'drop':
       return { type: 'ok' };
     case 'mget':
       return { type: 'ok', value: results };
@@ -152,9 +178,7 @@ export function formatOperations(operations: readonly Operation[]): string {
       argument === null
         ? kind
         : `${kind} ${shorten(argument)}${expected === null || expected === undefined ? '' : ` for ${shorten(expected)}`}`,
-      returnedAt === null || kind === 'set' || kind === 'delete' || kind === 'append'
-        ? ''
-        : `-> ${result === null ? 'none' : shorten(result)}`,
+      returnedAt === null || BLIND.has(kind) ? '' : `-> ${result === null ? 'none' : shorten(result)}`,
     ]);
   const header = ['invoked', 'returned', 'client', 'operation', 'answer'];
   const widths = header.map((title, at) =>
@@ -169,6 +193,8 @@ export function formatOperations(operations: readonly Operation[]): string {
     )
     .join('\n');
 }
+
+const BLIND: ReadonlySet<OperationKind> = new Set(['set', 'delete', 'append', 'drop']);
 
 function shorten(value: string): string {
   const first = value.split(/[ .]{2,}/)[0] ?? '';

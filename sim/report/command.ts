@@ -1,7 +1,7 @@
 /** `--report FILE`, `--transcript FILE` and `--history FILE`: a run with its record, written to files. */
 import { writeFileSync } from 'node:fs';
 import { formatHistory } from '../check/history_file.ts';
-import { toCall } from '../check/linearizability.ts';
+import { toCalls } from '../check/linearizability.ts';
 import type { RunResult } from '../result.ts';
 import type { Scenario } from '../scenario.ts';
 import { runScenario, runSeed } from '../world.ts';
@@ -42,6 +42,6 @@ export function runWithReport(subject: string | Scenario, options: ReportOptions
   const { result, record, operations } = recordRun(subject, recording);
   if (report !== undefined) writeFileSync(report, renderReport(record));
   if (transcript !== undefined) writeFileSync(transcript, formatTranscript(record));
-  if (history !== undefined) writeFileSync(history, formatHistory(operations.map(toCall)));
+  if (history !== undefined) writeFileSync(history, formatHistory(operations.flatMap(toCalls)));
   return result;
 }

@@ -6,7 +6,7 @@
  * What a log would hold is kept, and applied again after a crash from where the tables end.
  */
 import { compareBytes, fromUtf8, utf8 } from '../../src/codec/bytes.ts';
-import { type ReadSnapshot, Store, type StoreOptions } from '../../src/lsm/store.ts';
+import type { ReadSnapshot, Store, StoreOptions } from '../../src/lsm/store.ts';
 import type { IteratorRange, StoreIterator } from '../../src/lsm/store_iterator.ts';
 import { SimClock } from '../clock.ts';
 import { SimDisk } from '../disk.ts';
@@ -14,6 +14,7 @@ import { SimProcess } from '../process.ts';
 import type { SimRandom } from '../random.ts';
 import { Scheduler } from '../scheduler.ts';
 import { Trace } from '../trace.ts';
+import { openStore } from './open_store.ts';
 
 const LIVES_MAX = 4;
 const ROUNDS_MAX = 12;
@@ -23,7 +24,6 @@ const WRITES_MAX = 6;
 const SYNC_US = { min: 50, max: 2000 };
 /** A disk that was full has space again after this long, in microseconds, and a store tries again within a second. */
 const FULL_US = 3_000_000;
-const OPENING_US = 10_000_000;
 const SETTLING_US = 20_000_000;
 const DIRECTORY = '/engine';
 
@@ -98,25 +98,14 @@ class EngineTrial {
   }
 
   #open(): Store | null {
-    let opened: Store | Error | null = null;
-    const options = {
-      disk: this.#disk.attach(this.#process),
-      directory: DIRECTORY,
+    const ground = {
+      scheduler: this.#scheduler,
+      disk: this.#disk,
+      process: this.#process,
       clock: this.#clock,
-      logger: { log: () => {} },
-      ...this.#tuning,
     };
-    this.#process.run(() =>
-      Store.open(options, (outcome) => {
-        opened = outcome.ok ? outcome.value : outcome.error;
-      }),
-    );
-    const end = this.#scheduler.nowUs + OPENING_US;
-    while (opened === null && this.#failure === null && this.#scheduler.stepUntil(end)) {
-      // Until it is open.
-    }
-    const store = opened as Store | Error | null;
-    if (!(store instanceof Store)) {
+    const store = openStore(ground, DIRECTORY, this.#tuning, () => this.#failure !== null);
+    if (store === null || store instanceof Error) {
       this.#fail(`the store does not open: ${store?.stack ?? 'not in time'}`);
       return null;
     }

@@ -12,7 +12,7 @@ import type { Write } from '../../src/kv/request.ts';
 import { StateMachine } from '../../src/kv/state_machine.ts';
 import { encodeStored, NEVER } from '../../src/kv/stored_value.ts';
 import { encodeWrite } from '../../src/kv/write_codec.ts';
-import { Store, type StoreOptions } from '../../src/lsm/store.ts';
+import type { Store, StoreOptions } from '../../src/lsm/store.ts';
 import type { StoreIterator } from '../../src/lsm/store_iterator.ts';
 import { SimClock } from '../clock.ts';
 import { SimDisk } from '../disk.ts';
@@ -20,6 +20,7 @@ import { SimProcess } from '../process.ts';
 import type { SimRandom } from '../random.ts';
 import { Scheduler } from '../scheduler.ts';
 import { Trace } from '../trace.ts';
+import { openStore } from './open_store.ts';
 
 const LIVES_MAX = 4;
 const ROUNDS_MAX = 8;
@@ -27,7 +28,6 @@ const ROUNDS_MAX = 8;
 const BATCH_MAX = 12;
 const DAMAGE_PERMILLE = 600;
 const SYNC_US = { min: 50, max: 2000 };
-const OPENING_US = 10_000_000;
 const DIRECTORY = '/store';
 const BUCKET = 'b';
 
@@ -104,24 +104,13 @@ class StoreTrial {
 
   /** A store that holds what its tables cover, and what follows applied again. Null: it does not open. */
   #open(): Live | null {
-    let opened: Store | Error | null = null;
-    const options = {
-      disk: this.#disk.attach(this.#process),
-      directory: DIRECTORY,
+    const ground = {
+      scheduler: this.#scheduler,
+      disk: this.#disk,
+      process: this.#process,
       clock: this.#clock,
-      logger: { log: () => {} },
-      ...this.#tuning,
     };
-    this.#process.run(() =>
-      Store.open(options, (outcome) => {
-        opened = outcome.ok ? outcome.value : outcome.error;
-      }),
-    );
-    const end = this.#scheduler.nowUs + OPENING_US;
-    while (opened === null && this.#failure === null && this.#scheduler.stepUntil(end)) {
-      // Until it is open.
-    }
-    const store = opened as Store | Error | null;
+    const store = openStore(ground, DIRECTORY, this.#tuning, () => this.#failure !== null);
     if (store === null) this.#fail('the store does not open in time');
     if (store instanceof Error) this.#onError('the store does not open', store);
     if (store === null || store instanceof Error) return null;

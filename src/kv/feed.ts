@@ -3,7 +3,8 @@
  *
  * A feed that is read from time to time, each time from where the last answer ended, learns of every key that has changed,
  * and of its newest value; values that were replaced in between are passed over. So a copy that is kept up with a feed
- * ends up equal. A change may be told twice, with the same revision or a newer one, never an older.
+ * ends up equal. A page tells nothing that is newer than where it ends: a key that has changed again behind that is left
+ * to a later page. So of a key nothing older is ever told behind something newer.
  */
 import type { Index } from '../log/entry.ts';
 import { nameOf } from './draft.ts';
@@ -23,11 +24,14 @@ interface Found {
   readonly revision: Index;
   readonly kind: ChangeKind;
   readonly key: Uint8Array;
+  /** The key is known not to have been written again since. */
+  isLast: boolean;
 }
 
 /**
  * The revision up to which the answer tells all, and the changes: each is a list of revision, `set`, `delete` or `drop`, key
- * and value. Of an entry it tells all changes or none.
+ * and value. Of an entry it tells all changes or none. With fewer changes than its limit, and less than a page of bytes, it
+ * has told all.
  *
  * @param appliedIndex The store holds what was written up to here.
  */
@@ -55,18 +59,31 @@ export function readFeed(
   let last = since;
   journal.since(since, (change) => {
     if (change.revision > last && changes.size >= limit) {
-      through = last;
-      return 'end';
+      leaveToLater(keys, bucket, changes);
+      if (changes.size >= limit) {
+        through = last;
+        return 'end';
+      }
     }
     last = change.revision;
     const key = keyOf(change, start, prefix);
     if (key === null) return 'more';
     const name = change.kind === ChangeKind.Drop ? '' : `k${nameOf(key)}`;
     changes.delete(name);
-    changes.set(name, { revision: change.revision, kind: change.kind, key });
+    changes.set(name, { revision: change.revision, kind: change.kind, key, isLast: false });
     return 'more';
   });
   return answer(keys, bucket, [...changes.values()], through);
+}
+
+/** Takes out the keys that have been written again behind what was looked through: the journal has them there as well. */
+function leaveToLater(keys: LiveKeys, bucket: string, changes: Map<string, Found>): void {
+  for (const [name, change] of changes) {
+    if (change.isLast || change.kind === ChangeKind.Drop) continue;
+    const found = keys.find(bucket, change.key);
+    if (found !== null && found.revision > change.revision) changes.delete(name);
+    else change.isLast = true;
+  }
 }
 
 function answer(keys: LiveKeys, bucket: string, changes: readonly Found[], whole: Index): Result {

@@ -1,0 +1,72 @@
+/**
+ * Whether what expires is gone in time. The linearizability check knows only that a value may vanish once; this is the
+ * other half, which needs clocks that agree: nobody who asks when the time is over may be told the value.
+ */
+import type { Operation } from './check/history.ts';
+import type { WorldOptions } from './options.ts';
+import type { Scenario } from './scenario.ts';
+
+/** Two clocks that drift apart by 2 * 100 ppm do so by less than this within a run. */
+const SKEW_MS = 100;
+const DRIFT_PPM_MAX = 100;
+const CLOCK_STROKES: ReadonlySet<string> = new Set(['drift', 'wall-jump', 'freeze', 'thaw']);
+
+/** By how many milliseconds the wall clocks of nodes may differ; null: by anything. */
+export function wallSkewMsMax(
+  { surroundings, faults }: WorldOptions,
+  script: Scenario | null,
+): number | null {
+  const { driftEveryMs, wallJumpEveryMs, freezeEveryMs, frozenLeaderEveryMs } = faults;
+  if (surroundings.wallClocks === 'apart' || surroundings.clockDriftPpm > DRIFT_PPM_MAX) return null;
+  if (driftEveryMs + wallJumpEveryMs + freezeEveryMs + frozenLeaderEveryMs > 0) return null;
+  if (script?.strokes.some(({ kind }) => CLOCK_STROKES.has(kind)) === true) return null;
+  return SKEW_MS;
+}
+
+/** Returns which operation was told a value that had expired before it was asked, and of which write; null: none was. */
+export function findOverdue(
+  operations: readonly Operation[],
+): readonly [write: Operation, read: Operation] | null {
+  /** By key and value, which is unique. */
+  const writes = new Map<string, Operation>();
+  for (const operation of operations) {
+    const { key, argument, expiry, returnedAt } = operation;
+    if (expiry === undefined || expiry.latestAfter === null || returnedAt === null) continue;
+    writes.set(`${key} ${argument}`, operation);
+  }
+  if (writes.size === 0) return null;
+  for (const operation of operations) {
+    for (const [key, value] of toldBy(operation)) {
+      const write = value === null ? undefined : writes.get(`${key} ${value}`);
+      const returnedAt = write?.returnedAt ?? null;
+      const latestAfter = write?.expiry?.latestAfter ?? null;
+      if (write === undefined || returnedAt === null || latestAfter === null) continue;
+      if (operation.invokedAt > returnedAt + latestAfter) return [write, operation];
+    }
+  }
+  return null;
+}
+
+/** Keys with the values that an operation was told. */
+function toldBy({
+  kind,
+  key,
+  result,
+  parts = [],
+  results = [],
+  entries = [],
+}: Operation): [string, string | null][] {
+  switch (kind) {
+    case 'get':
+    case 'getset':
+      return [[key, result]];
+    case 'mget':
+      return parts.map((part, at) => [part.key, results[at] ?? null]);
+    case 'scan': {
+      const bucket = key.slice(0, key.indexOf('/') + 1);
+      return entries.map(([name, value]) => [bucket + name, value]);
+    }
+    default:
+      return [];
+  }
+}

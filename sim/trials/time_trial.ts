@@ -1,0 +1,316 @@
+/**
+ * The state machine alone, with what goes by time: keys that expire, and buckets that are dropped and swept. It applies a
+ * log whose entries carry the times of leaders whose clocks disagree, on a store with tiny memtables, through kills and
+ * crashes after which it applies again what tables do not cover.
+ *
+ * Whatever is read is what a map in memory says, whose time is the latest of the entries: what has expired by then is
+ * not there, and what should have expired by the reader's clock is never answered but behind a tick. In the end the
+ * sweep leaves nothing of what is gone.
+ */
+import { utf8 } from '../../src/codec/bytes.ts';
+import { bucketRange } from '../../src/kv/key_space.ts';
+import type { Write } from '../../src/kv/request.ts';
+import { StateMachine } from '../../src/kv/state_machine.ts';
+import { encodeWrite } from '../../src/kv/write_codec.ts';
+import type { Store, StoreOptions } from '../../src/lsm/store.ts';
+import { SimClock } from '../clock.ts';
+import { SimDisk } from '../disk.ts';
+import { SimProcess } from '../process.ts';
+import type { SimRandom } from '../random.ts';
+import { Scheduler } from '../scheduler.ts';
+import { Trace } from '../trace.ts';
+import { openStore } from './open_store.ts';
+
+const LIVES_MAX = 4;
+const ROUNDS_MAX = 10;
+const BATCH_MAX = 8;
+const SYNC_US = { min: 50, max: 2000 };
+const START_MS = 1_700_000_000_000;
+/** By how many milliseconds leaders' clocks are off. */
+const CLOCKS = [-40, 0, 25, 300] as const;
+const TTL_MS_MAX = 60;
+const ROUND_MS_MAX = 40;
+const BUCKETS = ['a', 'b'] as const;
+/** A tick sweeps 256 keys. */
+const FINAL_TICKS_MAX = 20;
+
+/** Runs a trial; what went wrong, or null. */
+export function tryTime(random: SimRandom): string | null {
+  return new TimeTrial(random).run();
+}
+
+interface Value {
+  readonly text: string;
+  readonly expiresAtMs: number;
+}
+
+/** What the log says, one entry after the other. */
+class Model {
+  readonly values = new Map<string, Value>();
+  nowMs = 0;
+
+  apply({ timeMs, write }: LogEntry, index: number): void {
+    this.nowMs = Math.max(this.nowMs, timeMs);
+    switch (write.type) {
+      case 'set':
+        this.values.set(`${write.bucket}/${textOf(write.key)}`, {
+          text: textOf(write.value),
+          expiresAtMs: Number.POSITIVE_INFINITY,
+        });
+        return;
+      case 'set-if': {
+        const name = `${write.bucket}/${textOf(write.key)}`;
+        if (write.condition.type === 'absent' && this.find(name) !== null) return;
+        const ms = write.expiry.type === 'after' ? write.expiry.ms : Number.POSITIVE_INFINITY;
+        this.values.set(name, { text: textOf(write.value), expiresAtMs: this.nowMs + ms });
+        return;
+      }
+      case 'delete':
+        for (const key of write.keys) this.values.delete(`${write.bucket}/${textOf(key)}`);
+        return;
+      case 'drop-bucket':
+        for (const name of this.values.keys())
+          if (name.startsWith(`${write.bucket}/`)) this.values.delete(name);
+        return;
+      case 'tick':
+        return;
+      default:
+        throw new Error(`entry ${index} is a ${write.type}`);
+    }
+  }
+
+  /** Null: it is not there. */
+  find(name: string): Value | null {
+    const value = this.values.get(name);
+    return value === undefined || value.expiresAtMs <= this.nowMs ? null : value;
+  }
+
+  countIn(bucket: string): number {
+    let count = 0;
+    for (const name of this.values.keys())
+      if (name.startsWith(`${bucket}/`) && this.find(name) !== null) count++;
+    return count;
+  }
+}
+
+interface LogEntry {
+  readonly timeMs: number;
+  readonly write: Write;
+}
+
+interface Live {
+  readonly store: Store;
+  readonly machine: StateMachine;
+}
+
+class TimeTrial {
+  readonly #random: SimRandom;
+  readonly #scheduler = new Scheduler();
+  readonly #disk: SimDisk;
+  readonly #process: SimProcess;
+  readonly #clock: SimClock;
+  readonly #tuning: Partial<StoreOptions>;
+  readonly #keys: number;
+  readonly #entries: LogEntry[] = [];
+  readonly #model = new Model();
+  #elapsedMs = 0;
+  /** How far the clock of who leads is off. */
+  #offMs = 0;
+  #failure: string | null = null;
+
+  constructor(random: SimRandom) {
+    this.#random = random;
+    const scheduler = this.#scheduler;
+    const faults = { syncUs: SYNC_US };
+    this.#disk = new SimDisk({ scheduler, random: random.fork('disk'), trace: new Trace(), faults });
+    this.#process = new SimProcess('store', scheduler);
+    this.#process.onPanic = (error) => this.#fail(error.stack ?? error.message);
+    this.#clock = new SimClock(scheduler, this.#process, { offsetMs: 0, driftPpm: 0 });
+    // With many, one tick does not sweep all.
+    this.#keys = random.pick([3, 10, 400]);
+    this.#tuning = {
+      memtableBytes: 1 << random.between(8, 12),
+      blockBytes: 1 << random.between(6, 10),
+      immutableMemtablesMax: random.pick([1, 2, 4]),
+      mergeAtTables: random.between(2, 5),
+      compaction: random.pick(['levelled', 'size-tiered']),
+      tableBytes: 1 << random.between(8, 12),
+      levelBytes: 1 << random.between(9, 12),
+      stepBytes: 1 << random.between(8, 12),
+    };
+  }
+
+  run(): string | null {
+    const random = this.#random;
+    for (let lives = random.between(1, LIVES_MAX); lives > 0 && this.#failure === null; lives--) {
+      const live = this.#open();
+      if (live === null) break;
+      for (let rounds = random.between(1, ROUNDS_MAX); rounds > 0 && this.#failure === null; rounds--) {
+        this.#guarded(() => this.#round(live));
+        this.#scheduler.runUntil(this.#scheduler.nowUs + random.below(4 * SYNC_US.max));
+      }
+      if (lives === 1) this.#guarded(() => this.#sweepAll(live));
+      this.#process.crash();
+      if (random.chance(700)) this.#disk.crash();
+      this.#process.restart();
+    }
+    return this.#failure;
+  }
+
+  /** What the clock of who leads shows. */
+  get #wallMs(): number {
+    return START_MS + this.#elapsedMs + this.#offMs;
+  }
+
+  #open(): Live | null {
+    const ground = {
+      scheduler: this.#scheduler,
+      disk: this.#disk,
+      process: this.#process,
+      clock: this.#clock,
+    };
+    const store = openStore(ground, '/store', this.#tuning, () => this.#failure !== null);
+    if (store === null || store instanceof Error) {
+      this.#fail(`the store does not open: ${store?.stack ?? 'not in time'}`);
+      return null;
+    }
+    store.onFailure = (error) => this.#fail(`the store has failed: ${error.stack ?? error.message}`);
+    let live: Live | null = null;
+    this.#guarded(() => {
+      const machine = new StateMachine(store);
+      for (let index = store.flushedIndex + 1; index <= this.#entries.length; index++) {
+        const { timeMs, write } = this.#entries[index - 1];
+        machine.apply(index, encodeWrite(write, timeMs), 'not-wanted');
+      }
+      live = { store, machine };
+      this.#readAll(live, `after a start from entry ${store.flushedIndex}`);
+    });
+    return this.#failure === null ? live : null;
+  }
+
+  #round(live: Live): void {
+    const random = this.#random;
+    this.#elapsedMs += random.below(ROUND_MS_MAX);
+    if (random.chance(200)) this.#offMs = random.pick(CLOCKS);
+    for (let count = random.between(0, BATCH_MAX); count > 0 && live.store.writable; count--) {
+      this.#append(live, this.#drawWrite());
+    }
+    for (let count = random.between(0, 3); count > 0; count--) this.#read(live);
+    if (random.chance(300) && live.machine.isTickDue(this.#wallMs)) this.#append(live, { type: 'tick' });
+    if (random.chance(200)) this.#readAll(live, `after ${this.#entries.length} entries`);
+    if (random.chance(150)) live.store.flush(() => {});
+  }
+
+  #drawWrite(): Write {
+    const random = this.#random;
+    const bucket = random.pick(BUCKETS);
+    const key = utf8(`k${random.below(this.#keys)}`);
+    const value = utf8(`${this.#entries.length + 1}`);
+    // Time is kept from the first entry on that may need it.
+    const draw = this.#entries.length === 0 ? 0 : random.below(1000);
+    if (draw < 500) {
+      const condition = { type: random.chance(300) ? ('absent' as const) : ('always' as const) };
+      const expiry = { type: 'after' as const, ms: random.between(1, TTL_MS_MAX) };
+      return { type: 'set-if', bucket, key, value, condition, expiry, answer: 'status' };
+    }
+    if (draw < 750) return { type: 'set', bucket, key, value };
+    if (draw < 830) return { type: 'delete', bucket, keys: [key] };
+    if (draw < 860) return { type: 'drop-bucket', bucket };
+    const many = Array.from({ length: this.#keys }, (_none, at) => utf8(`k${at}`));
+    return draw < 870 ? { type: 'delete', bucket, keys: many } : { type: 'set', bucket, key, value };
+  }
+
+  #append({ machine }: Live, write: Write): void {
+    const entry = { timeMs: this.#wallMs, write };
+    this.#entries.push(entry);
+    const index = this.#entries.length;
+    machine.apply(index, encodeWrite(write, entry.timeMs), 'wanted');
+    this.#model.apply(entry, index);
+  }
+
+  /** As a leader reads that has made sure that it leads. */
+  #read(live: Live): void {
+    const bucket = this.#random.pick(BUCKETS);
+    const name = `k${this.#random.below(this.#keys)}`;
+    const request = { type: 'get', bucket, key: utf8(name) } as const;
+    const wallMs = this.#wallMs;
+    const held = this.#model.find(`${bucket}/${name}`);
+    const isDue = held !== null && held.expiresAtMs <= wallMs;
+    const found = live.machine.read(request, wallMs);
+    if ((found === 'due') !== isDue) {
+      this.#fail(
+        `${bucket}/${name} expires at ${held?.expiresAtMs}, and at ${wallMs} is ${JSON.stringify(found)}`,
+      );
+      return;
+    }
+    if (!isDue) {
+      this.#expect(`${bucket}/${name}`, textIn(found), `at ${wallMs}`);
+      return;
+    }
+    this.#append(live, { type: 'tick' });
+    this.#expect(
+      `${bucket}/${name}`,
+      textIn(live.machine.read(request, wallMs)),
+      `behind a tick at ${wallMs}`,
+    );
+  }
+
+  /** As who may see the past. */
+  #readAll({ machine }: Live, where: string): void {
+    for (const bucket of BUCKETS) {
+      for (let at = 0; at < this.#keys && this.#failure === null; at++) {
+        const found = machine.read({ type: 'get', bucket, key: utf8(`k${at}`) }, 0);
+        this.#expect(`${bucket}/k${at}`, textIn(found), where);
+      }
+    }
+  }
+
+  #sweepAll(live: Live): void {
+    for (let ticks = 0; live.machine.hasBacklog && live.store.writable; ticks++) {
+      if (ticks === FINAL_TICKS_MAX) {
+        this.#fail(`${ticks} ticks have not swept all`);
+        return;
+      }
+      this.#append(live, { type: 'tick' });
+    }
+    if (live.machine.hasBacklog) return;
+    this.#readAll(live, 'after all was swept');
+    for (const bucket of BUCKETS) {
+      const iterator = live.store.iterator(bucketRange(bucket));
+      let count = 0;
+      while (iterator.next()) count++;
+      iterator.close();
+      const expected = this.#model.countIn(bucket);
+      if (count !== expected)
+        this.#fail(`bucket ${bucket} has ${expected} keys, and the store holds ${count}`);
+    }
+  }
+
+  #expect(name: string, text: string | null, where: string): void {
+    const expected = this.#model.find(name)?.text ?? null;
+    if (text !== expected) this.#fail(`${where} ${name} is ${expected}; read: ${text}`);
+  }
+
+  #guarded(task: () => void): void {
+    this.#process.run(() => {
+      try {
+        task();
+      } catch (error) {
+        this.#fail(error instanceof Error ? (error.stack ?? error.message) : String(error));
+      }
+    });
+  }
+
+  #fail(what: string): void {
+    this.#failure ??= what;
+  }
+}
+
+function textIn(result: ReturnType<StateMachine['read']>): string | null {
+  if (result !== 'due' && result.type === 'value') return result.value === null ? null : textOf(result.value);
+  return JSON.stringify(result);
+}
+
+function textOf(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes);
+}
