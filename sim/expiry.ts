@@ -47,11 +47,12 @@ export function findOverdue(
   return null;
 }
 
-/** Keys with the values that an operation was told. */
+/** Keys with the values that an operation was told, or has found as it expected them. */
 function toldBy({
   kind,
   key,
   result,
+  expected,
   parts = [],
   results = [],
   entries = [],
@@ -60,6 +61,8 @@ function toldBy({
     case 'get':
     case 'getset':
       return [[key, result]];
+    case 'cas':
+      return result === '1' ? [[key, expected ?? null]] : [];
     case 'mget':
       return parts.map((part, at) => [part.key, results[at] ?? null]);
     case 'scan': {
