@@ -7,7 +7,7 @@
 import { drawDamage, drawDiskError, drawFailedSync, drawStrayWrite, pickDamageable } from './disk_nemesis.ts';
 import type { FaultMix } from './options.ts';
 import type { SimRandom } from './random.ts';
-import type { Route, StrokeAction } from './strokes.ts';
+import type { OperatorCommand, Route, StrokeAction } from './strokes.ts';
 import type { World } from './world.ts';
 
 const US_PER_MS = 1000;
@@ -90,7 +90,9 @@ export class Nemesis {
     });
     this.#repeat(faults.frozenLeaderEveryMs, () => this.#frozenLeader());
     this.#repeat(faults.commandEveryMs, () => {
-      this.#strike({ kind: 'command', node: this.#pick(), text: this.#random.pick(['MERGE', 'FLUSH']) });
+      const transfer = `MEMBER TRANSFER ${this.#pick()}` as const;
+      const text = this.#random.pick<OperatorCommand>(['MERGE', 'FLUSH', transfer]);
+      this.#strike({ kind: 'command', node: this.#pick(), text });
     });
     this.#repeat(faults.diskErrorEveryMs, () => this.#strike(drawDiskError(this.#pick(), this.#random)));
     this.#repeat(faults.diskFullEveryMs, () => {

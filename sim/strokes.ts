@@ -37,8 +37,10 @@ export type StrokeAction =
   /** Every sync takes `factor` times as long. */
   | { readonly kind: 'slow-disk'; readonly node: number; readonly factor: number }
   /** An operator's command, sent to the node over a connection of its own. */
-  | { readonly kind: 'command'; readonly node: number; readonly text: 'MERGE' | 'FLUSH' }
+  | { readonly kind: 'command'; readonly node: number; readonly text: OperatorCommand }
   | DiskStroke;
+
+export type OperatorCommand = 'MERGE' | 'FLUSH' | `MEMBER TRANSFER ${number}`;
 
 /** From a node to a node, by number. */
 export type Route = readonly [from: number, to: number];
