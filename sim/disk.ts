@@ -177,7 +177,7 @@ export class SimDisk {
 
   /**
    * A disk of another world with what the worst crash would leave on this one, if it came now: what is durable, and
-   * nothing else. Nothing changes here.
+   * nothing else. Nothing changes here, and nothing must while that disk is used: the bytes are shared until written to.
    */
   survivor(options: SimDiskOptions): SimDisk {
     const survivor = new SimDisk(options);
@@ -186,9 +186,7 @@ export class SimDisk {
     for (const [path, file] of this.#drive.names.durableEntries()) {
       const place = names.locate(path);
       assert(place !== null, 'directories come first', { path });
-      const copy = survivor.#drive.makeFile();
-      copy.write(0, file.durableBytes());
-      names.set(place, copy);
+      names.set(place, survivor.#drive.takeOver(file));
     }
     survivor.crash({ content: 'keep-all', names: 'keep-all' });
     return survivor;

@@ -1,16 +1,24 @@
-/** Plants a mutant in a copy of the sources and runs seeds there until one fails. */
-import { spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+/**
+ * Plants a mutant and runs seeds until one fails: the sources are bundled with the one changed text in its place, and a
+ * thread of its own runs the bundle. Nothing else on the disk changes, and a hunt begins within a fraction of a second.
+ */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import { build } from 'esbuild';
 import type { Mutant } from './mutants.ts';
+import type { RunResult } from './result.ts';
+import type { SeedOrder } from './worker.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
+/** Beyond the time of the hunt: a planted bug may make a seed run for ever. */
+const LAST_SEED_MS = 60_000;
 
 export interface HuntLimits {
   readonly seeds: number;
-  /** Wall time in seconds. */
+  /** Wall time in seconds, after which no new seed is begun. */
   readonly seconds: number;
   readonly stormMs: number;
 }
@@ -25,74 +33,81 @@ export interface Hunt {
   readonly check: string;
 }
 
+/** @throws Error when the mutant's text does not stand in its file exactly once, or when what it makes of it does not run. */
 export async function huntMutant(mutant: Mutant, limits: HuntLimits): Promise<Hunt> {
-  const copy = mkdtempSync(join(tmpdir(), 'envelopedb-mutant-'));
+  const directory = mkdtempSync(join(tmpdir(), 'envelopedb-mutant-'));
   const startedAt = performance.now();
   try {
-    for (const part of ['src', 'sim', 'scripts', 'package.json', 'tsconfig.json']) {
-      cpSync(join(ROOT, part), join(copy, part), { recursive: true });
-    }
-    symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
-    plant(mutant, join(copy, mutant.file));
-    const { code, output, errors } = await run([
-      '--import',
-      pathToFileURL(join(copy, 'scripts', 'typescript.mjs')).href,
-      join(copy, 'sim', 'main.ts'),
-      'run',
-      '--seeds',
-      String(limits.seeds),
-      '--seconds',
-      String(limits.seconds),
-      '--storm-ms',
-      String(limits.stormMs),
-      '--jobs',
-      '1',
-      '--until-failure',
-    ]);
+    const bundle = join(directory, 'worker.cjs');
+    await bundleWith(mutant, bundle);
+    const { seeds, check } = await runUntilFailure(bundle, limits);
     const seconds = (performance.now() - startedAt) / 1000;
-    const failure = /^seed (\d+) FAILED: (.+)$/m.exec(output);
-    if (failure !== null) {
-      return {
-        mutant: mutant.name,
-        found: true,
-        seeds: Number(failure[1]),
-        seconds,
-        check: failure[2],
-      };
-    }
-    if (code !== 0) throw new Error(`the mutant ${mutant.name} does not run: ${errors.slice(-2000)}`);
-    const seeds = Number(/^(\d+) seeds:/m.exec(output)?.[1] ?? 0);
-    return { mutant: mutant.name, found: false, seeds, seconds, check: '' };
+    return { mutant: mutant.name, found: check !== '', seeds, seconds, check };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`the mutant ${mutant.name} does not run: ${why}`, { cause: error });
   } finally {
-    rmSync(copy, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true });
   }
 }
 
-function run(args: readonly string[]): Promise<{ code: number; output: string; errors: string }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    let output = '';
-    let errors = '';
-    child.stdout.on('data', (bytes: Buffer) => {
-      output += bytes.toString();
-    });
-    child.stderr.on('data', (bytes: Buffer) => {
-      errors += bytes.toString();
-    });
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code: code ?? 1, output, errors }));
+/** The worker of a campaign and all that it imports, in one file, with the mutant planted. */
+async function bundleWith(mutant: Mutant, outfile: string): Promise<void> {
+  const path = join(ROOT, mutant.file);
+  const contents = planted(mutant, readFileSync(path, 'utf8'));
+  await build({
+    entryPoints: [join(ROOT, 'sim', 'worker.ts')],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node20',
+    logLevel: 'silent',
+    plugins: [
+      {
+        name: 'plant',
+        setup: ({ onLoad }) => {
+          onLoad({ filter: /\.ts$/ }, (file) => (file.path === path ? { contents, loader: 'ts' } : null));
+        },
+      },
+    ],
   });
 }
 
-function plant(mutant: Mutant, path: string): void {
-  const source = readFileSync(path, 'utf8');
-  if (source.split(mutant.find).length !== 2) {
-    throw new Error(
-      `the mutant ${mutant.name} no longer fits ${mutant.file}: its text must stand there exactly once`,
-    );
+function planted({ name, file, find, replace }: Mutant, source: string): string {
+  if (source.split(find).length !== 2) {
+    throw new Error(`${name} no longer fits ${file}: its text must stand there exactly once`);
   }
-  writeFileSync(
-    path,
-    source.replace(mutant.find, () => mutant.replace),
-  );
+  return source.replace(find, () => replace);
+}
+
+/** The check that failed, '' when none did, and how many seeds were run. */
+function runUntilFailure(
+  bundle: string,
+  { seeds, seconds, stormMs }: HuntLimits,
+): Promise<{ readonly seeds: number; readonly check: string }> {
+  const worker = new Worker(bundle);
+  const startedAt = performance.now();
+  return new Promise((resolve, reject) => {
+    let seed = 1;
+    const patience = setTimeout(() => end(seed - 1, ''), seconds * 1000 + LAST_SEED_MS);
+    const end = (run: number, check: string): void => {
+      clearTimeout(patience);
+      worker.terminate().then(() => resolve({ seeds: run, check }), reject);
+    };
+    const order = (): void => worker.postMessage({ seed: String(seed), stormMs } satisfies SeedOrder);
+    worker.on('message', ({ failure }: RunResult) => {
+      if (failure !== null) end(seed, failure.check);
+      else if (seed >= seeds || performance.now() - startedAt > seconds * 1000) end(seed, '');
+      else {
+        seed++;
+        order();
+      }
+    });
+    worker.on('error', (error) => {
+      clearTimeout(patience);
+      reject(error);
+    });
+    order();
+  });
 }

@@ -7,7 +7,7 @@ import { count, UsageError } from './arguments.ts';
 
 const HELP = `Usage: npm run mutants -- [NAME ...] [options]
 
-Plants known bugs, each in a copy of the sources of its own, and runs seeds until one fails. Without names: all of them.
+Plants known bugs, each in a bundle of the sources of its own, and runs seeds until one fails. Without names: all of them.
 
   --list           print the names, one a line
   --seeds N        seeds per bug, at most                  (default 500)

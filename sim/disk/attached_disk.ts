@@ -41,8 +41,7 @@ export class AttachedDisk implements Disk {
     if (this.#drive.names.file(path) !== null) {
       throw new DiskError('makeDirectory', path, 'EEXIST', 'a file has this name');
     }
-    const obstacle = this.#missing('makeDirectory', path);
-    if (obstacle.errno === 'ENOTDIR') throw obstacle;
+    if (this.#fileOnTheWay(path)) throw this.#missing('makeDirectory', path);
     this.#drive.named(this.#life.labels.makeDirectory, path, 0, 0);
     this.#drive.names.makeDirectory(path);
     this.#life.end(crash);
@@ -162,12 +161,17 @@ export class AttachedDisk implements Disk {
 
   /** Why there is nothing under the path: a file on the way to it is told from a directory that is missing. */
   #missing(operation: string, path: string, shown = path): DiskError {
-    for (let at = path.indexOf('/', 1); at > 0; at = path.indexOf('/', at + 1)) {
-      if (this.#drive.names.file(path.slice(0, at)) !== null) {
-        return new DiskError(operation, shown, 'ENOTDIR', 'a part of the path is a file');
-      }
+    if (this.#fileOnTheWay(path)) {
+      return new DiskError(operation, shown, 'ENOTDIR', 'a part of the path is a file');
     }
     return new DiskError(operation, shown, 'ENOENT', 'no such file or directory');
+  }
+
+  #fileOnTheWay(path: string): boolean {
+    for (let at = path.indexOf('/', 1); at > 0; at = path.indexOf('/', at + 1)) {
+      if (this.#drive.names.file(path.slice(0, at)) !== null) return true;
+    }
+    return false;
   }
 
   #free(operation: string, path: string): Place {

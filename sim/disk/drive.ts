@@ -63,6 +63,11 @@ export class Drive {
     return new SimFile(++this.#files);
   }
 
+  /** What the worst crash would leave of a file of another drive. */
+  takeOver(file: SimFile): SimFile {
+    return file.survivor(++this.#files);
+  }
+
   drawSyncUs(): number {
     const { syncUs, longTailPermille, longTailUs } = this.faults;
     const range = this.#latencyRandom.chance(longTailPermille) ? longTailUs : syncUs;

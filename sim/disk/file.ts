@@ -60,6 +60,8 @@ export class SimFile {
   #forgotten: Range[] = [];
   /** In memory alone, although everybody has been told that they are durable. Null: none, as nearly always. */
   #ghosts: Range[] | null = null;
+  /** Both images are another file's: they are copied before anything changes. */
+  #isBorrowed = false;
   /** Sectors that cannot be read. */
   #badSectors: Set<number> | null = null;
 
@@ -91,6 +93,7 @@ export class SimFile {
 
   write(offset: number, bytes: Uint8Array): void {
     assert(offset <= this.#size, 'a file has no holes', { offset, size: this.#size });
+    this.#own();
     const end = offset + bytes.length;
     if (offset < this.#flyingEnd) this.#keepFlying(offset);
     if (end > this.#data.length) this.#reserve(end);
@@ -103,6 +106,7 @@ export class SimFile {
 
   /** A write that is never done: it shows at a crash, or at once; the size of the file knows nothing of that. */
   loseWrite(offset: number, bytes: Uint8Array, seen: 'at-crash' | 'at-once'): void {
+    this.#own();
     const end = offset + bytes.length;
     if (offset < this.#flyingEnd) this.#keepFlying(offset);
     this.#reserve(end);
@@ -121,6 +125,7 @@ export class SimFile {
   }
 
   truncate(size: number): void {
+    this.#own();
     if (size < this.#size) {
       if (size < this.#flyingEnd) this.#keepFlying(size);
       this.#data.fill(0, size, this.#size);
@@ -189,9 +194,20 @@ export class SimFile {
     if (flight.lowSize < this.#lowSize) this.#lowSize = flight.lowSize;
   }
 
-  /** A copy of what the worst crash would leave now. */
-  durableBytes(): Uint8Array {
-    return this.#durable.slice(0, this.#durableSize);
+  /**
+   * A file of another disk with what the worst crash would leave now. Its bytes are this file's until they are written to,
+   * so that this file must not change before the other one is done with.
+   */
+  survivor(number: number): SimFile {
+    const survivor = new SimFile(number);
+    const bytes = this.#durable.subarray(0, this.#durableSize);
+    survivor.#data = bytes;
+    survivor.#durable = bytes;
+    survivor.#size = this.#durableSize;
+    survivor.#durableSize = this.#durableSize;
+    survivor.#lowSize = this.#durableSize;
+    survivor.#isBorrowed = true;
+    return survivor;
   }
 
   /** Replaces the content by one that a crash may leave. Handles and flights of before must no longer be used. */
@@ -217,6 +233,7 @@ export class SimFile {
 
   /** Inverts a bit, in the durable image too: rot. */
   flipBit(offset: number, bit: number): void {
+    this.#own();
     if (offset < this.#flyingEnd) this.#keepFlying(offset);
     this.#data[offset] ^= 1 << bit;
     if (offset < this.#durableSize) this.#durable[offset] ^= 1 << bit;
@@ -224,6 +241,7 @@ export class SimFile {
 
   /** Replaces the content from the start of the sector around `offset` on, in the durable image too, as far as the file goes. */
   damage(offset: number, bytes: Uint8Array): void {
+    this.#own();
     const start = offset - (offset % SECTOR_BYTES);
     const end = Math.min(start + bytes.length, this.#size);
     if (start < this.#flyingEnd) this.#keepFlying(start);
@@ -308,6 +326,13 @@ export class SimFile {
       this.#data.set(this.#durable.subarray(start, known), start);
       this.#data.fill(0, known, end);
     }
+  }
+
+  #own(): void {
+    if (!this.#isBorrowed) return;
+    this.#isBorrowed = false;
+    this.#data = this.#data.slice();
+    this.#durable = this.#durable.slice();
   }
 
   #reserve(bytes: number): void {

@@ -9,14 +9,14 @@ import type { RaftLog } from '../../src/raft/raft_log.ts';
 interface Content {
   /** Index and term of what stands before the first entry. */
   readonly base: { readonly index: Index; readonly term: Term };
-  readonly entries: readonly Entry[];
+  /** The first `count` of these. What stands behind them is of later contents, which share the array. */
+  readonly entries: Entry[];
+  readonly count: number;
 }
 
-const EMPTY: Content = { base: { index: 0, term: 0 }, entries: [] };
-
 export class CoreLog implements RaftLog {
-  #live: Content = EMPTY;
-  #durable: Content = EMPTY;
+  #live: Content = { base: { index: 0, term: 0 }, entries: [], count: 0 };
+  #durable: Content = this.#live;
   durableIndex: Index = 0;
 
   get firstIndex(): Index {
@@ -24,7 +24,7 @@ export class CoreLog implements RaftLog {
   }
 
   get lastIndex(): Index {
-    return this.#live.base.index + this.#live.entries.length;
+    return this.#live.base.index + this.#live.count;
   }
 
   get lastTerm(): Term {
@@ -42,10 +42,12 @@ export class CoreLog implements RaftLog {
   }
 
   entry(index: Index): Entry {
-    const { base, entries } = this.#live;
-    const entry = entries[index - base.index - 1];
-    assert(entry !== undefined, 'the log holds what it is asked for', { index, base: base.index });
-    return entry;
+    const { base, entries, count } = this.#live;
+    const at = index - base.index - 1;
+    if (!(at >= 0 && at < count)) {
+      assert(false, 'the log holds what it is asked for', { index, base: base.index });
+    }
+    return entries[at];
   }
 
   entries(from: Index, toExclusive: Index, maxBytes: number): Entry[] {
@@ -61,16 +63,19 @@ export class CoreLog implements RaftLog {
   }
 
   append(entry: Entry): void {
-    const { base, entries } = this.#live;
+    const { base, entries, count } = this.#live;
     const at = entry.index - base.index - 1;
-    assert(at >= 0 && at <= entries.length, 'the log has no gaps', { index: entry.index });
-    this.#live = { base, entries: [...entries.slice(0, at), entry] };
+    if (!(at >= 0 && at <= count)) assert(false, 'the log has no gaps', { index: entry.index });
+    // Copied only where something else stands behind: an entry costs no copy of the log.
+    const shared = at === entries.length ? entries : entries.slice(0, at);
+    shared.push(entry);
+    this.#live = { base, entries: shared, count: at + 1 };
     this.durableIndex = Math.min(this.durableIndex, entry.index - 1);
   }
 
   /** Durable at once, as the file of a snapshot is by then. */
   reset(index: Index, term: Term): void {
-    this.#live = { base: { index, term }, entries: [] };
+    this.#live = { base: { index, term }, entries: [], count: 0 };
     this.#durable = this.#live;
     this.durableIndex = index;
   }
@@ -91,14 +96,16 @@ export class CoreLog implements RaftLog {
 
   end(batch: Content): void {
     // What a snapshot has replaced meanwhile is of no use any more.
-    if (batch.base.index + batch.entries.length < this.#live.base.index) return;
+    if (batch.base.index + batch.count < this.#live.base.index) return;
     this.#durable = shortened(batch, this.#live.base);
-    let index = this.#live.base.index;
-    const { entries } = this.#durable;
-    while (index < this.lastIndex && entries[index - this.#live.base.index] === this.entry(index + 1))
-      index++;
-    this.durableIndex = Math.max(this.durableIndex, index);
-    if (index === this.lastIndex && entries.length === this.#live.entries.length) this.#live = this.#durable;
+    const { entries, count } = this.#durable;
+    const { entries: live, base } = this.#live;
+    const end = Math.min(count, this.#live.count);
+    // What is durable since an earlier write is in this one, too.
+    let same = entries === live ? end : Math.max(0, this.durableIndex - base.index);
+    while (same < end && entries[same] === live[same]) same++;
+    this.durableIndex = Math.max(this.durableIndex, base.index + same);
+    if (same === this.#live.count && count === this.#live.count) this.#live = this.#durable;
   }
 
   crash(): void {
@@ -107,6 +114,8 @@ export class CoreLog implements RaftLog {
   }
 }
 
-function shortened({ base: before, entries }: Content, base: Content['base']): Content {
-  return { base, entries: entries.slice(Math.max(0, base.index - before.index)) };
+function shortened(content: Content, base: Content['base']): Content {
+  const { base: before, entries, count } = content;
+  const left = entries.slice(Math.max(0, base.index - before.index), count);
+  return { base, entries: left, count: left.length };
 }

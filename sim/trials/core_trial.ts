@@ -9,7 +9,7 @@
 import { assert } from '../../src/base/assert.ts';
 import { utf8 } from '../../src/codec/bytes.ts';
 import { encodeWrite } from '../../src/kv/write_codec.ts';
-import type { Term } from '../../src/log/entry.ts';
+import type { Index, Term } from '../../src/log/entry.ts';
 import type { Message, NodeId } from '../../src/raft/message.ts';
 import type { HardState } from '../../src/raft/output.ts';
 import type { Raft } from '../../src/raft/raft.ts';
@@ -26,6 +26,9 @@ const MAYBES = ['short-append', 'equal-election-timeout', 'low-probe', 'needless
 const LINK_CHANGES_PERMILLE = 50;
 const SNAPSHOT_US_MAX = 50 * US_PER_MS;
 const KEY = utf8('k');
+/** Numbers of nodes are below it. */
+const LINKS_MAX = 64;
+const TERMS_MAX = 2 ** 24;
 /** Both in election timeouts. */
 const STORM_TIMEOUTS = 40;
 const CALM_TIMEOUTS = 40;
@@ -47,16 +50,16 @@ class CoreTrial {
   readonly #invariants: Invariants;
   readonly #weather: Weather;
   readonly #founders: number;
-  /** Directed links that carry nothing, as `from>to`. */
-  readonly #cut = new Set<string>();
+  /** Directed links that carry nothing, see `linkOf`. */
+  readonly #cut = new Set<number>();
   /** By directed link, in microseconds. */
-  readonly #delays = new Map<string, number>();
+  readonly #delays = new Map<number, number>();
   /** By id of a read what was committed when it was asked for. */
   readonly #asked = new Map<number, number>();
   /** Terms of what was applied, by index. */
   readonly #applied: Term[] = [];
-  /** Writes, as `index in term`, of which it was said that they were not and will not be executed. */
-  readonly #refused = new Set<string>();
+  /** Writes of which it was said that they were not and will not be executed: see `placeOf`. */
+  readonly #refused = new Set<number>();
   #reads = 0;
   #writes = 0;
   #isCalm = false;
@@ -133,10 +136,10 @@ class CoreTrial {
     this.#cut.clear();
     if (pairs === null) return;
     for (const { id: from } of this.#nodes)
-      for (const { id: to } of this.#nodes) this.#cut.add(`${from}>${to}`);
+      for (const { id: to } of this.#nodes) this.#cut.add(linkOf(from, to));
     for (const [one, other] of pairs) {
-      this.#cut.delete(`${one.id}>${other.id}`);
-      this.#cut.delete(`${other.id}>${one.id}`);
+      this.#cut.delete(linkOf(one.id, other.id));
+      this.#cut.delete(linkOf(other.id, one.id));
     }
   }
 
@@ -169,7 +172,7 @@ class CoreTrial {
         done: (result) => {
           if (result.type !== 'error') return;
           if (result.code !== 'unavailable') return;
-          this.#refused.add(`${index} in ${term}`);
+          this.#refused.add(placeOf(index, term));
           if (this.#applied[index] === term)
             throw new Error(`the write ${index} in ${term} is refused, and was executed`);
         },
@@ -184,7 +187,7 @@ class CoreTrial {
       const entry = node.log.entry(++node.appliedIndex);
       const { index, term } = entry;
       this.#applied[index] = term;
-      if (this.#refused.has(`${index} in ${term}`)) {
+      if (this.#refused.has(placeOf(index, term))) {
         throw new Error(`the write ${index} in ${term} is executed, and was refused`);
       }
       node.proposals.onApplied(entry, { type: 'ok' });
@@ -260,8 +263,8 @@ class CoreTrial {
     const others = random.chance(this.#weather.wholePermille) ? rest : [random.pick(rest)];
     const way = random.pick(['to', 'from', 'both']);
     for (const other of others) {
-      if (way !== 'from') this.#cut.add(`${other.id}>${node.id}`);
-      if (way !== 'to') this.#cut.add(`${node.id}>${other.id}`);
+      if (way !== 'from') this.#cut.add(linkOf(other.id, node.id));
+      if (way !== 'to') this.#cut.add(linkOf(node.id, other.id));
     }
   }
 
@@ -351,9 +354,9 @@ class CoreTrial {
 
   #send(from: NodeId, to: NodeId, message: Message): void {
     const target = this.#nodes[to - 1];
-    assert(target !== undefined, 'the message is for a node that there is', { to });
+    if (target === undefined) assert(false, 'the message is for a node that there is', { to });
     const { lossPermille } = this.#weather;
-    const isLost = !this.#isCalm && (this.#cut.has(`${from}>${to}`) || this.#random.chance(lossPermille));
+    const isLost = !this.#isCalm && (this.#cut.has(linkOf(from, to)) || this.#random.chance(lossPermille));
     // What is on its way to a node that ends, ends with its connection.
     if (isLost || !target.isUp) return;
     this.#later(target, this.#isCalm ? 1000 : this.#delayUs(from, to), () =>
@@ -362,7 +365,7 @@ class CoreTrial {
   }
 
   #delayUs(from: NodeId, to: NodeId): number {
-    const link = `${from}>${to}`;
+    const link = linkOf(from, to);
     const known = this.#delays.get(link);
     if (known !== undefined) return known;
     const delayUs = this.#random.pick(this.#weather.delaysUs);
@@ -410,4 +413,13 @@ class CoreTrial {
       this.#act(node, (raft, nowMs) => raft.tick(Math.max(nowMs, deadlineMs)));
     });
   }
+}
+
+function linkOf(from: NodeId, to: NodeId): number {
+  return from * LINKS_MAX + to;
+}
+
+/** Neither comes near the bound in a trial. */
+function placeOf(index: Index, term: Term): number {
+  return index * TERMS_MAX + term;
 }

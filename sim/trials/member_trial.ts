@@ -130,7 +130,11 @@ class MemberTrial {
   #advance(ms: number): void {
     const until = this.#scheduler.nowUs + ms * US_PER_MS;
     while (this.#scheduler.stepUntil(until)) {
-      for (const { id, node } of this.#machines) if (node !== null) this.#invariants.check(id, node);
+      for (const { id, node, process } of this.#machines) {
+        if (node === null || !process.hasRun) continue;
+        process.hasRun = false;
+        this.#invariants.check(id, node);
+      }
       if (this.#failure !== null) throw this.#failure;
     }
     for (const { problem } of this.#clients) if (problem !== null) throw new Error(problem);
@@ -162,6 +166,7 @@ class MemberTrial {
             chunkBytes: 256,
             bytesPerSecondMax: 10_000_000,
           },
+          log: { segmentBytes: 64 * 1024 },
           store: { memtableBytes: 16 * 1024 },
           onFailure: (error) => {
             this.#failure ??= error;

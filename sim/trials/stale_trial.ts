@@ -136,6 +136,8 @@ class StaleTrial {
           timing: TIMING,
           timeouts: { noLeaderMs: 500, answerMs: 600 },
           snapshots: { logTailEntries: 8, chunkBytes: 256, bytesPerSecondMax: 10_000_000 },
+          log: { segmentBytes: 64 * 1024 },
+          store: { memtableBytes: 64 * 1024 },
           onFailure: (error) => {
             this.#failure ??= error;
           },

@@ -5,7 +5,8 @@
 import { assert } from '../base/assert.ts';
 import type { GroupId, Index, Term } from './entry.ts';
 
-const PAGE_SHIFT = 12;
+/** Pages are made as a whole, and many a log is short: 20 KiB. */
+const PAGE_SHIFT = 10;
 const PAGE_ENTRIES = 1 << PAGE_SHIFT;
 const PAGE_MASK = PAGE_ENTRIES - 1;
 

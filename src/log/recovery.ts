@@ -24,7 +24,7 @@ import {
   segmentName,
   segmentNumbers,
 } from './segment_header.ts';
-import { lastNonZero, type ScanEnd, SegmentScan } from './segment_scan.ts';
+import { type ScanEnd, SegmentScan } from './segment_scan.ts';
 
 export interface RecoveredLog {
   readonly groups: Map<GroupId, GroupState>;
@@ -118,7 +118,7 @@ class Recovery {
         throw scan.damage(end, `the next segment attests all below offset ${next.previousEnd}`);
       }
       // A crash kept the next segment from being begun: this one is whole all the same, and nothing but zeros ends it.
-      if (end.problem !== 'none' && lastNonZero(bytes, end.offset) > end.offset) {
+      if (end.problem !== 'none' && scan.lastNonZero(end.offset) > end.offset) {
         throw scan.damage(end, 'a later segment exists');
       }
       return end.offset;
@@ -135,13 +135,13 @@ class Recovery {
         const isDurable = number > 1 && number === this.#firstSegment;
         if (isDurable || scan.findAttestation(SEGMENT_HEADER_BYTES, 0) !== null) throw damagedHeader(path);
         this.#endsAttested = true;
-        return { position: 0, dirtyEnd: lastNonZero(bytes, 0) };
+        return { position: 0, dirtyEnd: scan.lastNonZero(0) };
       }
       this.#checkHeader(path, header, number, previousEnd);
       const end = this.#readRecords(scan, bytes.length);
       const marker = scan.findAttestation(end.offset, end.offset);
       if (marker !== null) throw scan.damage(end, `the marker at offset ${marker} attests it`);
-      return { position: end.offset, dirtyEnd: lastNonZero(bytes, end.offset) };
+      return { position: end.offset, dirtyEnd: scan.lastNonZero(end.offset) };
     });
   }
 

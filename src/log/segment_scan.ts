@@ -3,6 +3,7 @@
  * what can be said about what stood there.
  */
 import { CorruptionError } from '../base/errors.ts';
+import { lastNonZero } from '../codec/zeros.ts';
 import { RECORD_ALIGNMENT_BYTES, RECORD_HEADER_BYTES, RecordKind } from './record.ts';
 import { RecordReader } from './record_reader.ts';
 
@@ -19,6 +20,8 @@ export class SegmentScan {
   /** Offset of the last record read in order; 0 when there is none. */
   before = 0;
   readonly #bytes: Uint8Array;
+  /** Behind it all bytes are zero; negative: nobody has asked yet. */
+  #nonZeroEnd = -1;
 
   /** `bytes` are all of the segment; they are neither changed nor copied. */
   constructor(path: string, segment: number, bytes: Uint8Array) {
@@ -26,6 +29,12 @@ export class SegmentScan {
     this.segment = segment;
     this.reader = new RecordReader(bytes, segment, 0);
     this.#bytes = bytes;
+  }
+
+  /** Offset behind the last byte at or behind `from` that is not zero; `from` when there is none. */
+  lastNonZero(from: number): number {
+    if (this.#nonZeroEnd < 0) this.#nonZeroEnd = lastNonZero(this.#bytes, 0);
+    return Math.max(from, this.#nonZeroEnd);
   }
 
   /**
@@ -65,18 +74,11 @@ export class SegmentScan {
 
   /** Reads the first intact header at `from` or behind it; null when there is none. */
   #nextHeader(from: number): number | null {
-    const limit = this.#bytes.length - RECORD_HEADER_BYTES;
+    // Nothing begins among the zeros at the end.
+    const limit = Math.min(this.#bytes.length - RECORD_HEADER_BYTES, this.lastNonZero(0) - 1);
     for (let at = from; at <= limit; at += RECORD_ALIGNMENT_BYTES) {
-      // Most of what is looked at is zeros.
-      if (this.#bytes[at] !== 0 && this.reader.readHeader(at)) return at;
+      if (this.reader.readHeader(at)) return at;
     }
     return null;
   }
-}
-
-/** Offset behind the last byte at or behind `from` that is not zero; `from` when there is none. */
-export function lastNonZero(bytes: Uint8Array, from: number): number {
-  let end = bytes.length;
-  while (end > from && bytes[end - 1] === 0) end--;
-  return end;
 }

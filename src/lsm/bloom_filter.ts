@@ -8,6 +8,8 @@ const PROBES_PER_BIT = 0.69;
 const PROBES_MAX = 30;
 /** Hashes are kept in pieces of this many, and that many go into the filter in one step: about a millisecond. */
 const PIECE_HASHES = 16 * 1024;
+/** The first piece grows up to that: many tables are small. */
+const PIECE_HASHES_MIN = 256;
 
 /** 32-bit hash of a key: FNV-1a with a final mix. */
 export function hashKey(key: Uint8Array): number {
@@ -27,7 +29,7 @@ export function hashKey(key: Uint8Array): number {
 export class FilterBuilder {
   readonly #bitsPerKey: number;
   readonly #full: Uint32Array[] = [];
-  #piece = new Uint32Array(PIECE_HASHES);
+  #piece = new Uint32Array(PIECE_HASHES_MIN);
   #used = 0;
 
   /** @param bitsPerKey 0: an empty filter. */
@@ -36,12 +38,20 @@ export class FilterBuilder {
   }
 
   add(hash: number): void {
+    if (this.#used === this.#piece.length) this.#makeRoom();
+    this.#piece[this.#used++] = hash;
+  }
+
+  #makeRoom(): void {
     if (this.#used === PIECE_HASHES) {
       this.#full.push(this.#piece);
       this.#piece = new Uint32Array(PIECE_HASHES);
       this.#used = 0;
+      return;
     }
-    this.#piece[this.#used++] = hash;
+    const larger = new Uint32Array(2 * this.#piece.length);
+    larger.set(this.#piece);
+    this.#piece = larger;
   }
 
   /** In steps. The filter's bytes: bits, then the number of probes; nothing at all when it is to be empty. */

@@ -29,6 +29,9 @@ export interface TableWriterOptions {
 
 /** What is handed to the disk in one call: several blocks, or a piece of a large section. */
 const WRITE_BYTES = 64 * 1024;
+const PENDING_BYTES_MAX = 2 * WRITE_BYTES;
+/** Many tables are small: room for pending bytes grows with them. */
+const PENDING_BYTES_MIN = 8 * 1024;
 const EMPTY = new Uint8Array(0);
 
 export class TableWriter {
@@ -40,7 +43,7 @@ export class TableWriter {
   #index = new Uint8Array(4096);
   #indexEnd = 0;
   /** Bytes that the disk does not have yet, and how many. */
-  #pending = new Uint8Array(2 * WRITE_BYTES);
+  #pending = new Uint8Array(PENDING_BYTES_MIN);
   #pendingEnd = 0;
   /** Where in the file the next block or section goes. */
   #offset = 0;
@@ -181,14 +184,22 @@ export class TableWriter {
 
   #append(bytes: Uint8Array): void {
     this.#offset += bytes.length;
-    if (this.#pendingEnd + bytes.length > this.#pending.length) this.#flush();
-    if (bytes.length > this.#pending.length) {
+    if (this.#pendingEnd + bytes.length > PENDING_BYTES_MAX) this.#flush();
+    if (bytes.length > PENDING_BYTES_MAX) {
       this.#file.append(bytes);
       return;
     }
+    if (this.#pendingEnd + bytes.length > this.#pending.length)
+      this.#growPending(this.#pendingEnd + bytes.length);
     this.#pending.set(bytes, this.#pendingEnd);
     this.#pendingEnd += bytes.length;
     if (this.#pendingEnd >= WRITE_BYTES) this.#flush();
+  }
+
+  #growPending(bytes: number): void {
+    const larger = new Uint8Array(Math.min(PENDING_BYTES_MAX, Math.max(bytes, 2 * this.#pending.length)));
+    larger.set(this.#pending.subarray(0, this.#pendingEnd));
+    this.#pending = larger;
   }
 
   #flush(): void {
