@@ -10,6 +10,7 @@ import type { AppendFile, Disk } from '../io/disk.ts';
 import type { Index } from '../log/entry.ts';
 import type { BlockCache } from './block_cache.ts';
 import type { DirectorySync } from './directory_sync.ts';
+import type { ExpiryRule } from './expiry.ts';
 import type { Memtable } from './memtable.ts';
 import type { BuildOrder, BuildSource, RunBuilder, StartedBuild } from './run_builder.ts';
 import { flushInput, mergeInput, type RunInput } from './run_input.ts';
@@ -26,6 +27,8 @@ export interface RunBuildOptions extends RunWriterOptions {
   readonly names: DirectorySync;
   /** Who writes runs; null: this thread does, in steps. */
   readonly runBuilder: RunBuilder | null;
+  /** Null: nothing ever expires. */
+  readonly expiry: ExpiryRule | null;
 }
 
 export interface RunBuildJob {
@@ -41,6 +44,8 @@ export interface FlushOrMerge extends RunBuildJob {
   readonly below: readonly { readonly tables: readonly Borders[] }[];
   /** Sequence numbers of the snapshots that are held, ascending. */
   readonly snapshots: readonly Index[];
+  /** The owner's time, by the tables; 0: nothing has expired. */
+  readonly timeMs: number;
 }
 
 export interface Build {
@@ -61,9 +66,10 @@ const SPARE_NUMBERS = 64;
  */
 export function startBuild(options: RunBuildOptions, job: FlushOrMerge, done: Done): Build {
   if (options.runBuilder !== null) return new OrderedRun(options, options.runBuilder, job, done);
-  const { source, snapshots } = job;
-  const context = { snapshots, below: job.below.map(({ tables }) => tables) };
-  const input = isMemtable(source) ? flushInput(source, context) : mergeInput(source, context);
+  const { source, snapshots, timeMs } = job;
+  const context = { snapshots, timeMs, below: job.below.map(({ tables }) => tables) };
+  const rule = options.expiry;
+  const input = isMemtable(source) ? flushInput(source, context, rule) : mergeInput(source, context, rule);
   return new SteppedRun(options, job, input, done);
 }
 
@@ -146,7 +152,7 @@ class OrderedRun implements Build {
 
   constructor(options: RunBuildOptions, builder: RunBuilder, job: FlushOrMerge, done: Done) {
     const { directory, tableBytes, stepBytes, blockBytes, restartInterval, filterBitsPerKey } = options;
-    const { source, snapshots, below } = job;
+    const { source, snapshots, timeMs, below } = job;
     const bytes = isMemtable(source)
       ? source.usedBytes
       : source.flat().reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
@@ -163,6 +169,8 @@ class OrderedRun implements Build {
       source: sourceOf(source),
       below: below.map(({ tables }) => tables.map(bordersOf)),
       snapshots,
+      timeMs,
+      expires: options.expiry !== null,
       numbers: this.#numbers,
     };
     this.#started = builder.build(order, (outcome) => {

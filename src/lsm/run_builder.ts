@@ -5,6 +5,7 @@
 import { assert } from '../base/assert.ts';
 import type { Outcome } from '../base/errors.ts';
 import type { Disk } from '../io/disk.ts';
+import type { ExpiryRule } from './expiry.ts';
 import { Memtable, type SharedMemtable } from './memtable.ts';
 import { flushInput, type InputContext, mergeInput, type RunInput } from './run_input.ts';
 import { RunWriter, type RunWriterOptions } from './run_writer.ts';
@@ -27,6 +28,8 @@ export interface StartedBuild {
 export interface BuildOrder extends InputContext {
   readonly options: RunWriterOptions;
   readonly source: BuildSource;
+  /** Whether the store has a rule by which values expire. */
+  readonly expires: boolean;
   /** Numbers `[first, first + count)` are there for its tables: more than it can need. */
   readonly numbers: { readonly first: number; readonly count: number };
 }
@@ -41,15 +44,18 @@ export class OrderedBuild {
   readonly writer: RunWriter;
   readonly #readers: TableReader[] = [];
 
-  /** @throws CorruptionError, DiskError when a table cannot be opened. */
-  constructor(disk: Disk, order: BuildOrder) {
+  /**
+   * @param rule As the store that ordered it has it.
+   * @throws CorruptionError, DiskError when a table cannot be opened.
+   */
+  constructor(disk: Disk, order: BuildOrder, rule: ExpiryRule) {
     const { first, count } = order.numbers;
     let used = 0;
     const nextNumber = (): number => {
       assert(used < count, 'an order names enough numbers for its tables', { count });
       return first + used++;
     };
-    this.writer = new RunWriter(disk, order.options, this.#inputOf(disk, order), nextNumber);
+    this.writer = new RunWriter(disk, order.options, this.#inputOf(disk, order, rule), nextNumber);
   }
 
   /** Closes all files. */
@@ -58,9 +64,10 @@ export class OrderedBuild {
     for (const reader of this.#readers) reader.close();
   }
 
-  #inputOf(disk: Disk, order: BuildOrder): RunInput {
+  #inputOf(disk: Disk, order: BuildOrder, known: ExpiryRule): RunInput {
     const { source } = order;
-    if (source.type === 'memtable') return flushInput(Memtable.of(source.memtable), order);
+    const rule = order.expires ? known : null;
+    if (source.type === 'memtable') return flushInput(Memtable.of(source.memtable), order, rule);
     try {
       const runs = source.runs.map((tables) =>
         tables.map(({ path, number, end }) => {
@@ -69,7 +76,7 @@ export class OrderedBuild {
           return { reader, end };
         }),
       );
-      return mergeInput(runs, order);
+      return mergeInput(runs, order, rule);
     } catch (error) {
       for (const reader of this.#readers) reader.close();
       throw error;

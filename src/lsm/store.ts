@@ -416,6 +416,7 @@ export class Store {
       source: memtable,
       below: this.#tables.version.runs,
       snapshots: this.#heldSnapshots(),
+      timeMs: 0,
       nextNumber: this.#tables.nextNumber,
       isUrgent: this.#isUrgent,
     };
@@ -451,7 +452,8 @@ export class Store {
 
   #replaceAll({ index, records, done }: Incoming): void {
     this.#isFlushing = true;
-    const retention = new Retention({ snapshots: [], tombstones: [], below: NOTHING_BELOW });
+    const expiry = this.#options.expiry === null ? null : { rule: this.#options.expiry, timeMs: 0 };
+    const retention = new Retention({ snapshots: [], tombstones: [], below: NOTHING_BELOW, expiry });
     const onBuilt = (built: readonly TableReader[]): void => {
       assert(this.#appliedIndex < index, 'nothing is applied while a snapshot is installed', { index });
       const placed = this.#tables.version.placed();

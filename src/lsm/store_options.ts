@@ -4,6 +4,7 @@ import type { Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
 import { BlockCache } from './block_cache.ts';
 import { DirectorySync } from './directory_sync.ts';
+import type { ExpiryRule } from './expiry.ts';
 import type { RunBuilder } from './run_builder.ts';
 
 /**
@@ -60,6 +61,11 @@ export interface StoreOptions {
   readonly scrubBytesPerSecond?: number;
   /** Who writes tables; null: the store's own thread, in steps. */
   readonly runBuilder?: RunBuilder | null;
+  /**
+   * By what rule values expire, so that merges drop them; null: none does, or the owner deletes them itself. A `runBuilder`
+   * must have the same rule.
+   */
+  readonly expiry?: ExpiryRule | null;
 }
 
 /**
@@ -138,6 +144,7 @@ export const DEFAULTS = {
   blockCacheBytes: 0,
   scrubBytesPerSecond: 0,
   runBuilder: null as RunBuilder | null,
+  expiry: null as ExpiryRule | null,
 };
 
 export function settingsOf(options: StoreOptions): StoreSettings {

@@ -62,7 +62,7 @@ export class TableReader {
     const footer = decodeFooter(file.view(footerAt, FOOTER_BYTES), path, footerAt, number);
     const { filterOffset, indexOffset, rangesOffset, propertiesOffset, footerOffset } = footer;
     const properties = this.#section(propertiesOffset, footerOffset, 'properties');
-    this.properties = decodeProperties(properties, path, propertiesOffset);
+    this.properties = decodeProperties(properties, footer.version, path, propertiesOffset);
     this.#filter = this.#section(filterOffset, indexOffset, 'filter').slice();
     this.#index = this.#section(indexOffset, rangesOffset, 'index').slice();
     const ranges = this.#section(rangesOffset, propertiesOffset, 'range tombstones');

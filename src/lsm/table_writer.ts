@@ -53,6 +53,9 @@ export class TableWriter {
   #minSequence = Number.MAX_SAFE_INTEGER;
   #maxSequence = 0;
   #minKey: Uint8Array = EMPTY;
+  #expiring = 0;
+  #firstExpiryMs = Number.MAX_SAFE_INTEGER;
+  #lastExpiryMs = 0;
 
   /** @param file Empty; the caller syncs and closes it. */
   constructor(file: AppendFile, number: number, options: TableWriterOptions) {
@@ -98,6 +101,14 @@ export class TableWriter {
     if (this.#block.sizeBytes >= this.#options.blockBytes) this.#finishBlock();
   }
 
+  /** Of the value that was added last; 0: it never expires. */
+  noteExpiry(expiresAtMs: number): void {
+    if (expiresAtMs === 0) return;
+    this.#expiring++;
+    this.#firstExpiryMs = Math.min(this.#firstExpiryMs, expiresAtMs);
+    this.#lastExpiryMs = Math.max(this.#lastExpiryMs, expiresAtMs);
+  }
+
   /** All of the table's range tombstones, as `RangeTombstones.toList` gives them; kept until `finish`. */
   setRangeTombstones(tombstones: readonly RangeTombstone[]): void {
     this.#rangeTombstones = tombstones;
@@ -134,6 +145,9 @@ export class TableWriter {
         maxSequence: this.#maxSequence,
         minKey: this.#minKey,
         maxKey: this.#block.lastKey,
+        expiring: this.#expiring,
+        firstExpiryMs: this.#expiring === 0 ? 0 : this.#firstExpiryMs,
+        lastExpiryMs: this.#lastExpiryMs,
       }),
     );
     const footerOffset = this.#offset;

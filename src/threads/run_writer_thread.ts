@@ -5,6 +5,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { AppendFile } from '../io/disk.ts';
 import { NodeDisk } from '../io/node/disk.ts';
+import { storedExpiry } from '../kv/stored_expiry.ts';
 import { OrderedBuild } from '../lsm/run_builder.ts';
 import { type BuildMessage, type BuildReply, Phase, sentError, type WriterSettings } from './messages.ts';
 
@@ -19,7 +20,7 @@ class Work {
   constructor(message: BuildMessage) {
     this.#message = message;
     this.#guarded(() => {
-      const build = new OrderedBuild(disk, message.order);
+      const build = new OrderedBuild(disk, message.order, storedExpiry);
       this.#build = build;
       this.#steps = build.writer.steps();
       this.#step();
