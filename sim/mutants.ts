@@ -385,6 +385,13 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '      return { timeMs: timeMs + 20, heldSequence };\n    } catch {',
   },
   {
+    name: 'packed-block-too-long',
+    what: 'a decompressed block is taken to end where its compressed bytes do',
+    file: 'src/lsm/packed_block.ts',
+    find: '    return withRoom(contents);\n  } catch',
+    replace: '    return withRoom(contents.subarray(0, block.length));\n  } catch',
+  },
+  {
     name: 'snapshot-ignored-by-compaction',
     what: 'flushes and compactions keep only the newest version of each key',
     file: 'src/lsm/store.ts',

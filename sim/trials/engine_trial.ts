@@ -16,6 +16,7 @@ import { SimClock } from '../clock.ts';
 import { SimDisk } from '../disk.ts';
 import { SimProcess } from '../process.ts';
 import type { SimRandom } from '../random.ts';
+import { runLength } from '../run_length.ts';
 import { Scheduler } from '../scheduler.ts';
 import { Trace } from '../trace.ts';
 
@@ -88,7 +89,10 @@ class EngineTrial {
     this.#keys = random.pick([4, 20, 60]);
     const expiries = random.fork('expiry');
     this.#expiries = expiries.chance(500) ? expiries : null;
+    const packing = random.fork('compression');
     this.#tuning = {
+      compressions: [runLength],
+      compression: packing.chance(350) ? runLength.name : null,
       expiry: this.#expiries === null ? null : rule,
       memtableBytes: 1 << random.between(8, 11),
       blockBytes: 1 << random.between(5, 10),

@@ -11,6 +11,7 @@
 import { assert } from '../base/assert.ts';
 import { CorruptionError, EnvelopeError, type Outcome } from '../base/errors.ts';
 import type { Clock, Timer } from '../io/clock.ts';
+import type { Compression } from '../io/compression.ts';
 import type { Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
 import { NO_JOURNAL } from '../kv/journal.ts';
@@ -30,7 +31,10 @@ const TERM = 1;
 /** After writes of so many bytes the rest of the process gets its turn: buffered writes alone would never let it. */
 const TURN_BYTES = 32 * 1024;
 
-export type StoreTuning = Omit<StoreOptions, 'disk' | 'directory' | 'clock' | 'logger' | 'expiry'>;
+export type StoreTuning = Omit<
+  StoreOptions,
+  'disk' | 'directory' | 'clock' | 'logger' | 'expiry' | 'compressions'
+>;
 
 export interface EngineOptions {
   readonly disk: Disk;
@@ -39,6 +43,8 @@ export interface EngineOptions {
   readonly logger: Logger;
   readonly segmentBytes?: number;
   readonly store?: StoreTuning;
+  /** Those that tables may be compressed with. */
+  readonly compressions?: readonly Compression[];
   /** A buffered write is durable this long after it was made, and the time of a sync, at the latest. */
   readonly bufferedMs: number;
 }
@@ -89,7 +95,8 @@ export class Engine {
     Log.open({ disk, directory: `${directory}/log`, clock, logger, ...tuning }, (log) => {
       if (!log.ok) return fail(log.error);
       const place = { disk, directory: `${directory}/tables`, clock, logger };
-      Store.open({ ...options.store, expiry: storedExpiry, ...place }, (store) => {
+      const { compressions = [] } = options;
+      Store.open({ ...options.store, compressions, expiry: storedExpiry, ...place }, (store) => {
         if (!store.ok) {
           log.value.close(() => fail(store.error));
           return;

@@ -6,6 +6,7 @@ import { assert } from '../base/assert.ts';
 import type { Outcome } from '../base/errors.ts';
 import { rarely } from '../base/rare.ts';
 import type { Clock } from '../io/clock.ts';
+import type { Compression } from '../io/compression.ts';
 import type { AppendFile, Disk } from '../io/disk.ts';
 import type { Index } from '../log/entry.ts';
 import type { BlockCache } from './block_cache.ts';
@@ -24,6 +25,7 @@ export interface RunBuildOptions extends RunWriterOptions {
   readonly clock: Clock;
   /** For the reads of the new tables. */
   readonly blockCache: BlockCache | null;
+  readonly compressions: readonly Compression[];
   readonly names: DirectorySync;
   /** Who writes runs; null: this thread does, in steps. */
   readonly runBuilder: RunBuilder | null;
@@ -166,6 +168,7 @@ class OrderedRun implements Build {
     this.#numbers = { first, count };
     const order = {
       options: { directory, tableBytes, stepBytes, blockBytes, restartInterval, filterBitsPerKey },
+      compression: options.compression?.name ?? null,
       source: sourceOf(source),
       below: below.map(({ tables }) => tables.map(bordersOf)),
       snapshots,
@@ -226,7 +229,7 @@ class Opening {
 
   readonly #open = (): void => {
     if (this.#stopped) return;
-    const { disk, directory, clock, blockCache } = this.#options;
+    const { disk, directory, clock, blockCache, compressions } = this.#options;
     const number = this.#numbers[this.#readers.length];
     if (number === undefined) {
       this.#stopped = true;
@@ -234,7 +237,7 @@ class Opening {
       return;
     }
     try {
-      this.#readers.push(openTable(disk, tablePath(directory, number), number, blockCache));
+      this.#readers.push(openTable(disk, tablePath(directory, number), number, blockCache, compressions));
     } catch (error) {
       this.#fail(error);
       return;

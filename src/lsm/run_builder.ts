@@ -4,6 +4,7 @@
  */
 import { assert } from '../base/assert.ts';
 import type { Outcome } from '../base/errors.ts';
+import type { Compression } from '../io/compression.ts';
 import type { Disk } from '../io/disk.ts';
 import type { ExpiryRule } from './expiry.ts';
 import { Memtable, type SharedMemtable } from './memtable.ts';
@@ -26,7 +27,9 @@ export interface StartedBuild {
 }
 
 export interface BuildOrder extends InputContext {
-  readonly options: RunWriterOptions;
+  readonly options: Omit<RunWriterOptions, 'compression'>;
+  /** By name; null: none. */
+  readonly compression: string | null;
   readonly source: BuildSource;
   /** Whether the store has a rule by which values expire. */
   readonly expires: boolean;
@@ -39,23 +42,30 @@ export type BuildSource =
   /** Runs to be merged, from new to old; they are there until the build has ended. */
   | { readonly type: 'runs'; readonly runs: readonly (readonly TableIdentity[])[] };
 
+/** What cannot be sent along: who carries out orders has the same as the stores that they come from. */
+export interface BuilderParts {
+  readonly rule: ExpiryRule;
+  readonly compressions: readonly Compression[];
+}
+
 /** An order at the place where it is carried out. */
 export class OrderedBuild {
   readonly writer: RunWriter;
   readonly #readers: TableReader[] = [];
 
-  /**
-   * @param rule As the store that ordered it has it.
-   * @throws CorruptionError, DiskError when a table cannot be opened.
-   */
-  constructor(disk: Disk, order: BuildOrder, rule: ExpiryRule) {
+  /** @throws CorruptionError, DiskError when a table cannot be opened. */
+  constructor(disk: Disk, order: BuildOrder, parts: BuilderParts) {
     const { first, count } = order.numbers;
     let used = 0;
     const nextNumber = (): number => {
       assert(used < count, 'an order names enough numbers for its tables', { count });
       return first + used++;
     };
-    this.writer = new RunWriter(disk, order.options, this.#inputOf(disk, order, rule), nextNumber);
+    const { compression: name } = order;
+    const compression = parts.compressions.find((one) => one.name === name) ?? null;
+    assert(name === null || compression !== null, 'who writes tables has the compression', { name });
+    const options = { ...order.options, compression };
+    this.writer = new RunWriter(disk, options, this.#inputOf(disk, order, parts), nextNumber);
   }
 
   /** Closes all files. */
@@ -64,14 +74,14 @@ export class OrderedBuild {
     for (const reader of this.#readers) reader.close();
   }
 
-  #inputOf(disk: Disk, order: BuildOrder, known: ExpiryRule): RunInput {
+  #inputOf(disk: Disk, order: BuildOrder, parts: BuilderParts): RunInput {
     const { source } = order;
-    const rule = order.expires ? known : null;
+    const rule = order.expires ? parts.rule : null;
     if (source.type === 'memtable') return flushInput(Memtable.of(source.memtable), order, rule);
     try {
       const runs = source.runs.map((tables) =>
         tables.map(({ path, number, end }) => {
-          const reader = openTable(disk, path, number);
+          const reader = openTable(disk, path, number, null, parts.compressions);
           this.#readers.push(reader);
           return { reader, end };
         }),

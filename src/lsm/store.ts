@@ -115,17 +115,17 @@ export class Store {
 
   /**
    * Recovers a store, or makes a new one. `done` gets CorruptionError when a file is damaged or missing, DiskError when
-   * the disk fails.
+   * the disk fails, EnvelopeError `INVALID` or `UNSUPPORTED` when a compression is not known.
    */
   static open(options: StoreOptions, done: (outcome: Outcome<Store>) => void): void {
-    const settings = settingsOf(options);
-    const { disk, directory, clock } = settings;
+    const { disk, directory, clock } = options;
     let opened: readonly OpenedTable[] = [];
     const fail = (error: unknown): void => {
       closeOpened(opened);
       clock.later(() => done({ ok: false, error: toError(error) }));
     };
     try {
+      const settings = settingsOf(options);
       disk.makeDirectory(directory);
       const state = readState(disk, directory);
       opened = openTables(settings, state);

@@ -17,7 +17,7 @@ import type { RangeTombstone } from './range_tombstones.ts';
 
 /** "ETBL" */
 const MAGIC = 0x4c425445;
-/** Version 2 has fewer properties. */
+/** Version 2 has fewer properties and no compression. */
 const VERSION = 3;
 const OLDEST_VERSION = 2;
 export const FOOTER_BYTES = 64;
@@ -28,6 +28,8 @@ const TWO_TO_32 = 0x1_0000_0000;
 /** Where the sections begin; each ends where the next begins. */
 export interface Footer {
   readonly version: number;
+  /** `Compression.id` of the blocks; 0: none of them is compressed. */
+  readonly compression: number;
   readonly filterOffset: number;
   readonly indexOffset: number;
   readonly rangesOffset: number;
@@ -68,7 +70,7 @@ export function encodeFooter(footer: Omit<Footer, 'version'>): Uint8Array {
   writeUint64(bytes, 24, footer.propertiesOffset);
   writeUint64(bytes, 32, footer.footerOffset);
   writeUint64(bytes, 40, footer.table);
-  writeUint32(bytes, 48, 0);
+  writeUint32(bytes, 48, footer.compression);
   writeUint32(bytes, 52, VERSION);
   writeUint32(bytes, CRC_AT, crc32(bytes.subarray(0, CRC_AT)));
   writeUint32(bytes, CRC_AT + 4, MAGIC);
@@ -92,6 +94,7 @@ export function decodeFooter(bytes: Uint8Array, path: string, at: number, table:
   }
   const footer = {
     version,
+    compression: readUint32(bytes, 48),
     filterOffset: readUint64(bytes, 0),
     indexOffset: readUint64(bytes, 8),
     rangesOffset: readUint64(bytes, 16),

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { runLength } from '../../sim/run_length.ts';
 import { AssertionError, CorruptionError } from '../../src/base/errors.ts';
 import { compareBytes, utf8 } from '../../src/codec/bytes.ts';
 import { hashKey } from '../../src/lsm/bloom_filter.ts';
@@ -8,10 +9,15 @@ import type { RangeTombstone } from '../../src/lsm/range_tombstones.ts';
 import { ALL_VISIBLE, RecordKind } from '../../src/lsm/record.ts';
 import { TableCursor } from '../../src/lsm/table_cursor.ts';
 import { openTable } from '../../src/lsm/table_reader.ts';
-import { TableWriter } from '../../src/lsm/table_writer.ts';
+import { TableWriter, type TableWriterOptions } from '../../src/lsm/table_writer.ts';
 import { Rig } from './rig.ts';
 
-const OPTIONS = { blockBytes: 64, restartInterval: 2, filterBitsPerKey: 10 };
+const OPTIONS: TableWriterOptions = {
+  blockBytes: 64,
+  restartInterval: 2,
+  filterBitsPerKey: 10,
+  compression: null,
+};
 const EMPTY = new Uint8Array(0);
 
 /** Table 7 as version 2 wrote it: `key1` = `v` at 3, a tombstone of `key2` at 4, and `a` up to `c` deleted at 5. */
@@ -81,7 +87,7 @@ describe('a sorted table', () => {
         ['key1', 'v'],
         ['key2', null],
       ],
-      { blockBytes: 4096, restartInterval: 16, filterBitsPerKey: 10 },
+      { ...OPTIONS, blockBytes: 4096, restartInterval: 16 },
       [{ gte: utf8('a'), lt: utf8('c'), sequence: 5 }],
     );
     expect(tables.rig.disk.readRaw(path)).toEqual(documentedBytes('table.md'));
@@ -109,11 +115,12 @@ describe('a sorted table', () => {
       blockBytes: fc.integer({ min: 1, max: 400 }),
       restartInterval: fc.integer({ min: 1, max: 8 }),
       filterBitsPerKey: fc.integer({ min: 0, max: 12 }),
+      compression: fc.constantFrom(null, runLength),
     });
     fc.assert(
       fc.property(entries, options, fc.string(), (list, shape, other) => {
         const tables = new Tables();
-        const table = openTable(tables.disk, tables.write(1, list, shape), 1);
+        const table = openTable(tables.disk, tables.write(1, list, shape), 1, null, [runLength]);
         expect(table.properties).toMatchObject({
           records: list.length,
           tombstones: list.filter(([, value]) => value === null).length,
