@@ -295,8 +295,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'tombstone-dropped-early',
     what: 'a flush or a compaction drops tombstones although older runs hold the keys',
     file: 'src/lsm/retention.ts',
-    find: '    return kind === RecordKind.Put || stripe > 0 || this.#below.mayHold(key, null);\n',
-    replace: '    return kind === RecordKind.Put || stripe > 0;\n',
+    find: 'return stripe > 0 || this.#below.mayHold(key, null) ? RecordKind.Tombstone : null;',
+    replace: 'return stripe > 0 ? RecordKind.Tombstone : null;',
   },
   {
     name: 'old-table-first',
@@ -361,6 +361,35 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/lsm/store_reads.ts',
     find: '  if (cover > 0 && (node === 0 || cover > memtable.sequenceAt(node))) return null;',
     replace: '  if (cover > 0 && (node === 0 || cover >= memtable.sequenceAt(node))) return null;',
+  },
+  {
+    name: 'expired-dropped-uncovered',
+    what: 'a merge drops an expired value although an older one lies below',
+    file: 'src/lsm/retention.ts',
+    find: '    return stripe > 0 || this.#below.mayHold(key, null) ? RecordKind.Tombstone : null;\n',
+    replace:
+      '    if (record.kind === RecordKind.Put) return null;\n    return stripe > 0 || this.#below.mayHold(key, null) ? RecordKind.Tombstone : null;\n',
+  },
+  {
+    name: 'expiry-ignores-snapshots',
+    what: 'a merge drops an expired value that a snapshot still sees',
+    file: 'src/lsm/retention.ts',
+    find: ' && stripe === this.#snapshots.length;',
+    replace: ';',
+  },
+  {
+    name: 'expired-ahead-of-tables',
+    what: 'a merge drops what will have expired a little later than the time that the tables hold',
+    file: 'src/lsm/compactor.ts',
+    find: '      return { timeMs, heldSequence };\n    } catch {',
+    replace: '      return { timeMs: timeMs + 20, heldSequence };\n    } catch {',
+  },
+  {
+    name: 'packed-block-too-long',
+    what: 'a decompressed block is taken to end where its compressed bytes do',
+    file: 'src/lsm/packed_block.ts',
+    find: '    return withRoom(contents);\n  } catch',
+    replace: '    return withRoom(contents.subarray(0, block.length));\n  } catch',
   },
   {
     name: 'snapshot-ignored-by-compaction',

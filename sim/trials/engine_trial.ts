@@ -4,14 +4,19 @@
  * kills and crashes. Beside it goes a map; whatever the store answers is compared.
  *
  * What a log would hold is kept, and applied again after a crash from where the tables end.
+ *
+ * In half of the trials some values expire, by a time that entries write as any other key. Who reads passes over what has
+ * expired, as the store's owner would; compaction may or may not have dropped it.
  */
 import { compareBytes, fromUtf8, utf8 } from '../../src/codec/bytes.ts';
+import type { ExpiryRule } from '../../src/lsm/expiry.ts';
 import type { ReadSnapshot, Store, StoreOptions } from '../../src/lsm/store.ts';
 import type { IteratorRange, StoreIterator } from '../../src/lsm/store_iterator.ts';
 import { SimClock } from '../clock.ts';
 import { SimDisk } from '../disk.ts';
 import { SimProcess } from '../process.ts';
 import type { SimRandom } from '../random.ts';
+import { runLength } from '../run_length.ts';
 import { Scheduler } from '../scheduler.ts';
 import { Trace } from '../trace.ts';
 import { openStore } from './open_store.ts';
@@ -26,6 +31,20 @@ const SYNC_US = { min: 50, max: 2000 };
 const FULL_US = 3_000_000;
 const SETTLING_US = 20_000_000;
 const DIRECTORY = '/engine';
+/** What each entry moves the time on by, and within which time a value expires. */
+const ENTRY_MS = 10;
+const EXPIRY_MS_MAX = 200;
+/** Behind all other keys. */
+const TIME_KEY = 'time';
+
+/** `text@90` expires at 90. */
+const rule: ExpiryRule = {
+  timeIn: (get) => {
+    const time = get(utf8(TIME_KEY));
+    return time === null ? 0 : Number(fromUtf8(time.slice()));
+  },
+  expiresAtMs: (_key, value) => expiryOf(fromUtf8(value.slice())),
+};
 
 type Write =
   | { readonly do: 'put'; readonly key: string; readonly value: string }
@@ -51,6 +70,8 @@ class EngineTrial {
   readonly #process: SimProcess;
   readonly #clock: SimClock;
   readonly #tuning: Partial<StoreOptions>;
+  /** Draws what concerns expiry; null: nothing expires. */
+  readonly #expiries: SimRandom | null;
   readonly #keys: number;
   /** What a log would hold: entry `i` is at `i - 1`. */
   readonly #entries: Write[][] = [];
@@ -66,7 +87,13 @@ class EngineTrial {
     this.#process.onPanic = (error) => this.#fail(error.stack ?? error.message);
     this.#clock = new SimClock(scheduler, this.#process, { offsetMs: 0, driftPpm: 0 });
     this.#keys = random.pick([4, 20, 60]);
+    const expiries = random.fork('expiry');
+    this.#expiries = expiries.chance(500) ? expiries : null;
+    const packing = random.fork('compression');
     this.#tuning = {
+      compressions: [runLength],
+      compression: packing.chance(350) ? runLength.name : null,
+      expiry: this.#expiries === null ? null : rule,
       memtableBytes: 1 << random.between(8, 11),
       blockBytes: 1 << random.between(5, 10),
       restartInterval: random.pick([1, 2, 16]),
@@ -180,10 +207,9 @@ class EngineTrial {
     this.#guarded(() => {
       this.#read(store, []);
       const { entries, rangeTombstones } = store.statistics();
-      if (entries !== this.#model.size || rangeTombstones !== 0) {
-        this.#fail(
-          `${this.#model.size} keys are live, ${entries} records are kept, ${rangeTombstones} ranges`,
-        );
+      const live = liveOf(this.#model).size;
+      if (entries !== live || rangeTombstones !== 0) {
+        this.#fail(`${live} keys are live, ${entries} records are kept, ${rangeTombstones} ranges`);
       }
     });
   }
@@ -192,21 +218,26 @@ class EngineTrial {
     const random = this.#random;
     for (let count = random.between(0, ENTRIES_MAX); count > 0 && store.writable; count--) {
       const index = this.#entries.length + 1;
-      this.#entries.push(
-        Array.from({ length: random.between(0, WRITES_MAX) }, (_none, at) =>
-          this.#drawWrite(`${index}.${at}`),
-        ),
+      const writes = Array.from({ length: random.between(0, WRITES_MAX) }, (_none, at) =>
+        this.#drawWrite(`${index}.${at}`, index),
       );
+      if (this.#expiries?.chance(800)) {
+        writes.push({ do: 'put', key: TIME_KEY, value: String(index * ENTRY_MS) });
+      }
+      this.#entries.push(writes);
       this.#apply(store, index);
     }
   }
 
-  #drawWrite(name: string): Write {
+  #drawWrite(name: string, index: number): Write {
     const random = this.#random;
     const key = this.#drawKey();
     if (random.chance(60)) return { do: 'range', gte: key, lt: this.#drawKey() };
     if (random.chance(200)) return { do: 'delete', key };
-    return { do: 'put', key, value: name.padEnd(random.below(60), '.') };
+    const value = name.padEnd(random.below(60), '.');
+    const expires = this.#expiries?.chance(400) ?? false;
+    const inMs = this.#expiries?.below(EXPIRY_MS_MAX) ?? 0;
+    return { do: 'put', key, value: expires ? `${value}@${index * ENTRY_MS + inMs}` : value };
   }
 
   #drawKey(): string {
@@ -244,21 +275,29 @@ class EngineTrial {
   }
 
   #readOne(from: { get(key: Uint8Array): Uint8Array | null }, model: Model, where: string): void {
+    const timeMs = timeOf(model);
     for (let at = 0; at <= this.#keys; at += this.#random.between(1, 4)) {
       const key = `k${String(at).padStart(2, '0')}`;
       const bytes = from.get(utf8(key));
-      const found = bytes === null ? null : fromUtf8(bytes.slice());
-      const expected = model.get(key) ?? null;
+      const text = bytes === null ? null : fromUtf8(bytes.slice());
+      const found = text !== null && isLive(text, timeMs) ? text : null;
+      const kept = model.get(key);
+      const expected = kept !== undefined && isLive(kept, timeMs) ? kept : null;
       if (found !== expected) this.#fail(`${where} ${key} is ${expected}; read: ${found}`);
     }
   }
 
   /** Closes the iterator. */
   #compare(iterator: StoreIterator, range: IteratorRange, model: Model, where: string): void {
-    const expected = select(model, range);
+    const expected = select(liveOf(model), range);
+    const timeMs = timeOf(model);
+    const next = (): boolean => {
+      while (iterator.next()) if (isLive(fromUtf8(iterator.value().slice()), timeMs)) return true;
+      return false;
+    };
     try {
       for (const [key, value] of expected) {
-        const isThere = iterator.next();
+        const isThere = next();
         const found = isThere ? [fromUtf8(iterator.key().slice()), fromUtf8(iterator.value().slice())] : [];
         if (found[0] === key && found[1] === value) continue;
         this.#fail(
@@ -266,7 +305,7 @@ class EngineTrial {
         );
         return;
       }
-      if (iterator.next()) this.#fail(`${where} ${fromUtf8(iterator.key().slice())} should not be there`);
+      if (next()) this.#fail(`${where} ${fromUtf8(iterator.key().slice())} should not be there`);
     } finally {
       iterator.close();
     }
@@ -285,6 +324,25 @@ class EngineTrial {
   #fail(what: string): void {
     this.#failure ??= what;
   }
+}
+
+/** 0: never. */
+function expiryOf(value: string): number {
+  return Number(value.split('@')[1] ?? 0);
+}
+
+function timeOf(model: Model): number {
+  return Number(model.get(TIME_KEY) ?? 0);
+}
+
+function isLive(value: string, timeMs: number): boolean {
+  const expiresAtMs = expiryOf(value);
+  return expiresAtMs === 0 || expiresAtMs > timeMs;
+}
+
+function liveOf(model: Model): Model {
+  const timeMs = timeOf(model);
+  return new Map([...model].filter(([, value]) => isLive(value, timeMs)));
 }
 
 function applyToModel(model: Model, write: Write): void {

@@ -7,6 +7,7 @@ import { EnvelopeError } from '../base/errors.ts';
 import type { LogLevel } from '../io/logger.ts';
 import type { Address } from '../io/network.ts';
 import { NodeClock } from '../io/node/clock.ts';
+import { nodeCompressions } from '../io/node/compression.ts';
 import { lockDirectory } from '../io/node/directory_lock.ts';
 import { NodeDisk } from '../io/node/disk.ts';
 import { NodeLogger } from '../io/node/logger.ts';
@@ -56,7 +57,7 @@ export async function startNode(options: HostOptions): Promise<Node> {
         random: new NodeRandom(),
         logger: new NodeLogger({ level: options.logLevel }),
         ...logTuning(options.logBytes),
-        store: { runBuilder: new ThreadRunBuilder('auto') },
+        store: { runBuilder: new ThreadRunBuilder('auto'), compressions: nodeCompressions },
         onFailure: (error) => {
           process.stderr.write(`envelopedb: node ${place.id} cannot go on: ${error.message}\n`);
           process.exit(1);

@@ -6,6 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { LimitError } from '../base/errors.ts';
 import type { LogLevel } from '../io/logger.ts';
 import { NodeClock } from '../io/node/clock.ts';
+import { nodeCompressions } from '../io/node/compression.ts';
 import { lockDirectory } from '../io/node/directory_lock.ts';
 import { NodeDisk } from '../io/node/disk.ts';
 import { NodeLogger } from '../io/node/logger.ts';
@@ -62,6 +63,7 @@ export async function open(directory: string, options: OpenOptions = {}): Promis
     logger: new NodeLogger({ level: logLevel }),
     bufferedMs,
     store: { runBuilder: thread, ...tuning },
+    compressions: nodeCompressions,
   }).catch((error: unknown) => {
     unlock();
     throw error;

@@ -11,11 +11,13 @@
 import { assert } from '../base/assert.ts';
 import { CorruptionError, EnvelopeError, type Outcome } from '../base/errors.ts';
 import type { Clock, Timer } from '../io/clock.ts';
+import type { Compression } from '../io/compression.ts';
 import type { Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
 import { NO_JOURNAL } from '../kv/journal.ts';
 import type { Result, Write } from '../kv/request.ts';
 import { StateMachine } from '../kv/state_machine.ts';
+import { storedExpiry } from '../kv/stored_expiry.ts';
 import { decodeStored, NEVER, type StoredValue } from '../kv/stored_value.ts';
 import { encodeWrite } from '../kv/write_codec.ts';
 import { EntryKind, type Index } from '../log/entry.ts';
@@ -29,7 +31,10 @@ const TERM = 1;
 /** After writes of so many bytes the rest of the process gets its turn: buffered writes alone would never let it. */
 const TURN_BYTES = 32 * 1024;
 
-export type StoreTuning = Omit<StoreOptions, 'disk' | 'directory' | 'clock' | 'logger'>;
+export type StoreTuning = Omit<
+  StoreOptions,
+  'disk' | 'directory' | 'clock' | 'logger' | 'expiry' | 'compressions'
+>;
 
 export interface EngineOptions {
   readonly disk: Disk;
@@ -38,6 +43,8 @@ export interface EngineOptions {
   readonly logger: Logger;
   readonly segmentBytes?: number;
   readonly store?: StoreTuning;
+  /** Those that tables may be compressed with. */
+  readonly compressions?: readonly Compression[];
   /** A buffered write is durable this long after it was made, and the time of a sync, at the latest. */
   readonly bufferedMs: number;
 }
@@ -87,7 +94,9 @@ export class Engine {
     const tuning = segmentBytes === undefined ? {} : { segmentBytes };
     Log.open({ disk, directory: `${directory}/log`, clock, logger, ...tuning }, (log) => {
       if (!log.ok) return fail(log.error);
-      Store.open({ ...options.store, disk, directory: `${directory}/tables`, clock, logger }, (store) => {
+      const place = { disk, directory: `${directory}/tables`, clock, logger };
+      const { compressions = [] } = options;
+      Store.open({ ...options.store, compressions, expiry: storedExpiry, ...place }, (store) => {
         if (!store.ok) {
           log.value.close(() => fail(store.error));
           return;
@@ -187,12 +196,16 @@ export class Engine {
     });
   }
 
-  /** As `flush`, and all tables are merged: what is deleted or superseded is gone. */
+  /** As `flush`, and all tables are merged: what is deleted, superseded or expired is gone. */
   compact(done: (error: Error | null) => void): void {
-    this.#store.merge((error) => {
-      if (error === null) this.#shortenLog();
-      done(error);
-    });
+    const merge = (): void =>
+      this.#store.merge((error) => {
+        if (error === null) this.#shortenLog();
+        done(error);
+      });
+    // What has expired goes by the time that tables hold: an entry brings that up to now, if there was ever need of one.
+    if (this.#machine.nowMs === 0 || this.#failure !== null || this.#closed) merge();
+    else this.write({ type: 'tick' }, 'buffered', (outcome) => (outcome.ok ? merge() : done(outcome.error)));
   }
 
   /** Makes durable what was written, then closes the files. Idempotent; `done` comes later. */

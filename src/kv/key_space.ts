@@ -104,6 +104,10 @@ export function expiryKey(expiresAtMs: number, key: Uint8Array): Uint8Array {
   return whole;
 }
 
+export function isExpiryKey(key: Uint8Array): boolean {
+  return key[0] === SYSTEM_SPACE && key[1] === Owner.Expiry;
+}
+
 /** The parts of an `expiryKey`; the key is a view. */
 export function parseExpiryKey(bytes: Uint8Array): { expiresAtMs: number; key: Uint8Array } {
   return { expiresAtMs: readNumber(bytes, 2), key: bytes.subarray(2 + NUMBER_BYTES) };

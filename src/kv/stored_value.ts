@@ -59,6 +59,11 @@ export function encodeStored(value: Uint8Array, revision: Index, expiresAtMs: nu
   return bytes.subarray(0, at + value.length);
 }
 
+/** False: what the bytes stand for never expires. */
+export function mayExpire(bytes: Uint8Array): boolean {
+  return bytes[0] === Form.Expiring;
+}
+
 /**
  * Reads the varints of the header by hand: every read of a key comes by here.
  * @throws CorruptionError when a header is not one: the record's checksum held, so it was never written by us.

@@ -9,8 +9,8 @@
  *
  * As with a `BlockReader`, what is found has been checked against its CRC, while "not found" is only as good as the block.
  */
-import { CorruptionError } from '../base/errors.ts';
 import type { Index } from '../log/entry.ts';
+import { type BlockForm, damagedRecord } from './block_reader.ts';
 import { recordCrc } from './block_writer.ts';
 import { readUint32 } from './bytes.ts';
 import { RecordKind } from './record.ts';
@@ -19,6 +19,7 @@ export class BlockLookup {
   /** Of the record found last; valid until the next lookup, its value until control returns to the event loop. */
   sequence: Index = 0;
   kind: RecordKind = RecordKind.Put;
+  readonly #form: BlockForm;
   #block: Uint8Array = new Uint8Array(0);
   #recordsEnd = 0;
   #path = '';
@@ -33,6 +34,11 @@ export class BlockLookup {
   #at = 0;
   /** Bytes that the record compared last has in common with the key. */
   #matched = 0;
+
+  /** @param form Of all blocks that it will be given. */
+  constructor(form: BlockForm) {
+    this.#form = form;
+  }
 
   get value(): Uint8Array {
     const start = this.#keyAt + this.#rest;
@@ -153,6 +159,6 @@ export class BlockLookup {
   }
 
   #corrupt(what: string, at: number): never {
-    throw new CorruptionError(this.#path, this.#offset + at, what);
+    throw damagedRecord(this.#path, this.#offset, this.#form, at, what);
   }
 }

@@ -13,12 +13,31 @@ import { recordCrc } from './block_writer.ts';
 import { readUint32 } from './bytes.ts';
 import { RecordKind } from './record.ts';
 
+export type BlockForm = 'plain' | 'unpacked';
+
+/**
+ * Damage of a record `at` bytes into a block. Within what was decompressed a place says nothing about the file: there the
+ * offset is that of the block.
+ */
+export function damagedRecord(
+  path: string,
+  offset: number,
+  form: BlockForm,
+  at: number,
+  what: string,
+): CorruptionError {
+  if (form === 'plain') return new CorruptionError(path, offset + at, what);
+  return new CorruptionError(path, offset, `${what}, ${at} bytes into the decompressed block`);
+}
+
 /** Where a block lies: for errors, and because its checksum holds for this place alone. */
 export interface BlockPlace {
   readonly path: string;
   readonly offset: number;
   /** `placeSeed` of table and offset. */
   readonly seed: number;
+  /** How the bytes that are read lie in the file: as they are, or compressed. */
+  readonly form: BlockForm;
 }
 
 /** @throws CorruptionError when the block is not what was written there. */
@@ -251,6 +270,7 @@ export class BlockReader {
   }
 
   #corrupt(what: string, at: number): never {
-    throw new CorruptionError(this.#place.path, this.#place.offset + at, what);
+    const { path, offset, form } = this.#place;
+    throw damagedRecord(path, offset, form, at, what);
   }
 }

@@ -83,6 +83,14 @@ export class BlockWriter {
 
   /** The block's bytes, valid until the next `add`; the writer starts anew. `seed` is that of the block's place. */
   finish(seed: number): Uint8Array {
+    const at = this.contents().length;
+    // There is room for it.
+    writeUint32(this.#bytes, at, crc32(this.#bytes.subarray(0, at), seed));
+    return this.#bytes.subarray(0, at + 4);
+  }
+
+  /** As `finish`, without a checksum. */
+  contents(): Uint8Array {
     this.#reserve(4 * this.#restarts.length + 8);
     const bytes = this.#bytes;
     let at = this.#end;
@@ -91,8 +99,6 @@ export class BlockWriter {
       at += 4;
     }
     writeUint32(bytes, at, this.#restarts.length);
-    at += 4;
-    writeUint32(bytes, at, crc32(bytes.subarray(0, at), seed));
     at += 4;
     this.#end = 0;
     this.#restarts = [];

@@ -10,10 +10,13 @@
  * the newer ones together are twice as large as the oldest; else a row of runs, from the newest on, as long as the next is
  * not larger than all before it together; else the newest two.
  *
+ * When nothing else is due, a table of which a good part has expired is written anew in its place.
+ *
  * Only neighbours in age are ever merged, and the result takes the place of the oldest: so what a run holds of a key stays
  * newer than what the runs behind it hold.
  */
 import { compareBytes } from '../codec/bytes.ts';
+import type { Index } from '../log/entry.ts';
 import type { CompactionStrategy } from './store_options.ts';
 import type { Table } from './table.ts';
 import type { Run, Version } from './version.ts';
@@ -22,6 +25,8 @@ import type { Run, Version } from './version.ts';
 export const LEVELS = 7;
 /** How many times as large as the oldest run all newer ones together may be. */
 const SPACE_AMPLIFICATION_MAX = 2;
+/** One record of so many has expired: then a table is worth writing anew. */
+const EXPIRED_PART = 4;
 
 export interface CompactionOptions {
   readonly compaction: CompactionStrategy;
@@ -42,18 +47,36 @@ export interface Compaction {
   readonly kind: 'merge' | 'move';
 }
 
+/** What has expired. */
+export interface Expired {
+  /** By this time; 0: nothing has. */
+  readonly timeMs: number;
+  /** What is not above this sequence number may be seen by a snapshot, and stays. */
+  readonly heldSequence: Index;
+}
+
 /** Null when nothing is due, or nothing that is due can be read. */
-export function chooseCompaction(version: Version, options: CompactionOptions): Compaction | null {
-  return options.compaction === 'levelled'
-    ? chooseLevelled(version, options)
-    : chooseTiered(version.runs, options);
+export function chooseCompaction(
+  version: Version,
+  options: CompactionOptions,
+  expired: Expired,
+): Compaction | null {
+  const choice =
+    options.compaction === 'levelled'
+      ? chooseLevelled(version, options)
+      : chooseTiered(version.runs, options);
+  return choice ?? chooseExpired(version.runs, expired);
 }
 
 /** Everything into one run; null when there is nothing to gain. */
-export function compactAll(version: Version, options: CompactionOptions): Compaction | null {
+export function compactAll(
+  version: Version,
+  options: CompactionOptions,
+  { timeMs }: Expired,
+): Compaction | null {
   const { runs } = version;
   const [only] = runs;
-  if (only === undefined || (runs.length === 1 && isClean(only))) return null;
+  if (only === undefined || (runs.length === 1 && isClean(only, timeMs))) return null;
   const deepest = runs[runs.length - 1].level;
   return {
     inputs: runs.map(({ tables }) => tables),
@@ -161,6 +184,25 @@ function chooseTiered(all: readonly Run[], options: CompactionOptions): Compacti
   return mergeRuns(all, Math.max(2, count));
 }
 
+/**
+ * A table of which a good part has expired, and everything that ever will. It is written anew in its own place, where none
+ * of that is left: so a table is chosen once.
+ */
+function chooseExpired(runs: readonly Run[], { timeMs, heldSequence }: Expired): Compaction | null {
+  if (timeMs === 0) return null;
+  for (const [at, { level, number, tables }] of runs.entries()) {
+    for (const table of tables) {
+      const properties = table.damage === null ? table.readerOrNull?.properties : undefined;
+      if (properties === undefined) continue;
+      const { records, expiring, lastExpiryMs, minSequence } = properties;
+      if (expiring === 0 || lastExpiryMs > timeMs || EXPIRED_PART * expiring < records) continue;
+      if (minSequence <= heldSequence) continue;
+      return { inputs: [[table]], level, run: number, below: runs.slice(at + 1), kind: 'merge' };
+    }
+  }
+  return null;
+}
+
 /** Merges the newest runs; the result takes the place of the oldest of them. */
 function mergeRuns(runs: readonly Run[], count: number): Compaction {
   const merged = runs.slice(0, count);
@@ -178,9 +220,10 @@ function isReadable(tables: readonly Table[]): boolean {
   return tables.every(({ damage }) => damage === null);
 }
 
-/** Nothing in it is deleted, superseded or hidden. */
-function isClean({ tables }: Run): boolean {
+/** Nothing in it is deleted, superseded, hidden or expired. */
+function isClean({ tables }: Run, timeMs: number): boolean {
   return tables.every(({ reader: { properties } }) => {
-    return properties.tombstones + properties.superseded + properties.rangeTombstones === 0;
+    const { tombstones, superseded, rangeTombstones, expiring, firstExpiryMs } = properties;
+    return tombstones + superseded + rangeTombstones === 0 && (expiring === 0 || firstExpiryMs > timeMs);
   });
 }

@@ -8,12 +8,15 @@ import { CorruptionError, EnvelopeError } from '../base/errors.ts';
 import { rarely, sometimes } from '../base/rare.ts';
 import type { Timer } from '../io/clock.ts';
 import type { Index } from '../log/entry.ts';
-import { type Compaction, chooseCompaction, compactAll } from './compaction.ts';
+import { type Compaction, chooseCompaction, compactAll, type Expired } from './compaction.ts';
+import { ALL_VISIBLE } from './record.ts';
 import { type Build, startBuild } from './run_build.ts';
 import type { StoreSettings } from './store_options.ts';
+import { getFromRuns } from './store_reads.ts';
 import type { Table } from './table.ts';
 import type { TableReader } from './table_reader.ts';
 import { isOutOfSpace, type TableSet } from './table_set.ts';
+import type { Version } from './version.ts';
 
 type Done = (error: Error | null) => void;
 
@@ -68,16 +71,18 @@ export class Compactor {
     if (this.#isBusy || this.#isPaused || this.#stopped) return;
     const { version } = this.#tables;
     if (this.#waiters.length === 0) {
-      const choice = chooseCompaction(version, this.#options);
-      if (choice !== null) this.#start(choice, []);
+      const expired = this.#expiredIn(version);
+      const choice = chooseCompaction(version, this.#options, expired);
+      if (choice !== null) this.#start(choice, expired, []);
       return;
     }
     // Who comes later waits for another merge: snapshots may have been released since this one began.
     const waiters = [...this.#waiters];
     const damaged = version.placed().find(({ table }) => table.damage !== null);
-    const choice = damaged === undefined ? compactAll(version, this.#options) : null;
+    const expired = this.#expiredIn(version);
+    const choice = damaged === undefined ? compactAll(version, this.#options, expired) : null;
     if (choice !== null) {
-      this.#start(choice, waiters);
+      this.#start(choice, expired, waiters);
       return;
     }
     this.#waiters = [];
@@ -113,7 +118,22 @@ export class Compactor {
     for (const done of waiters) done(error);
   }
 
-  #start(choice: Compaction, waiters: readonly Done[]): void {
+  /** By the time that the tables hold: a crash leaves no earlier one. */
+  #expiredIn(version: Version): Expired {
+    const { expiry } = this.#options;
+    if (expiry === null) return { timeMs: 0, heldSequence: 0 };
+    const snapshots = this.#host.snapshots();
+    const heldSequence = snapshots[snapshots.length - 1] ?? -1;
+    try {
+      const timeMs = expiry.timeIn((key) => getFromRuns(version.runs, key, ALL_VISIBLE));
+      return { timeMs, heldSequence };
+    } catch {
+      rarely('the time in the tables cannot be read');
+      return { timeMs: 0, heldSequence };
+    }
+  }
+
+  #start(choice: Compaction, { timeMs }: Expired, waiters: readonly Done[]): void {
     this.#isBusy = true;
     const { inputs, below } = choice;
     if (choice.kind === 'move') {
@@ -126,7 +146,8 @@ export class Compactor {
     try {
       const { nextNumber } = this.#tables;
       const { isUrgent } = this.#host;
-      const job = { source: inputs, below, snapshots: this.#host.snapshots(), nextNumber, isUrgent };
+      const snapshots = this.#host.snapshots();
+      const job = { source: inputs, below, snapshots, timeMs, nextNumber, isUrgent };
       this.#build = startBuild(this.#options, job, (outcome) => {
         const build = this.#build;
         this.#build = null;

@@ -5,11 +5,15 @@
  * newer. So of each key the newest version of each stripe is kept, and a version that a range tombstone of its own stripe
  * covers is not. A tombstone is dropped when it is in the oldest stripe and no older run can hold what it hides: then
  * all that it hides is in this very merge, and dropped before it.
+ *
+ * A value that has expired, and that no snapshot sees, is as good as a tombstone: it becomes one where something older
+ * may lie below, which would come back without it, and is dropped where nothing can.
  */
 import { compareBytes } from '../codec/bytes.ts';
 import type { Index } from '../log/entry.ts';
+import type { Expiry } from './expiry.ts';
 import { type RangeTombstone, RangeTombstones } from './range_tombstones.ts';
-import { ALL_VISIBLE, RecordKind } from './record.ts';
+import { ALL_VISIBLE, type Cursor, RecordKind } from './record.ts';
 
 /** What lies below the inputs of a merge. */
 export interface Below {
@@ -23,32 +27,40 @@ export interface RetentionOptions {
   /** Of all inputs. */
   readonly tombstones: readonly RangeTombstone[];
   readonly below: Below;
+  /** Null: nothing ever expires. */
+  readonly expiry: Expiry | null;
 }
 
 export class Retention {
   readonly #snapshots: readonly Index[];
   readonly #covers: RangeTombstones | null;
   readonly #below: Below;
+  readonly #expiry: Expiry | null;
+  /** Of the record asked about last, when it was a value; 0: it never expires. */
+  expiresAtMs = 0;
   #key = new Uint8Array(64);
   /** -1: no key yet. */
   #keyLength = -1;
   #stripe = 0;
 
-  constructor({ snapshots, tombstones, below }: RetentionOptions) {
+  constructor({ snapshots, tombstones, below, expiry }: RetentionOptions) {
     this.#snapshots = snapshots;
     this.#covers = RangeTombstones.of(tombstones);
     this.#below = below;
+    this.#expiry = expiry;
   }
 
-  /** Asked of every record once, in the order of a cursor. */
-  keeps(key: Uint8Array, sequence: Index, kind: RecordKind): boolean {
+  /** As what the record is kept; null: not at all. Asked of every record once, in the order of a cursor. */
+  kindKept(record: Cursor): RecordKind | null {
+    const { key, sequence } = record;
     const stripe = this.#stripeOf(sequence);
     if (this.#isSameKey(key)) {
-      if (stripe === this.#stripe) return false;
+      if (stripe === this.#stripe) return null;
     } else this.#remember(key);
     this.#stripe = stripe;
-    if (this.#covers !== null && this.#covers.coverAt(key, this.#lastOf(stripe)) > sequence) return false;
-    return kind === RecordKind.Put || stripe > 0 || this.#below.mayHold(key, null);
+    if (this.#covers !== null && this.#covers.coverAt(key, this.#lastOf(stripe)) > sequence) return null;
+    if (record.kind === RecordKind.Put && !this.#hasExpired(record, stripe)) return RecordKind.Put;
+    return stripe > 0 || this.#below.mayHold(key, null) ? RecordKind.Tombstone : null;
   }
 
   /** The range tombstones to keep, fragmented. */
@@ -64,6 +76,14 @@ export class Retention {
       }
     }
     return kept;
+  }
+
+  /** A snapshot may have been taken before the value expired: what one sees stays. */
+  #hasExpired(record: Cursor, stripe: number): boolean {
+    if (this.#expiry === null) return false;
+    const { rule, timeMs } = this.#expiry;
+    this.expiresAtMs = rule.expiresAtMs(record.key, record.value);
+    return this.expiresAtMs > 0 && this.expiresAtMs <= timeMs && stripe === this.#snapshots.length;
   }
 
   /** How many snapshots do not see it. */

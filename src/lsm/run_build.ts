@@ -6,10 +6,12 @@ import { assert } from '../base/assert.ts';
 import type { Outcome } from '../base/errors.ts';
 import { rarely } from '../base/rare.ts';
 import type { Clock } from '../io/clock.ts';
+import type { Compression } from '../io/compression.ts';
 import type { AppendFile, Disk } from '../io/disk.ts';
 import type { Index } from '../log/entry.ts';
 import type { BlockCache } from './block_cache.ts';
 import type { DirectorySync } from './directory_sync.ts';
+import type { ExpiryRule } from './expiry.ts';
 import type { Memtable } from './memtable.ts';
 import type { BuildOrder, BuildSource, RunBuilder, StartedBuild } from './run_builder.ts';
 import { flushInput, mergeInput, type RunInput } from './run_input.ts';
@@ -23,9 +25,12 @@ export interface RunBuildOptions extends RunWriterOptions {
   readonly clock: Clock;
   /** For the reads of the new tables. */
   readonly blockCache: BlockCache | null;
+  readonly compressions: readonly Compression[];
   readonly names: DirectorySync;
   /** Who writes runs; null: this thread does, in steps. */
   readonly runBuilder: RunBuilder | null;
+  /** Null: nothing ever expires. */
+  readonly expiry: ExpiryRule | null;
 }
 
 export interface RunBuildJob {
@@ -41,6 +46,8 @@ export interface FlushOrMerge extends RunBuildJob {
   readonly below: readonly { readonly tables: readonly Borders[] }[];
   /** Sequence numbers of the snapshots that are held, ascending. */
   readonly snapshots: readonly Index[];
+  /** The owner's time, by the tables; 0: nothing has expired. */
+  readonly timeMs: number;
 }
 
 export interface Build {
@@ -61,9 +68,10 @@ const SPARE_NUMBERS = 64;
  */
 export function startBuild(options: RunBuildOptions, job: FlushOrMerge, done: Done): Build {
   if (options.runBuilder !== null) return new OrderedRun(options, options.runBuilder, job, done);
-  const { source, snapshots } = job;
-  const context = { snapshots, below: job.below.map(({ tables }) => tables) };
-  const input = isMemtable(source) ? flushInput(source, context) : mergeInput(source, context);
+  const { source, snapshots, timeMs } = job;
+  const context = { snapshots, timeMs, below: job.below.map(({ tables }) => tables) };
+  const rule = options.expiry;
+  const input = isMemtable(source) ? flushInput(source, context, rule) : mergeInput(source, context, rule);
   return new SteppedRun(options, job, input, done);
 }
 
@@ -146,7 +154,7 @@ class OrderedRun implements Build {
 
   constructor(options: RunBuildOptions, builder: RunBuilder, job: FlushOrMerge, done: Done) {
     const { directory, tableBytes, stepBytes, blockBytes, restartInterval, filterBitsPerKey } = options;
-    const { source, snapshots, below } = job;
+    const { source, snapshots, timeMs, below } = job;
     const bytes = isMemtable(source)
       ? source.usedBytes
       : source.flat().reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
@@ -160,9 +168,12 @@ class OrderedRun implements Build {
     this.#numbers = { first, count };
     const order = {
       options: { directory, tableBytes, stepBytes, blockBytes, restartInterval, filterBitsPerKey },
+      compression: options.compression?.name ?? null,
       source: sourceOf(source),
       below: below.map(({ tables }) => tables.map(bordersOf)),
       snapshots,
+      timeMs,
+      expires: options.expiry !== null,
       numbers: this.#numbers,
     };
     this.#started = builder.build(order, (outcome) => {
@@ -218,7 +229,7 @@ class Opening {
 
   readonly #open = (): void => {
     if (this.#stopped) return;
-    const { disk, directory, clock, blockCache } = this.#options;
+    const { disk, directory, clock, blockCache, compressions } = this.#options;
     const number = this.#numbers[this.#readers.length];
     if (number === undefined) {
       this.#stopped = true;
@@ -226,7 +237,7 @@ class Opening {
       return;
     }
     try {
-      this.#readers.push(openTable(disk, tablePath(directory, number), number, blockCache));
+      this.#readers.push(openTable(disk, tablePath(directory, number), number, blockCache, compressions));
     } catch (error) {
       this.#fail(error);
       return;

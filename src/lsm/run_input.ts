@@ -1,8 +1,10 @@
 /** What a flush or a compaction reads, and which of it is kept. */
 import { compareBytes } from '../codec/bytes.ts';
 import type { Index } from '../log/entry.ts';
+import type { ExpiryRule } from './expiry.ts';
 import { type Memtable, MemtableCursor } from './memtable.ts';
 import { MergeCursor } from './merge_cursor.ts';
+import type { RangeTombstone } from './range_tombstones.ts';
 import type { Cursor } from './record.ts';
 import { type Below, Retention } from './retention.ts';
 import { type ReadableTable, RunCursor } from './run_cursor.ts';
@@ -14,26 +16,40 @@ export interface RunInput {
   readonly retention: Retention;
 }
 
-/** What holds for both: runs that lie below, from new to old, and the snapshots that are held, ascending. */
+/** What holds for both; plain data, which can be sent to another thread. */
 export interface InputContext {
+  /** Runs that lie below, from new to old. */
   readonly below: readonly (readonly Borders[])[];
+  /** Those that are held, ascending. */
   readonly snapshots: readonly Index[];
+  /** The owner's time, by the tables; 0: none, nothing has expired. */
+  readonly timeMs: number;
 }
 
-export function flushInput(memtable: Memtable, { below, snapshots }: InputContext): RunInput {
+/** @param rule Null: nothing ever expires. */
+export function flushInput(memtable: Memtable, context: InputContext, rule: ExpiryRule | null): RunInput {
   const tombstones = memtable.ranges?.toList() ?? [];
-  const retention = new Retention({ snapshots, tombstones, below: belowOf(below) });
-  return { records: new MemtableCursor(memtable), retention };
+  return { records: new MemtableCursor(memtable), retention: retentionOf(tombstones, context, rule) };
 }
 
 /** @param runs To be merged, from new to old. @throws CorruptionError when a table could not be opened. */
 export function mergeInput(
   runs: readonly (readonly ReadableTable[])[],
-  { below, snapshots }: InputContext,
+  context: InputContext,
+  rule: ExpiryRule | null,
 ): RunInput {
   const tombstones = runs.flat().flatMap(({ reader }) => reader.ranges?.toList() ?? []);
-  const retention = new Retention({ snapshots, tombstones, below: belowOf(below) });
-  return { records: new MergeCursor(runs.map((tables) => new RunCursor(tables))), retention };
+  const records = new MergeCursor(runs.map((tables) => new RunCursor(tables)));
+  return { records, retention: retentionOf(tombstones, context, rule) };
+}
+
+function retentionOf(
+  tombstones: readonly RangeTombstone[],
+  { below, snapshots, timeMs }: InputContext,
+  rule: ExpiryRule | null,
+): Retention {
+  const expiry = rule === null ? null : { rule, timeMs };
+  return new Retention({ snapshots, tombstones, below: belowOf(below), expiry });
 }
 
 /** By the borders of tables alone: nothing is read. */

@@ -9,6 +9,7 @@ import { sometimes } from '../base/rare.ts';
 import { compareBytes } from '../codec/bytes.ts';
 import type { AppendFile, Disk } from '../io/disk.ts';
 import { clipTombstones, type RangeTombstone } from './range_tombstones.ts';
+import { RecordKind } from './record.ts';
 import type { RunInput } from './run_input.ts';
 import { tablePath } from './store_files.ts';
 import { TableWriter, type TableWriterOptions } from './table_writer.ts';
@@ -20,6 +21,8 @@ export interface RunWriterOptions extends TableWriterOptions {
   /** Bytes of records handled in one step. */
   readonly stepBytes: number;
 }
+
+const EMPTY = new Uint8Array(0);
 
 /** A table that is being written. */
 interface Output {
@@ -59,7 +62,8 @@ export class RunWriter {
     for (records.seekToFirst(); records.isValid; records.next()) {
       const { key } = records;
       let recordBytes = key.length;
-      if (retention.keeps(key, records.sequence, records.kind)) {
+      const kind = retention.kindKept(records);
+      if (kind !== null) {
         if (output !== null && output.writer.sizeBytes >= tableBytes) {
           if (compareBytes(key, output.writer.lastKey) !== 0) {
             sometimes('a run is cut into several tables');
@@ -70,8 +74,10 @@ export class RunWriter {
           }
         }
         output ??= this.#begin();
-        const { value } = records;
-        output.writer.add(records.key, records.sequence, records.kind, value);
+        const value = kind === RecordKind.Put ? records.value : EMPTY;
+        output.writer.add(records.key, records.sequence, kind, value);
+        if (kind === RecordKind.Put) output.writer.noteExpiry(retention.expiresAtMs);
+        else if (records.kind === RecordKind.Put) sometimes('an expired value becomes a tombstone');
         recordBytes += value.length;
       }
       bytes += recordBytes;

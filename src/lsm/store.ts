@@ -115,17 +115,17 @@ export class Store {
 
   /**
    * Recovers a store, or makes a new one. `done` gets CorruptionError when a file is damaged or missing, DiskError when
-   * the disk fails.
+   * the disk fails, EnvelopeError `INVALID` or `UNSUPPORTED` when a compression is not known.
    */
   static open(options: StoreOptions, done: (outcome: Outcome<Store>) => void): void {
-    const settings = settingsOf(options);
-    const { disk, directory, clock } = settings;
+    const { disk, directory, clock } = options;
     let opened: readonly OpenedTable[] = [];
     const fail = (error: unknown): void => {
       closeOpened(opened);
       clock.later(() => done({ ok: false, error: toError(error) }));
     };
     try {
+      const settings = settingsOf(options);
       disk.makeDirectory(directory);
       const state = readState(disk, directory);
       opened = openTables(settings, state);
@@ -416,6 +416,7 @@ export class Store {
       source: memtable,
       below: this.#tables.version.runs,
       snapshots: this.#heldSnapshots(),
+      timeMs: 0,
       nextNumber: this.#tables.nextNumber,
       isUrgent: this.#isUrgent,
     };
@@ -451,7 +452,8 @@ export class Store {
 
   #replaceAll({ index, records, done }: Incoming): void {
     this.#isFlushing = true;
-    const retention = new Retention({ snapshots: [], tombstones: [], below: NOTHING_BELOW });
+    const expiry = this.#options.expiry === null ? null : { rule: this.#options.expiry, timeMs: 0 };
+    const retention = new Retention({ snapshots: [], tombstones: [], below: NOTHING_BELOW, expiry });
     const onBuilt = (built: readonly TableReader[]): void => {
       assert(this.#appliedIndex < index, 'nothing is applied while a snapshot is installed', { index });
       const placed = this.#tables.version.placed();

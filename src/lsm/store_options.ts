@@ -1,9 +1,12 @@
 /** What a store can be told, and what it tells about itself. `docs/storage.md` explains the limits. */
+import { EnvelopeError } from '../base/errors.ts';
 import type { Clock } from '../io/clock.ts';
+import type { Compression } from '../io/compression.ts';
 import type { Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
 import { BlockCache } from './block_cache.ts';
 import { DirectorySync } from './directory_sync.ts';
+import type { ExpiryRule } from './expiry.ts';
 import type { RunBuilder } from './run_builder.ts';
 
 /**
@@ -53,13 +56,23 @@ export interface StoreOptions {
   readonly damagedTables?: 'refuse' | 'quarantine';
   /**
    * Budget for blocks that point reads have used; 0: none. Of use where files cannot be mapped; where they are, the
-   * system's own cache does the same for nothing.
+   * system's own cache does the same for nothing. With compression it spares decompressing, and is 32 MiB unless said
+   * otherwise.
    */
   readonly blockCacheBytes?: number;
   /** How fast tables are read through for damage, in bytes a second; 0: never. */
   readonly scrubBytesPerSecond?: number;
   /** Who writes tables; null: the store's own thread, in steps. */
   readonly runBuilder?: RunBuilder | null;
+  /**
+   * By what rule values expire, so that merges drop them; null: none does, or the owner deletes them itself. A `runBuilder`
+   * must have the same rule.
+   */
+  readonly expiry?: ExpiryRule | null;
+  /** The name of one of `compressions`: how data blocks of new tables are compressed; null: not at all. */
+  readonly compression?: string | null;
+  /** Those that are known: tables that need another one cannot be read. A `runBuilder` must know the same. */
+  readonly compressions?: readonly Compression[];
 }
 
 /**
@@ -76,8 +89,12 @@ export interface LevelStatistics {
 }
 
 /** With everything set, and what its parts share: the cache, and who makes names of files durable. */
-export type StoreSettings = StoreOptions &
-  typeof DEFAULTS & { readonly blockCache: BlockCache | null; readonly names: DirectorySync };
+export type StoreSettings = Omit<StoreOptions, 'compression'> &
+  Omit<typeof DEFAULTS, 'compression'> & {
+    readonly compression: Compression | null;
+    readonly blockCache: BlockCache | null;
+    readonly names: DirectorySync;
+  };
 
 export interface StoreStatistics {
   readonly tables: number;
@@ -138,11 +155,29 @@ export const DEFAULTS = {
   blockCacheBytes: 0,
   scrubBytesPerSecond: 0,
   runBuilder: null as RunBuilder | null,
+  expiry: null as ExpiryRule | null,
+  compression: null as string | null,
+  compressions: [] as readonly Compression[],
 };
+/** What is decompressed once and again is worth keeping. */
+const BLOCK_CACHE_WITH_COMPRESSION_BYTES = 32 * MIB;
 
+/** @throws EnvelopeError `INVALID` when a compression is wanted that is not known. */
 export function settingsOf(options: StoreOptions): StoreSettings {
   const settings = { ...DEFAULTS, ...options };
-  const { blockCacheBytes, disk, directory } = settings;
+  const { disk, directory } = settings;
+  const compression = compressionOf(settings);
+  const blockCacheBytes =
+    options.blockCacheBytes ??
+    (compression === null ? DEFAULTS.blockCacheBytes : BLOCK_CACHE_WITH_COMPRESSION_BYTES);
   const blockCache = blockCacheBytes > 0 ? new BlockCache(blockCacheBytes) : null;
-  return { ...settings, blockCache, names: new DirectorySync(disk, directory) };
+  return { ...settings, compression, blockCacheBytes, blockCache, names: new DirectorySync(disk, directory) };
+}
+
+function compressionOf({ compression: name, compressions }: typeof DEFAULTS): Compression | null {
+  if (name === null) return null;
+  const found = compressions.find((one) => one.name === name);
+  if (found !== undefined) return found;
+  const known = compressions.map((one) => one.name).join(', ');
+  throw new EnvelopeError('INVALID', `no compression is named '${name}' here: there are ${known || 'none'}`);
 }

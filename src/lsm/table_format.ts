@@ -17,7 +17,9 @@ import type { RangeTombstone } from './range_tombstones.ts';
 
 /** "ETBL" */
 const MAGIC = 0x4c425445;
-const VERSION = 2;
+/** Version 2 has fewer properties and no compression. */
+const VERSION = 3;
+const OLDEST_VERSION = 2;
 export const FOOTER_BYTES = 64;
 export const CRC_BYTES = 4;
 const CRC_AT = FOOTER_BYTES - 8;
@@ -25,6 +27,9 @@ const TWO_TO_32 = 0x1_0000_0000;
 
 /** Where the sections begin; each ends where the next begins. */
 export interface Footer {
+  readonly version: number;
+  /** `Compression.id` of the blocks; 0: none of them is compressed. */
+  readonly compression: number;
   readonly filterOffset: number;
   readonly indexOffset: number;
   readonly rangesOffset: number;
@@ -46,6 +51,10 @@ export interface Properties {
   /** Of the records; empty when there are only range tombstones. */
   readonly minKey: Uint8Array;
   readonly maxKey: Uint8Array;
+  /** Values that expire at some time, as the owner's rule has told; and when the first and the last of them do. */
+  readonly expiring: number;
+  readonly firstExpiryMs: number;
+  readonly lastExpiryMs: number;
 }
 
 /** Where a checksum starts from, for bytes at `offset` of the file with this number. */
@@ -53,7 +62,7 @@ export function placeSeed(file: number, offset: number): number {
   return (Math.imul(file, 0x9e3779b1) ^ (offset % TWO_TO_32)) >>> 0;
 }
 
-export function encodeFooter(footer: Footer): Uint8Array {
+export function encodeFooter(footer: Omit<Footer, 'version'>): Uint8Array {
   const bytes = new Uint8Array(FOOTER_BYTES);
   writeUint64(bytes, 0, footer.filterOffset);
   writeUint64(bytes, 8, footer.indexOffset);
@@ -61,7 +70,7 @@ export function encodeFooter(footer: Footer): Uint8Array {
   writeUint64(bytes, 24, footer.propertiesOffset);
   writeUint64(bytes, 32, footer.footerOffset);
   writeUint64(bytes, 40, footer.table);
-  writeUint32(bytes, 48, 0);
+  writeUint32(bytes, 48, footer.compression);
   writeUint32(bytes, 52, VERSION);
   writeUint32(bytes, CRC_AT, crc32(bytes.subarray(0, CRC_AT)));
   writeUint32(bytes, CRC_AT + 4, MAGIC);
@@ -80,10 +89,12 @@ export function decodeFooter(bytes: Uint8Array, path: string, at: number, table:
     throw new CorruptionError(path, at, 'the footer of the table is not intact');
   }
   const version = readUint32(bytes, 52);
-  if (version !== VERSION) {
+  if (version < OLDEST_VERSION || version > VERSION) {
     throw new CorruptionError(path, at, `table format version ${version} is not known`);
   }
   const footer = {
+    version,
+    compression: readUint32(bytes, 48),
     filterOffset: readUint64(bytes, 0),
     indexOffset: readUint64(bytes, 8),
     rangesOffset: readUint64(bytes, 16),
@@ -109,7 +120,7 @@ export function decodeFooter(bytes: Uint8Array, path: string, at: number, table:
 /** Varints, each key behind its length. */
 export function encodeProperties(properties: Properties): Uint8Array {
   const { minKey, maxKey } = properties;
-  const bytes = new Uint8Array(9 * VARINT_BYTES_MAX + minKey.length + maxKey.length);
+  const bytes = new Uint8Array(12 * VARINT_BYTES_MAX + minKey.length + maxKey.length);
   let at = writeVarint(bytes, 0, properties.records);
   at = writeVarint(bytes, at, properties.tombstones);
   at = writeVarint(bytes, at, properties.superseded);
@@ -122,12 +133,21 @@ export function encodeProperties(properties: Properties): Uint8Array {
     bytes.set(key, at);
     at += key.length;
   }
+  at = writeVarint(bytes, at, properties.expiring);
+  at = writeVarint(bytes, at, properties.firstExpiryMs);
+  at = writeVarint(bytes, at, properties.lastExpiryMs);
   return bytes.subarray(0, at);
 }
 
 /** Copies what it keeps. @throws CorruptionError when the bytes are not properties. */
-export function decodeProperties(bytes: Uint8Array, path: string, offset: number): Properties {
+export function decodeProperties(
+  bytes: Uint8Array,
+  version: number,
+  path: string,
+  offset: number,
+): Properties {
   const reader = new VarintReader(bytes);
+  const tellsExpiry = version >= 3;
   const properties = {
     records: reader.read(),
     tombstones: reader.read(),
@@ -138,8 +158,12 @@ export function decodeProperties(bytes: Uint8Array, path: string, offset: number
     maxSequence: reader.read(),
     minKey: readKey(reader, bytes),
     maxKey: readKey(reader, bytes),
+    expiring: tellsExpiry ? reader.read() : 0,
+    firstExpiryMs: tellsExpiry ? reader.read() : 0,
+    lastExpiryMs: tellsExpiry ? reader.read() : 0,
   };
   const { records, tombstones, superseded, rangeTombstones, blocks, minSequence, maxSequence } = properties;
+  const { expiring, firstExpiryMs, lastExpiryMs } = properties;
   const isSound =
     tombstones >= 0 &&
     records >= tombstones &&
@@ -151,6 +175,10 @@ export function decodeProperties(bytes: Uint8Array, path: string, offset: number
     records >= blocks &&
     minSequence >= 0 &&
     maxSequence >= minSequence &&
+    expiring >= 0 &&
+    expiring <= records - tombstones &&
+    firstExpiryMs >= Math.min(1, expiring) &&
+    lastExpiryMs >= firstExpiryMs &&
     reader.offset === bytes.length;
   if (!isSound) throw new CorruptionError(path, offset, 'the properties are malformed');
   return properties;

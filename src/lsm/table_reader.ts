@@ -7,12 +7,14 @@
 import { CorruptionError } from '../base/errors.ts';
 import { compareBytes } from '../codec/bytes.ts';
 import { VarintReader } from '../codec/varint.ts';
+import type { Compression } from '../io/compression.ts';
 import type { Disk, ReadFile } from '../io/disk.ts';
 import type { Index } from '../log/entry.ts';
 import type { BlockCache } from './block_cache.ts';
 import { BlockLookup } from './block_lookup.ts';
 import { type BlockPlace, BlockReader, verifyBlock } from './block_reader.ts';
 import { mayContain } from './bloom_filter.ts';
+import { unpackBlock } from './packed_block.ts';
 import { RangeTombstones } from './range_tombstones.ts';
 import {
   behindKey,
@@ -45,14 +47,23 @@ export class TableReader {
   readonly #words: Uint32Array;
   /** One bit per block: it has been checked since the table was opened. */
   readonly #verified: Uint8Array;
-  readonly #lookup = new BlockLookup();
+  readonly #isPacked: boolean;
+  /** Null when no block is compressed, or the compression is not known. */
+  readonly #compression: Compression | null;
+  readonly #lookup: BlockLookup;
   readonly #cache: BlockCache | null;
 
   /**
    * Takes over the file, unless it throws.
+   * @param compressions Those that are known. Of a table with another one all can be checked, and no block be read.
    * @throws CorruptionError, DiskError
    */
-  constructor(file: ReadFile, number: number, cache: BlockCache | null = null) {
+  constructor(
+    file: ReadFile,
+    number: number,
+    cache: BlockCache | null = null,
+    compressions: readonly Compression[] = [],
+  ) {
     this.#file = file;
     this.#cache = cache;
     this.number = number;
@@ -61,8 +72,11 @@ export class TableReader {
     const footerAt = size - FOOTER_BYTES;
     const footer = decodeFooter(file.view(footerAt, FOOTER_BYTES), path, footerAt, number);
     const { filterOffset, indexOffset, rangesOffset, propertiesOffset, footerOffset } = footer;
+    this.#isPacked = footer.compression !== 0;
+    this.#compression = compressions.find(({ id }) => id === footer.compression) ?? null;
+    this.#lookup = new BlockLookup(this.#isPacked ? 'unpacked' : 'plain');
     const properties = this.#section(propertiesOffset, footerOffset, 'properties');
-    this.properties = decodeProperties(properties, path, propertiesOffset);
+    this.properties = decodeProperties(properties, footer.version, path, propertiesOffset);
     this.#filter = this.#section(filterOffset, indexOffset, 'filter').slice();
     this.#index = this.#section(indexOffset, rangesOffset, 'index').slice();
     const ranges = this.#section(rangesOffset, propertiesOffset, 'range tombstones');
@@ -114,6 +128,10 @@ export class TableReader {
     if (this.#cache !== null) {
       return this.#lookup.find(this.#cachedBlock(this.#cache, block), key, visible, this.#file.path, offset);
     }
+    if (this.#isPacked) {
+      const contents = unpackBlock(this.#view(block), this.#compression, this.#placeOf(block));
+      return this.#lookup.find(contents, key, visible, this.#file.path, offset);
+    }
     const bytes = this.#file.view(offset, this.#ends[block] - offset);
     const mask = 1 << (block & 7);
     const isFirstUse = (this.#verified[block >>> 3] & mask) === 0;
@@ -131,9 +149,7 @@ export class TableReader {
   #cachedBlock(cache: BlockCache, block: number): Uint8Array {
     const cached = cache.get(this.number, block);
     if (cached !== null) return cached;
-    // A view does not last beyond the turn.
-    const bytes = new Uint8Array(this.#view(block));
-    verifyBlock(bytes, this.#placeOf(block));
+    const { bytes } = this.#checkedCopy(block);
     cache.add(this.number, block, bytes);
     return bytes;
   }
@@ -168,10 +184,22 @@ export class TableReader {
    * @throws CorruptionError, DiskError
    */
   copyBlock(block: number): BlockReader {
+    const { bytes, place } = this.#checkedCopy(block);
+    return new BlockReader(bytes, place);
+  }
+
+  /** False: its blocks are compressed in a way that is not known. */
+  get isReadable(): boolean {
+    return !this.#isPacked || this.#compression !== null;
+  }
+
+  /** A view of the file does not last beyond the turn. */
+  #checkedCopy(block: number): { readonly bytes: Uint8Array; readonly place: BlockPlace } {
     const place = this.#placeOf(block);
+    if (this.#isPacked) return { bytes: unpackBlock(this.#view(block), this.#compression, place), place };
     const bytes = this.#view(block).slice();
     verifyBlock(bytes, place);
-    return new BlockReader(bytes, place);
+    return { bytes, place };
   }
 
   /** The first and the last key that the block may hold; the first as far as the index tells. */
@@ -236,7 +264,8 @@ export class TableReader {
 
   #placeOf(block: number): BlockPlace {
     const offset = this.#startOf(block);
-    return { path: this.#file.path, offset, seed: placeSeed(this.number, offset) };
+    const form = this.#isPacked ? 'unpacked' : 'plain';
+    return { path: this.#file.path, offset, seed: placeSeed(this.number, offset), form };
   }
 
   #view(block: number): Uint8Array {
@@ -310,11 +339,12 @@ export function openTable(
   path: string,
   number: number,
   cache: BlockCache | null = null,
+  compressions: readonly Compression[] = [],
 ): TableReader {
   if (!disk.exists(path)) throw new CorruptionError(path, 0, 'a table that the manifest lists is missing');
   const file = disk.open(path);
   try {
-    return new TableReader(file, number, cache);
+    return new TableReader(file, number, cache, compressions);
   } catch (error) {
     file.close();
     throw error;

@@ -13,6 +13,7 @@ import type { Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Index } from '../log/entry.ts';
 import type { ManifestState, ManifestWriter } from './manifest.ts';
+import { unknownCompression } from './packed_block.ts';
 import { type OpenedFiles, tablePath } from './store_files.ts';
 import type { StoreSettings } from './store_options.ts';
 import { Table, type TableIdentity } from './table.ts';
@@ -197,11 +198,15 @@ export function closeOpened(opened: readonly OpenedTable[]): void {
 }
 
 function openAs(
-  { disk, damagedTables, blockCache }: StoreSettings,
+  { disk, damagedTables, blockCache, compressions }: StoreSettings,
   { number, path, low, end }: TableIdentity,
 ): TableReader | CorruptionError {
   try {
-    const reader = openTable(disk, path, number, blockCache);
+    const reader = openTable(disk, path, number, blockCache, compressions);
+    if (!reader.isReadable) {
+      reader.close();
+      throw unknownCompression(path);
+    }
     if (compareBytes(reader.low, low) === 0 && compareBytes(reader.end, end) === 0) return reader;
     reader.close();
     throw new CorruptionError(path, 0, 'table and manifest name different keys');

@@ -6,11 +6,13 @@ import { assert } from '../base/assert.ts';
 import { compareBytes } from '../codec/bytes.ts';
 import { crc32 } from '../codec/crc32.ts';
 import { VARINT_BYTES_MAX, writeVarint } from '../codec/varint.ts';
+import type { Compression } from '../io/compression.ts';
 import type { AppendFile } from '../io/disk.ts';
 import type { Index } from '../log/entry.ts';
 import { BlockWriter } from './block_writer.ts';
 import { FilterBuilder, hashKey } from './bloom_filter.ts';
 import { writeUint32 } from './bytes.ts';
+import { packBlock } from './packed_block.ts';
 import type { RangeTombstone } from './range_tombstones.ts';
 import { RecordKind } from './record.ts';
 import {
@@ -25,6 +27,8 @@ export interface TableWriterOptions {
   readonly blockBytes: number;
   readonly restartInterval: number;
   readonly filterBitsPerKey: number;
+  /** Of data blocks; null: they stay as they are. */
+  readonly compression: Compression | null;
 }
 
 /** What is handed to the disk in one call: several blocks, or a piece of a large section. */
@@ -56,6 +60,9 @@ export class TableWriter {
   #minSequence = Number.MAX_SAFE_INTEGER;
   #maxSequence = 0;
   #minKey: Uint8Array = EMPTY;
+  #expiring = 0;
+  #firstExpiryMs = Number.MAX_SAFE_INTEGER;
+  #lastExpiryMs = 0;
 
   /** @param file Empty; the caller syncs and closes it. */
   constructor(file: AppendFile, number: number, options: TableWriterOptions) {
@@ -101,6 +108,14 @@ export class TableWriter {
     if (this.#block.sizeBytes >= this.#options.blockBytes) this.#finishBlock();
   }
 
+  /** Of the value that was added last; 0: it never expires. */
+  noteExpiry(expiresAtMs: number): void {
+    if (expiresAtMs === 0) return;
+    this.#expiring++;
+    this.#firstExpiryMs = Math.min(this.#firstExpiryMs, expiresAtMs);
+    this.#lastExpiryMs = Math.max(this.#lastExpiryMs, expiresAtMs);
+  }
+
   /** All of the table's range tombstones, as `RangeTombstones.toList` gives them; kept until `finish`. */
   setRangeTombstones(tombstones: readonly RangeTombstone[]): void {
     this.#rangeTombstones = tombstones;
@@ -137,19 +152,24 @@ export class TableWriter {
         maxSequence: this.#maxSequence,
         minKey: this.#minKey,
         maxKey: this.#block.lastKey,
+        expiring: this.#expiring,
+        firstExpiryMs: this.#expiring === 0 ? 0 : this.#firstExpiryMs,
+        lastExpiryMs: this.#lastExpiryMs,
       }),
     );
     const footerOffset = this.#offset;
     const table = this.#number;
-    this.#append(
-      encodeFooter({ filterOffset, indexOffset, rangesOffset, propertiesOffset, footerOffset, table }),
-    );
+    const places = { filterOffset, indexOffset, rangesOffset, propertiesOffset, footerOffset };
+    this.#append(encodeFooter({ ...places, table, compression: this.#options.compression?.id ?? 0 }));
     this.#flush();
   }
 
   #finishBlock(): void {
     const key = this.#block.lastKey;
-    const block = this.#block.finish(placeSeed(this.#number, this.#offset));
+    const seed = placeSeed(this.#number, this.#offset);
+    const { compression } = this.#options;
+    const block =
+      compression === null ? this.#block.finish(seed) : packBlock(this.#block.contents(), compression, seed);
     this.#addAnchor(key, block.length);
     this.#append(block);
     this.#blocks++;

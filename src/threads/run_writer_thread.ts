@@ -4,10 +4,13 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { AppendFile } from '../io/disk.ts';
+import { nodeCompressions } from '../io/node/compression.ts';
 import { NodeDisk } from '../io/node/disk.ts';
+import { storedExpiry } from '../kv/stored_expiry.ts';
 import { OrderedBuild } from '../lsm/run_builder.ts';
 import { type BuildMessage, type BuildReply, Phase, sentError, type WriterSettings } from './messages.ts';
 
+const PARTS = { rule: storedExpiry, compressions: nodeCompressions };
 const settings = workerData as WriterSettings;
 const disk = new NodeDisk({ reads: settings.reads });
 
@@ -19,7 +22,7 @@ class Work {
   constructor(message: BuildMessage) {
     this.#message = message;
     this.#guarded(() => {
-      const build = new OrderedBuild(disk, message.order);
+      const build = new OrderedBuild(disk, message.order, PARTS);
       this.#build = build;
       this.#steps = build.writer.steps();
       this.#step();

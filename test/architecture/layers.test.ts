@@ -17,7 +17,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   kv: ['base', 'io', 'codec', 'log', 'lsm'],
   protocol: ['base', 'codec', 'kv'],
   replica: ['base', 'io', 'codec', 'log', 'raft', 'lsm', 'kv'],
-  threads: ['base', 'io', 'io/node', 'lsm'],
+  threads: ['base', 'io', 'io/node', 'lsm', 'kv'],
   server: ['base', 'io', 'codec', 'log', 'raft', 'lsm', 'kv', 'protocol', 'replica'],
   client: ['base', 'codec'],
   embedded: ['base', 'io', 'io/node', 'codec', 'log', 'lsm', 'kv', 'threads'],

@@ -135,6 +135,19 @@ describe('an embedded store', () => {
     }
   });
 
+  it('drops values that have expired when it compacts', async () => {
+    const bucket = db.bucket();
+    const names = Array.from({ length: 200 }, (_none, n) => `short-${n}`);
+    await Promise.all(names.map((name) => bucket.put(name, 'x', { ttlMs: 1 })));
+    await bucket.put('long', 'x', { ttlMs: 600_000 });
+    await bucket.put('ever', 'x');
+    while (names.some((name) => bucket.has(name))) await new Promise((resolve) => setImmediate(resolve));
+    await db.compact();
+    // Two keys, the entry of one in the index of expiries, and the time.
+    expect(db.statistics()).toMatchObject({ entries: 4, tombstones: 0 });
+    expect([...bucket.keys()]).toEqual(['ever', 'long']);
+  });
+
   it('begins a walk where it was asked for, not where it is first used', async () => {
     const bucket = db.bucket();
     await bucket.put('a', '1');

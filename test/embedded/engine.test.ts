@@ -22,11 +22,36 @@ function set(key: string, text: string): Write {
   return { type: 'set', bucket: 'b', key: utf8(key), value: utf8(text) };
 }
 
+function setUntil(key: string, text: string, atMs: number): Write {
+  return {
+    type: 'set-if',
+    bucket: 'b',
+    key: utf8(key),
+    value: utf8(text),
+    condition: { type: 'always' },
+    expiry: { type: 'at', ms: atMs },
+    answer: 'status',
+  };
+}
+
+/** A value, and when it expires. */
+interface Kept {
+  readonly text: string;
+  readonly atMs: number;
+}
+
+/** What is there of a state at a time. */
+function liveAt(state: ReadonlyMap<string, Kept>, timeMs: number): Map<string, string> {
+  return new Map([...state].flatMap(([name, { text, atMs }]) => (atMs > timeMs ? [[name, text]] : [])));
+}
+
 type Step =
   | {
       readonly type: 'set';
       readonly key: string;
       readonly pad: number;
+      /** Null: it stays; else it expires so many milliseconds after the trial's beginning. */
+      readonly expiresMs: number | null;
       readonly durability: 'sync' | 'buffered';
     }
   | { readonly type: 'delete'; readonly key: string; readonly durability: 'sync' | 'buffered' }
@@ -40,7 +65,13 @@ const durability = fc.constantFrom('sync' as const, 'buffered' as const);
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 6,
-    arbitrary: fc.record({ type: fc.constant('set' as const), key, pad: fc.nat(200), durability }),
+    arbitrary: fc.record({
+      type: fc.constant('set' as const),
+      key,
+      pad: fc.nat(200),
+      expiresMs: fc.option(fc.nat(100), { freq: 2 }),
+      durability,
+    }),
   },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('delete' as const), key, durability }) },
   { weight: 3, arbitrary: fc.record({ type: fc.constant('pass' as const), us: fc.nat(8000) }) },
@@ -55,7 +86,8 @@ describe('the embedded engine', () => {
         const rig = new EngineRig(`${seed}`, TUNING);
         let engine = rig.mustOpen();
         /** What each write has left, oldest first; the first is the state of the last start. */
-        let states: Map<string, string>[] = [new Map()];
+        let states: Map<string, Kept>[] = [new Map()];
+        const startMs = engine.timeMs;
         /** How many of them are known to last. */
         let durable = 1;
         let words = 0;
@@ -72,17 +104,28 @@ describe('the embedded engine', () => {
                 return value === null ? [] : [[name, value] as const];
               }),
             );
-            const possible = states.slice(durable - 1).map((state) => JSON.stringify([...state].sort()));
-            expect(possible).toContain(JSON.stringify([...found].sort()));
-            states = [found];
+            const { timeMs } = engine;
+            const possible = states.slice(durable - 1);
+            const seen = JSON.stringify([...found].sort());
+            const survived = possible.find(
+              (state) => JSON.stringify([...liveAt(state, timeMs)].sort()) === seen,
+            );
+            expect(possible.map((state) => JSON.stringify([...liveAt(state, timeMs)].sort()))).toContain(
+              seen,
+            );
+            states = [survived ?? new Map()];
             durable = 1;
           } else {
             const next = new Map(states.at(-1));
             const text = `${++words}`.padEnd(one.type === 'set' ? one.pad : 0, '.');
+            const until = one.type === 'set' ? one.expiresMs : null;
+            const atMs = until === null ? Number.POSITIVE_INFINITY : startMs + until;
             const write: Write =
-              one.type === 'set'
-                ? set(one.key, text)
-                : { type: 'delete', bucket: 'b', keys: [utf8(one.key)] };
+              one.type === 'delete'
+                ? { type: 'delete', bucket: 'b', keys: [utf8(one.key)] }
+                : until === null
+                  ? set(one.key, text)
+                  : setUntil(one.key, text, atMs);
             const lives = states;
             rig.process.run(() =>
               engine.write(write, one.durability, (outcome) => {
@@ -90,18 +133,51 @@ describe('the embedded engine', () => {
                 if (one.durability === 'sync' && states === lives) durable = Math.max(durable, place + 1);
               }),
             );
-            if (one.type === 'set') next.set(one.key, text);
+            if (one.type === 'set') next.set(one.key, { text, atMs });
             else next.delete(one.key);
             const place = states.push(next) - 1;
             // Writes that wait for room in memory are not there yet.
             if (engine.store.writable) {
-              for (const name of KEYS) expect(read(engine, name)).toBe(next.get(name) ?? null);
+              const live = liveAt(next, engine.timeMs);
+              for (const name of KEYS) expect(read(engine, name)).toBe(live.get(name) ?? null);
             } else rig.pass(200_000);
           }
         }
       }),
       { numRuns: runs(60) },
     );
+  });
+
+  it('drops what has expired, and the index of it, when tables are merged', () => {
+    const rig = new EngineRig('expired', { ...TUNING, store: { ...TUNING.store, mergeAtTables: 100 } });
+    const engine = rig.mustOpen();
+    const write = (one: Write): void => rig.process.run(() => engine.write(one, 'buffered', () => {}));
+    const startMs = engine.timeMs;
+    for (let n = 0; n < 40; n++) {
+      write(setUntil(`k${n}`, 'gone soon', startMs + 100 + n));
+      rig.pass(1000);
+    }
+    write(setUntil('later', 'stays', startMs + 60_000));
+    write(set('b', 'stays'));
+    rig.pass(1_000_000);
+    // Nothing is written in between: the time of the merge itself counts.
+    let outcome: Error | null | undefined;
+    rig.process.run(() => {
+      engine.compact((error) => {
+        outcome = error;
+      });
+    });
+    rig.pass(2_000_000);
+    expect(outcome).toBeNull();
+    // Two keys, the entry of one in the index of expiries, and the time.
+    expect(engine.store.statistics()).toMatchObject({ entries: 4, tombstones: 0 });
+    expect(read(engine, 'later')).toBe('stays');
+    expect(read(engine, 'b')).toBe('stays');
+    expect(read(engine, 'k3')).toBe(null);
+    rig.crash();
+    const again = rig.mustOpen();
+    expect(read(again, 'later')).toBe('stays');
+    expect(read(again, 'k3')).toBe(null);
   });
 
   it('makes a buffered write durable within the time that was said', () => {

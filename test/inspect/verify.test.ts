@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { runLength } from '../../sim/run_length.ts';
 import { describeVerification } from '../../src/cli/verify.ts';
 import { utf8 } from '../../src/codec/bytes.ts';
+import type { EngineOptions } from '../../src/embedded/engine.ts';
 import { isStore, type Verification, verify } from '../../src/inspect/verify.ts';
 import { EngineRig } from '../embedded/rig.ts';
 
@@ -10,8 +12,8 @@ const TUNING = {
 };
 
 /** A store of several tables and a log behind them, closed in order. */
-function makeStore(): EngineRig {
-  const rig = new EngineRig('verify', TUNING);
+function makeStore(tuning: Partial<EngineOptions> = TUNING): EngineRig {
+  const rig = new EngineRig('verify', tuning);
   const engine = rig.mustOpen();
   const put = (at: number): void =>
     engine.write(
@@ -56,6 +58,19 @@ function flip(rig: EngineRig, path: string, offset: number): void {
 }
 
 describe('verification', () => {
+  it('reads all of compressed tables too, and knows their damage without knowing the compression', () => {
+    const compressed = { ...TUNING.store, compression: runLength.name };
+    const rig = makeStore({ ...TUNING, store: compressed, compressions: [runLength] });
+    const intact = check(rig);
+    expect(intact.damage).toEqual([]);
+    expect(intact.tables).toBeGreaterThan(0);
+    const [path = ''] = rig.disk.files().filter((name) => name.includes('/table-'));
+    flip(rig, path, 5);
+    expect(check(rig).damage).toMatchObject([
+      { path, offset: 0, what: expect.stringContaining('data block') },
+    ]);
+  });
+
   it('finds nothing wrong with a store that is whole, and reads all of it', () => {
     const rig = makeStore();
     const found = check(rig);

@@ -6,7 +6,7 @@ import { BlockReader, verifyBlock } from '../../src/lsm/block_reader.ts';
 import { BlockWriter } from '../../src/lsm/block_writer.ts';
 import { RecordKind } from '../../src/lsm/record.ts';
 
-const PLACE = { path: '/t/table-1', offset: 4096, seed: 77 };
+const PLACE = { path: '/t/table-1', offset: 4096, seed: 77, form: 'plain' as const };
 
 interface Item {
   readonly key: Uint8Array;

@@ -185,7 +185,7 @@ describe('the parsers', () => {
   it('of the parts of a table meet bytes that a checksum would let pass with an error that says so', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 100 }), fc.nat(5), (input, count) => {
-        onlyKnownErrors(() => decodeProperties(input, 'p', 0));
+        onlyKnownErrors(() => decodeProperties(input, 3, 'p', 0));
         onlyKnownErrors(() => decodeRangeTombstones(input, count, 'p', 0));
         if (input.length === 64) onlyKnownErrors(() => decodeFooter(input, 'p', 0, 1));
       }),

@@ -1,11 +1,14 @@
 /** The same operations under other options give the same answers: options are about speed and space alone. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { runLength } from '../../sim/run_length.ts';
+import { nodeCompressions } from '../../src/io/node/compression.ts';
 import type { StoreOptions } from '../../src/lsm/store.ts';
 import { EngineRun, type Step, step } from './engine_run.ts';
 
 const LONG = process.env.ENVELOPEDB_LONG_TESTS === '1' ? 40 : 1;
 const HUGE = 1 << 20;
+const KNOWN = { compressions: [runLength, ...nodeCompressions] };
 const TINY = { memtableBytes: 512, blockBytes: 96, restartInterval: 3, stepBytes: 128 };
 
 /** Sensible, tiny, and absurd ones. */
@@ -38,11 +41,14 @@ const OPTION_SETS: readonly Partial<StoreOptions>[] = [
   { ...TINY, blockCacheBytes: 1 },
   { ...TINY, blockCacheBytes: 500 },
   { ...TINY, blockCacheBytes: HUGE, mergeAtTables: 2, levelBytes: 300, tableBytes: 200 },
+  { ...TINY, compression: 'run-length' },
+  { ...TINY, compression: 'run-length', blockBytes: 1, blockCacheBytes: 0 },
+  { ...TINY, compression: 'deflate', blockBytes: 400, tableBytes: 200, blockCacheBytes: 300 },
 ];
 
 /** What it answers; what is wrong throws. */
 function transcriptOf(seed: string, options: Partial<StoreOptions>, steps: readonly Step[]): string[] {
-  const run = new EngineRun(seed, options);
+  const run = new EngineRun(seed, { ...KNOWN, ...options });
   for (const one of steps) run.apply(one);
   run.end();
   return run.transcript;
@@ -73,9 +79,9 @@ describe('a store', () => {
           size: 'max',
         }),
         (seed, lives) => {
-          const run = new EngineRun(seed, OPTION_SETS[1] ?? {});
+          const run = new EngineRun(seed, { ...KNOWN, ...OPTION_SETS[1] });
           for (const [options, steps] of lives) {
-            run.options = options;
+            run.options = { ...KNOWN, ...options };
             run.apply({ do: 'reopen' });
             for (const one of steps) run.apply(one);
           }

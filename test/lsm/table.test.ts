@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { runLength } from '../../sim/run_length.ts';
 import { AssertionError, CorruptionError } from '../../src/base/errors.ts';
 import { compareBytes, utf8 } from '../../src/codec/bytes.ts';
 import { hashKey } from '../../src/lsm/bloom_filter.ts';
@@ -8,11 +9,26 @@ import type { RangeTombstone } from '../../src/lsm/range_tombstones.ts';
 import { ALL_VISIBLE, RecordKind } from '../../src/lsm/record.ts';
 import { TableCursor } from '../../src/lsm/table_cursor.ts';
 import { openTable } from '../../src/lsm/table_reader.ts';
-import { TableWriter } from '../../src/lsm/table_writer.ts';
+import { TableWriter, type TableWriterOptions } from '../../src/lsm/table_writer.ts';
 import { Rig } from './rig.ts';
 
-const OPTIONS = { blockBytes: 64, restartInterval: 2, filterBitsPerKey: 10 };
+const OPTIONS: TableWriterOptions = {
+  blockBytes: 64,
+  restartInterval: 2,
+  filterBitsPerKey: 10,
+  compression: null,
+};
 const EMPTY = new Uint8Array(0);
+
+/** Table 7 as version 2 wrote it: `key1` = `v` at 3, a tombstone of `key2` at 4, and `a` up to `c` deleted at 5. */
+const VERSION_2 = Buffer.from(
+  `0004010103 6d678e7b 6b657931 76 0301000204 9e4c9b9d 32 00000000 01000000 548c4144
+  8888a02088080a82 07 0c78a8a7 046b65793224 a6bd75f1 0161016305 4edf9604
+  02010001010305 046b657931 046b657932 a9a43ded
+  2400000000000000 3100000000000000 3b00000000000000 4400000000000000 5900000000000000
+  0700000000000000 00000000 02000000 384d7fe5 4554424c`.replace(/\s/g, ''),
+  'hex',
+);
 
 /** A machine with the tables given, by number. */
 class Tables {
@@ -71,10 +87,21 @@ describe('a sorted table', () => {
         ['key1', 'v'],
         ['key2', null],
       ],
-      { blockBytes: 4096, restartInterval: 16, filterBitsPerKey: 10 },
+      { ...OPTIONS, blockBytes: 4096, restartInterval: 16 },
       [{ gte: utf8('a'), lt: utf8('c'), sequence: 5 }],
     );
     expect(tables.rig.disk.readRaw(path)).toEqual(documentedBytes('table.md'));
+  });
+
+  it('of format version 2 is still read', () => {
+    const tables = new Tables();
+    const path = '/t/table-7';
+    tables.disk.create(path).append(VERSION_2);
+    const table = openTable(tables.disk, path, 7);
+    expect(table.find(utf8('key1'), hashKey(utf8('key1')), ALL_VISIBLE)?.value.slice()).toEqual(utf8('v'));
+    expect(table.properties).toMatchObject({ records: 2, expiring: 0, firstExpiryMs: 0, lastExpiryMs: 0 });
+    expect(table.ranges?.coverAt(utf8('b'), ALL_VISIBLE)).toBe(5);
+    expect(table.verifySections()).toBe(117);
   });
 
   it('finds every key, no other, and goes through all in order, whatever blocks it is made of', () => {
@@ -88,11 +115,12 @@ describe('a sorted table', () => {
       blockBytes: fc.integer({ min: 1, max: 400 }),
       restartInterval: fc.integer({ min: 1, max: 8 }),
       filterBitsPerKey: fc.integer({ min: 0, max: 12 }),
+      compression: fc.constantFrom(null, runLength),
     });
     fc.assert(
       fc.property(entries, options, fc.string(), (list, shape, other) => {
         const tables = new Tables();
-        const table = openTable(tables.disk, tables.write(1, list, shape), 1);
+        const table = openTable(tables.disk, tables.write(1, list, shape), 1, null, [runLength]);
         expect(table.properties).toMatchObject({
           records: list.length,
           tombstones: list.filter(([, value]) => value === null).length,

@@ -7,6 +7,7 @@ import { CorruptionError } from '../../src/base/errors.ts';
 import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
 import { silentLogger } from '../../src/io/logger.ts';
 import { NodeClock } from '../../src/io/node/clock.ts';
+import { nodeCompressions } from '../../src/io/node/compression.ts';
 import { NodeDisk } from '../../src/io/node/disk.ts';
 import { Store, type StoreOptions } from '../../src/lsm/store.ts';
 import { ThreadRunBuilder } from '../../src/threads/thread_run_builder.ts';
@@ -99,11 +100,17 @@ function sorted(model: Map<string, string>): Map<string, string> {
 }
 
 describe('a store whose tables are written by another thread', () => {
-  for (const compaction of ['levelled', 'size-tiered'] as const) {
-    it(`holds what was written, ${compaction}, and after it was opened again`, async () => {
+  for (const [compaction, compression] of [
+    ['levelled', null],
+    ['size-tiered', null],
+    ['levelled', 'deflate'],
+  ] as const) {
+    const how = compression === null ? compaction : `${compaction}, ${compression}`;
+    it(`holds what was written, ${how}, and after it was opened again`, async () => {
       const random = new SimRandom(`threads ${compaction}`);
       const model = new Map<string, string>();
-      const store = await open({ compaction });
+      const options = { compaction, compression, compressions: nodeCompressions };
+      const store = await open(options);
       const before = store.takeSnapshot();
       await write(store, model, random, 4000);
       expect(contents(store)).toEqual(sorted(model));
@@ -115,7 +122,7 @@ describe('a store whose tables are written by another thread', () => {
       expect(contents(store)).toEqual(sorted(model));
       expect(store.flushedIndex).toBe(store.appliedIndex);
       store.close();
-      const again = await open({ compaction });
+      const again = await open({ ...options, compression: null });
       expect(contents(again)).toEqual(sorted(model));
       again.close();
     });
