@@ -88,6 +88,31 @@ describe('an embedded store', () => {
     expect([...bucket.entries()]).toEqual([['a', '2']]);
   });
 
+  it('copies what it is given before the call returns, also of writes that have to wait', async () => {
+    const bucket = db.bucket('b', { keys: 'view', values: 'view' });
+    // A slice of a Buffer is none: it is a view.
+    const waits = Buffer.alloc(64 * 1024);
+    const writes = [bucket.put(new Uint8Array([0]), waits, { durability: 'buffered' })];
+    const key = Buffer.from([1]);
+    const value = Buffer.from([1]);
+    const buffered = { durability: 'buffered' } as const;
+    const expected: [Uint8Array, Uint8Array][] = [];
+    for (let n = 1; n < 5; n++) {
+      key[0] = n;
+      value[0] = n;
+      expected.push([new Uint8Array(key), new Uint8Array(value)]);
+      if (n < 3) writes.push(bucket.put(key, value, buffered));
+      else writes.push(bucket.putIf(key, value, { type: 'absent' }, buffered).then(() => {}));
+    }
+    key[0] = 4;
+    writes.push(bucket.delete(key, buffered).then(() => {}));
+    key[0] = 2;
+    writes.push(bucket.deleteRange({ gte: key, lte: key }, buffered));
+    key[0] = 9;
+    await Promise.all(writes);
+    expect([...bucket.entries({ gt: new Uint8Array([0]) })]).toEqual([expected[0], expected[2]]);
+  });
+
   it('writes a batch as one, over buckets', async () => {
     const from = db.bucket('from');
     const to = db.bucket('to', { keys: 'view', values: 'view' });
