@@ -13,6 +13,7 @@ export type {
   ScanOptions,
   WriteOptions,
 } from './embedded/bucket.ts';
+export type { Cursor } from './embedded/cursor.ts';
 export {
   type Batch,
   type BucketOptions,
@@ -21,7 +22,7 @@ export {
   open,
   type Snapshot,
 } from './embedded/database.ts';
-export type { Encoded, KeyEncoding, ValueEncoding } from './embedded/encoding.ts';
+export type { Encoded, Encoding, KeyEncoding, TypeOf, ValueEncoding } from './embedded/encoding.ts';
 export type { Durability, StoreTuning } from './embedded/engine.ts';
 export type { Bounds, Range } from './embedded/range.ts';
 export type { Scan } from './embedded/scan.ts';

@@ -1,5 +1,4 @@
 /** A bucket of an embedded store: keys and values of two encodings, written and read under one name. */
-import { assert } from '../base/assert.ts';
 import { EnvelopeError, LimitError } from '../base/errors.ts';
 import { utf8 } from '../codec/bytes.ts';
 import { bucketPrefix, bucketRange, storeKey } from '../kv/key_space.ts';
@@ -13,10 +12,11 @@ import {
 } from '../kv/request.ts';
 import { NEVER, type StoredValue } from '../kv/stored_value.ts';
 import type { StoreIterator } from '../lsm/store_iterator.ts';
+import { Cursor } from './cursor.ts';
 import type { Encoding } from './encoding.ts';
 import { type Durability, type Engine, live, type Moment } from './engine.ts';
-import { type Bounds, behind, isEmpty, type KeySpan, limitOf, type Range, spanOf } from './range.ts';
-import { Scan, type ScanSource } from './scan.ts';
+import { type Bounds, behind, isEmpty, type KeySpan, limitOf, ownSpan, type Range, spanOf } from './range.ts';
+import { Scan } from './scan.ts';
 
 export const KEY_BYTES_MAX = 64 * 1024;
 /** Keys that `clear` deletes by one write. */
@@ -63,7 +63,7 @@ export interface Entry<V> {
 /** What can be read of a bucket, also as of a snapshot. */
 export type BucketReader<K, V> = Pick<
   Bucket<K, V>,
-  'name' | 'get' | 'view' | 'entry' | 'has' | 'getMany' | 'entries' | 'keys' | 'values' | 'count'
+  'name' | 'get' | 'view' | 'entry' | 'has' | 'getMany' | 'entries' | 'keys' | 'values' | 'cursor' | 'count'
 >;
 
 export class Bucket<K, V> {
@@ -127,25 +127,39 @@ export class Bucket<K, V> {
 
   /** Keys and values in the order of their keys' bytes, as of this call, whatever is written meanwhile: see `Scan`. */
   entries(options: ScanOptions<K> = {}): Scan<K, [key: K, value: V]> {
-    return this.#scan(options, (iterator, stored) => [
-      this.#keyAt(iterator),
-      this.#values.decode(stored.value),
-    ]);
+    const cursor = this.cursor(options);
+    return new Scan<K, [K, V]>(cursor, () => [cursor.key, cursor.value]);
   }
 
   /** As `entries`; values are not looked at but for their expiry. */
   keys(options: ScanOptions<K> = {}): Scan<K, K> {
-    return this.#scan(options, (iterator) => this.#keyAt(iterator));
+    const cursor = this.cursor(options);
+    return new Scan<K, K>(cursor, () => cursor.key);
   }
 
   values(options: ScanOptions<K> = {}): Scan<K, V> {
-    return this.#scan(options, (_iterator, stored) => this.#values.decode(stored.value));
+    const cursor = this.cursor(options);
+    return new Scan<K, V>(cursor, () => cursor.value);
+  }
+
+  /** The same by hand, and without copies: see `Cursor`. Close it. */
+  cursor(options: ScanOptions<K> = {}): Cursor<K, V> {
+    const limit = limitOf(options);
+    const place = {
+      engine: this.#engine,
+      keys: this.#keys,
+      values: this.#values,
+      prefix: this.#prefix,
+      timeMs: this.#moment?.timeMs ?? this.#engine.timeMs,
+    };
+    const iterator = this.#iterator(spanOf(options, this.#keys), options.reverse === true);
+    return new Cursor(place, iterator, limit, options.signal);
   }
 
   /** How many keys there are, as of this call. All of them are looked at. */
   async count(options: ScanOptions<K> = {}): Promise<number> {
     let count = 0;
-    for await (const _none of this.#scan(options, () => null)) count++;
+    for await (const _none of new Scan(this.cursor(options), () => null)) count++;
     return count;
   }
 
@@ -193,7 +207,7 @@ export class Bucket<K, V> {
   async clear(range: Range<K> = {}, options: ClearOptions = {}): Promise<number> {
     const { signal, onProgress } = options;
     const limit = limitOf(range);
-    let span = spanOf(range, this.#keys);
+    let span = ownSpan(spanOf(range, this.#keys));
     let keys = 0;
     while (keys < limit) {
       signal?.throwIfAborted();
@@ -220,39 +234,6 @@ export class Bucket<K, V> {
     return this.#engine.find(this.#lookedUp, this.#moment);
   }
 
-  #scan<T>(options: ScanOptions<K>, item: (iterator: StoreIterator, stored: StoredValue) => T): Scan<K, T> {
-    const limit = limitOf(options);
-    const timeMs = this.#moment?.timeMs ?? this.#engine.timeMs;
-    let stored: StoredValue | null = null;
-    const source: ScanSource<K, T> = {
-      advance: (iterator) => {
-        this.#engine.assertOpen();
-        stored = this.#advance(iterator, timeMs);
-        return stored !== null;
-      },
-      item: (iterator) => {
-        assert(stored !== null, 'an item is made of what a scan stands on');
-        return item(iterator, stored);
-      },
-      seek: (iterator, key) => iterator.seek(storeKey(this.name, this.#keys.encode(key))),
-    };
-    const { reverse = false } = options;
-    return new Scan(source, this.#iterator(spanOf(options, this.#keys), reverse), limit, options.signal);
-  }
-
-  /** To the next key that has not expired: what is there for it, null at the end. */
-  #advance(iterator: StoreIterator, timeMs: number): StoredValue | null {
-    while (iterator.next()) {
-      const stored = live(iterator.value(), timeMs);
-      if (stored !== null) return stored;
-    }
-    return null;
-  }
-
-  #keyAt(iterator: StoreIterator): K {
-    return this.#keys.decode(iterator.key().subarray(this.#prefix.length));
-  }
-
   #iterator(span: KeySpan, reverse: boolean): StoreIterator {
     const gte = storeKey(this.name, span.from);
     const lt = span.to === null ? bucketRange(this.name).lt : storeKey(this.name, span.to);
@@ -275,7 +256,8 @@ export class Bucket<K, V> {
     let first: Uint8Array | null = null;
     let last: Uint8Array | null = null;
     try {
-      while (count < keysMax && this.#advance(iterator, timeMs) !== null) {
+      while (count < keysMax && iterator.next()) {
+        if (live(iterator.value(), timeMs) === null) continue;
         count++;
         last = iterator.key().slice(prefixBytes);
         first ??= last;

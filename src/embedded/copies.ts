@@ -25,3 +25,9 @@ export function copyBytes(bytes: Uint8Array): Uint8Array {
   used += (length + 7) & ~7;
   return copy;
 }
+
+/** As `copyBytes`. */
+export function copyBuffer(bytes: Uint8Array): Buffer {
+  const { buffer, byteOffset, length } = copyBytes(bytes);
+  return Buffer.from(buffer, byteOffset, length);
+}

@@ -22,7 +22,7 @@ import {
   type WriteOptions,
   written,
 } from './bucket.ts';
-import { type Encoded, encodingOf, type KeyEncoding, type ValueEncoding } from './encoding.ts';
+import { encodingOf, type KeyEncoding, type TypeOf, type ValueEncoding } from './encoding.ts';
 import { Engine, type EngineOptions, type Moment, type StoreTuning } from './engine.ts';
 
 const BUFFERED_MS = 100;
@@ -98,7 +98,7 @@ export class Database {
   bucket<K extends KeyEncoding = 'utf8', V extends ValueEncoding = 'utf8'>(
     name: string = DEFAULT_BUCKET,
     options: BucketOptions<K, V> = {},
-  ): Bucket<Encoded[K], Encoded[V]> {
+  ): Bucket<TypeOf<K>, TypeOf<V>> {
     return bucketOf(this.#engine, name, options, null);
   }
 
@@ -199,7 +199,7 @@ export class Snapshot {
   bucket<K extends KeyEncoding = 'utf8', V extends ValueEncoding = 'utf8'>(
     name: string = DEFAULT_BUCKET,
     options: BucketOptions<K, V> = {},
-  ): BucketReader<Encoded[K], Encoded[V]> {
+  ): BucketReader<TypeOf<K>, TypeOf<V>> {
     return bucketOf(this.#engine, name, options, this.#moment);
   }
 
@@ -218,7 +218,7 @@ function bucketOf<K extends KeyEncoding, V extends ValueEncoding>(
   name: string,
   { keys, values }: BucketOptions<K, V>,
   moment: Moment | null,
-): Bucket<Encoded[K], Encoded[V]> {
+): Bucket<TypeOf<K>, TypeOf<V>> {
   checkBucketName(name);
   const keyEncoding = encodingOf(keys ?? ('utf8' as K));
   return new Bucket(engine, name, keyEncoding, encodingOf(values ?? ('utf8' as V)), moment);

@@ -1,6 +1,6 @@
 /** How keys and values of a bucket are written as bytes. */
 import { fromUtf8, utf8 } from '../codec/bytes.ts';
-import { copyBytes } from './copies.ts';
+import { copyBuffer, copyBytes } from './copies.ts';
 
 /** The types that each encoding stands for. */
 export interface Encoded {
@@ -10,30 +10,43 @@ export interface Encoded {
    * write to. Copies share larger `ArrayBuffer`s, as small `Buffer`s of Node do: do not hand on their `buffer`.
    */
   readonly view: Uint8Array;
+  /** As `view`, but what is handed out is a `Buffer`. */
+  readonly buffer: Buffer;
   readonly json: unknown;
 }
 
-export type ValueEncoding = keyof Encoded;
-/** Keys are in the order of their bytes, which for `utf8` is that of their code points. */
-export type KeyEncoding = Exclude<ValueEncoding, 'json'>;
-
+/** An encoding of your own. */
 export interface Encoding<T> {
+  /** The bytes must stay as they are until the call that asked for them returns: it copies them. */
   encode(value: T): Uint8Array;
-  /** @param bytes A view; what is returned does not depend on it. */
+  /** @param bytes A view of the store's memory, not to be written to; what is returned must not depend on it. */
   decode(bytes: Uint8Array): T;
 }
 
-const ENCODINGS: { readonly [E in ValueEncoding]: Encoding<Encoded[E]> } = {
+type EncodingName = keyof Encoded;
+export type ValueEncoding = EncodingName | Encoding<unknown>;
+/** Keys are in the order of their bytes, which for `utf8` is that of their code points. */
+export type KeyEncoding = Exclude<EncodingName, 'json'> | Encoding<unknown>;
+
+/** The type of what an encoding writes and reads. */
+export type TypeOf<E extends ValueEncoding> = E extends EncodingName
+  ? Encoded[E]
+  : E extends Encoding<infer T>
+    ? T
+    : never;
+
+const ENCODINGS: { readonly [E in EncodingName]: Encoding<Encoded[E]> } = {
   utf8: {
     encode: (value) => utf8(checked(value, 'string')),
     decode: fromUtf8,
   },
   view: {
-    encode: (value) => {
-      if (value instanceof Uint8Array) return value;
-      throw new TypeError(`a Uint8Array is wanted, not ${typeof value}`);
-    },
+    encode: checkedBytes,
     decode: copyBytes,
+  },
+  buffer: {
+    encode: checkedBytes,
+    decode: copyBuffer,
   },
   json: {
     encode: (value) => {
@@ -46,12 +59,29 @@ const ENCODINGS: { readonly [E in ValueEncoding]: Encoding<Encoded[E]> } = {
 };
 
 /** @throws TypeError when there is no such encoding. */
-export function encodingOf<E extends ValueEncoding>(name: E): Encoding<Encoded[E]> {
-  if (Object.hasOwn(ENCODINGS, name)) return ENCODINGS[name];
+export function encodingOf<E extends ValueEncoding>(choice: E): Encoding<TypeOf<E>> {
+  const encoding: unknown = typeof choice === 'string' ? named(choice) : choice;
+  if (isEncoding<TypeOf<E>>(encoding)) return encoding;
+  throw new TypeError('an encoding is a name, or an object with the functions `encode` and `decode`');
+}
+
+function named(name: string): unknown {
+  if (Object.hasOwn(ENCODINGS, name)) return ENCODINGS[name as EncodingName];
   throw new TypeError(`no encoding is named '${name}': there are ${Object.keys(ENCODINGS).join(', ')}`);
+}
+
+function isEncoding<T>(value: unknown): value is Encoding<T> {
+  if (typeof value !== 'object' || value === null) return false;
+  const { encode, decode } = value as Partial<Encoding<T>>;
+  return typeof encode === 'function' && typeof decode === 'function';
 }
 
 function checked(value: unknown, type: 'string'): string {
   if (typeof value === 'string') return value;
   throw new TypeError(`a ${type} is wanted, not ${typeof value}`);
+}
+
+function checkedBytes(value: Uint8Array): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  throw new TypeError(`a Uint8Array is wanted, not ${typeof value}`);
 }

@@ -25,6 +25,7 @@ import type { GroupLog } from '../log/group_log.ts';
 import { Log } from '../log/log.ts';
 import { type ReadSnapshot, Store, type StoreOptions } from '../lsm/store.ts';
 import type { IteratorRange, StoreIterator } from '../lsm/store_iterator.ts';
+import { ownedWrite } from './owned_write.ts';
 
 const GROUP = 1;
 const TERM = 1;
@@ -149,7 +150,7 @@ export class Engine {
   }
 
   /**
-   * Writes are carried out in the order of these calls. `done` may be called before this returns when `durability` is
+   * Writes are carried out in the order of these calls. Their bytes are copied, but those of a batch, which must stay. `done` may be called before this returns when `durability` is
    * `buffered`. It is told the outcome of conditions, and errors: what a write depends on is damaged; the store is closed;
    * or it has failed, after which no write is accepted until it is opened again.
    */
@@ -158,8 +159,9 @@ export class Engine {
       done({ ok: false, error: this.#refusal() });
       return;
     }
-    if (this.#postponed.length > 0 || !this.#mayGoOn) this.#postponed.push({ write, durability, done });
-    else this.#carryOut({ write, durability, done });
+    if (this.#postponed.length > 0 || !this.#mayGoOn) {
+      this.#postponed.push({ write: ownedWrite(write), durability, done });
+    } else this.#carryOut({ write, durability, done });
   }
 
   /**

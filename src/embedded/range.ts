@@ -42,6 +42,11 @@ export function spanOf<K>({ gt, gte, lt, lte, prefix }: Bounds<K>, keys: Encodin
   return { from, to };
 }
 
+/** With bytes of its own, for who goes on over many turns. */
+export function ownSpan({ from, to }: KeySpan): KeySpan {
+  return { from: new Uint8Array(from), to: to === null ? null : new Uint8Array(to) };
+}
+
 export function isEmpty({ from, to }: KeySpan): boolean {
   return to !== null && compareBytes(from, to) >= 0;
 }
@@ -64,7 +69,7 @@ function behindPrefix(prefix: Uint8Array): Uint8Array | null {
   let length = prefix.length;
   while (length > 0 && prefix[length - 1] === 0xff) length--;
   if (length === 0) return null;
-  const next = prefix.slice(0, length);
+  const next = new Uint8Array(prefix.subarray(0, length));
   next[length - 1]++;
   return next;
 }

@@ -6,42 +6,21 @@
  * A scan holds files. It lets go of them at its end, when a loop is left, and when it is closed; one that is neither begun
  * nor closed keeps them, so `using` is right for a scan that is moved by hand.
  */
-import { setImmediate } from 'node:timers/promises';
-import type { StoreIterator } from '../lsm/store_iterator.ts';
-
-/** An asynchronous loop gives way after this long; the clock is read every so many items. */
-const TURN_MS = 2;
-const ITEMS_A_LOOK = 32;
-
-/** What a scan needs of its bucket. */
-export interface ScanSource<K, T> {
-  /** Moves to the next key that is there; false at the end. */
-  readonly advance: (iterator: StoreIterator) => boolean;
-  readonly item: (iterator: StoreIterator) => T;
-  readonly seek: (iterator: StoreIterator, key: K) => void;
-}
+import type { Cursor } from './cursor.ts';
+import { Turns } from './turns.ts';
 
 export class Scan<K, T> implements Iterator<T, undefined>, Iterable<T>, AsyncIterable<T> {
-  readonly #source: ScanSource<K, T>;
-  readonly #iterator: StoreIterator;
-  readonly #signal: AbortSignal | null;
-  #left: number;
+  readonly #cursor: Pick<Cursor<K, unknown>, 'next' | 'seek' | 'close'>;
+  readonly #item: () => T;
   #closed = false;
 
   /**
    * For `Bucket`.
-   * @param limit Items that it gives at most.
+   * @param item What it hands out where the cursor stands.
    */
-  constructor(
-    source: ScanSource<K, T>,
-    iterator: StoreIterator,
-    limit: number,
-    signal: AbortSignal | undefined,
-  ) {
-    this.#source = source;
-    this.#iterator = iterator;
-    this.#left = limit;
-    this.#signal = signal ?? null;
+  constructor(cursor: Pick<Cursor<K, unknown>, 'next' | 'seek' | 'close'>, item: () => T) {
+    this.#cursor = cursor;
+    this.#item = item;
   }
 
   /**
@@ -51,11 +30,7 @@ export class Scan<K, T> implements Iterator<T, undefined>, Iterable<T>, AsyncIte
   next(): IteratorResult<T, undefined> {
     if (this.#closed) return { done: true, value: undefined };
     try {
-      this.#signal?.throwIfAborted();
-      if (this.#left > 0 && this.#source.advance(this.#iterator)) {
-        this.#left--;
-        return { done: false, value: this.#source.item(this.#iterator) };
-      }
+      if (this.#cursor.next()) return { done: false, value: this.#item() };
     } catch (error) {
       this.close();
       throw error;
@@ -66,17 +41,16 @@ export class Scan<K, T> implements Iterator<T, undefined>, Iterable<T>, AsyncIte
 
   /**
    * What comes next is the first key that is not below this one (reversed: not above it), within the range. The limit
-   * goes on counting. Does nothing once the scan has ended.
+   * goes on counting. Does nothing once the scan has ended: a `Cursor` goes on from there.
    */
   seek(key: K): void {
-    if (!this.#closed) this.#source.seek(this.#iterator, key);
+    if (!this.#closed) this.#cursor.seek(key);
   }
 
   /** Idempotent. */
   close(): void {
-    if (this.#closed) return;
     this.#closed = true;
-    this.#iterator.close();
+    this.#cursor.close();
   }
 
   /** For loops that are left. */
@@ -90,16 +64,13 @@ export class Scan<K, T> implements Iterator<T, undefined>, Iterable<T>, AsyncIte
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void> {
+    const turns = new Turns();
     try {
-      let beganMs = performance.now();
-      for (let count = 1; ; count++) {
+      for (;;) {
         const { done, value } = this.next();
         if (done === true) return;
         yield value;
-        if (count % ITEMS_A_LOOK === 0 && performance.now() - beganMs >= TURN_MS) {
-          await setImmediate();
-          beganMs = performance.now();
-        }
+        if (turns.isOver()) await turns.next();
       }
     } finally {
       this.close();

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Database, open } from '../../src/index.ts';
+import { type Database, type Encoding, open } from '../../src/index.ts';
 
 let directory = '';
 let db: Database;
@@ -86,6 +86,31 @@ describe('an embedded store', () => {
     snapshot.release();
     snapshot.release();
     expect([...bucket.entries()]).toEqual([['a', '2']]);
+  });
+
+  it('copies what it is given before the call returns, also of writes that have to wait', async () => {
+    const bucket = db.bucket('b', { keys: 'view', values: 'view' });
+    // A slice of a Buffer is none: it is a view.
+    const waits = Buffer.alloc(64 * 1024);
+    const writes = [bucket.put(new Uint8Array([0]), waits, { durability: 'buffered' })];
+    const key = Buffer.from([1]);
+    const value = Buffer.from([1]);
+    const buffered = { durability: 'buffered' } as const;
+    const expected: [Uint8Array, Uint8Array][] = [];
+    for (let n = 1; n < 5; n++) {
+      key[0] = n;
+      value[0] = n;
+      expected.push([new Uint8Array(key), new Uint8Array(value)]);
+      if (n < 3) writes.push(bucket.put(key, value, buffered));
+      else writes.push(bucket.putIf(key, value, { type: 'absent' }, buffered).then(() => {}));
+    }
+    key[0] = 4;
+    writes.push(bucket.delete(key, buffered).then(() => {}));
+    key[0] = 2;
+    writes.push(bucket.deleteRange({ gte: key, lte: key }, buffered));
+    key[0] = 9;
+    await Promise.all(writes);
+    expect([...bucket.entries({ gt: new Uint8Array([0]) })]).toEqual([expected[0], expected[2]]);
   });
 
   it('writes a batch as one, over buckets', async () => {
@@ -177,6 +202,51 @@ describe('an embedded store', () => {
     expect([...bucket.keys({ prefix: new Uint8Array([1]), reverse: true, limit: 1 })]).toEqual([
       new Uint8Array([1, 255, 255]),
     ]);
+  });
+
+  it('reads and writes by the encodings that it is given', async () => {
+    const numbers: Encoding<number> = {
+      encode: (value) => new Uint8Array([value >>> 8, value]),
+      decode: (bytes) => (bytes[0] << 8) | bytes[1],
+    };
+    const bucket = db.bucket('n', { keys: numbers, values: 'json' });
+    for (const n of [300, 7, 256]) await bucket.put(n, { n }, { durability: 'buffered' });
+    expect([...bucket.keys({ gt: 7, lte: 300 })]).toEqual([256, 300]);
+    expect(bucket.get(300)).toEqual({ n: 300 });
+    const raw = db.bucket('n', { keys: 'buffer', values: 'buffer' });
+    const prefix = Buffer.from([1]);
+    expect([...raw.keys({ prefix })]).toEqual([Buffer.from([1, 0]), Buffer.from([1, 44])]);
+    expect(prefix).toEqual(Buffer.from([1]));
+    expect(raw.get(Buffer.from([0, 7]))?.toString()).toBe('{"n":7}');
+    expect(() => db.bucket('n', { keys: { encode: numbers.encode } as Encoding<number> })).toThrow(
+      'an encoding is a name, or an object with the functions `encode` and `decode`',
+    );
+    await expect(raw.put('text' as never, Buffer.alloc(0))).rejects.toThrow(
+      'a Uint8Array is wanted, not string',
+    );
+  });
+
+  it('moves a cursor by hand, beyond its end and back, and hands out views', async () => {
+    const bucket = db.bucket('b', { values: 'view' });
+    for (const key of ['a', 'b', 'c']) await bucket.put(key, Buffer.from(key), { durability: 'buffered' });
+    using cursor = bucket.cursor({ lt: 'c' });
+    await bucket.put('aa', new Uint8Array(0));
+    expect([cursor.next(), cursor.key, cursor.value]).toEqual([true, 'a', new Uint8Array([97])]);
+    expect([cursor.next(), [...cursor.keyView], [...cursor.valueView]]).toEqual([true, [98], [98]]);
+    expect([cursor.next(), cursor.next()]).toEqual([false, false]);
+    expect(() => cursor.key).toThrow('a cursor is read while it stands on a key');
+    cursor.seek('aa');
+    expect([cursor.next(), cursor.key]).toEqual([true, 'b']);
+    cursor.close();
+    cursor.seek('a');
+    expect(cursor.next()).toBe(false);
+    using limited = bucket.cursor({ limit: 1, reverse: true });
+    expect([limited.next(), limited.key, limited.next()]).toEqual([true, 'c', false]);
+    limited.seek('b');
+    expect(limited.next()).toBe(false);
+    using late = bucket.cursor();
+    await db.close();
+    expect(() => late.next()).toThrow('the store is closed');
   });
 
   it('seeks forwards and back, both ways, within the range and the limit', async () => {
