@@ -232,7 +232,12 @@ describe('a crash of a simulated disk', () => {
         rig.run();
       }
       // What a crash of another world leaves at worst is what one of this world may leave.
-      const worst = machine.survivor({ scheduler: rig.scheduler, trace: rig.trace, random: rig.random, faults: {} });
+      const worst = machine.survivor({
+        scheduler: rig.scheduler,
+        trace: rig.trace,
+        random: rig.random,
+        faults: {},
+      });
       expect(worst.files()).toContain(run % 2 === 1 ? '/top/new/f' : '/top/old/f');
       machine.crash();
       const [name = '', ...others] = machine.files().filter((path) => path.startsWith('/top'));
