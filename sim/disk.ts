@@ -182,7 +182,7 @@ export class SimDisk {
   survivor(options: SimDiskOptions): SimDisk {
     const survivor = new SimDisk(options);
     const { names } = survivor.#drive;
-    for (const path of this.#drive.names.directories()) names.makeDirectory(path);
+    for (const path of this.#drive.names.durableDirectories()) names.makeDirectory(path);
     for (const [path, file] of this.#drive.names.durableEntries()) {
       const place = names.locate(path);
       assert(place !== null, 'directories come first', { path });

@@ -13,6 +13,7 @@ export type {
   ScanOptions,
   WriteOptions,
 } from './embedded/bucket.ts';
+export type { Backup, BackupOptions, BackupProgress, Checkpoint } from './embedded/checkpoint.ts';
 export type { Cursor } from './embedded/cursor.ts';
 export {
   type Batch,

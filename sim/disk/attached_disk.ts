@@ -13,7 +13,7 @@ import type { Done, Drive } from './drive.ts';
 import type { SimFile } from './file.ts';
 import { SimAppendFile, SimReadFile } from './handles.ts';
 import { Life } from './life.ts';
-import { namesIn, type Place } from './namespace.ts';
+import { type Directory, namesIn, type Place } from './namespace.ts';
 
 export class AttachedDisk implements Disk {
   readonly #drive: Drive;
@@ -122,6 +122,62 @@ export class AttachedDisk implements Disk {
     this.#drive.named(this.#life.labels.remove, path, file.number, 0);
     this.#drive.names.unset(this.#place('remove', path));
     this.#life.end(crash);
+  }
+
+  link(from: string, to: string): void {
+    const crash = this.#life.begin();
+    // In the order in which a kernel looks.
+    const { names } = this.#drive;
+    const file = names.file(from);
+    if (file === null && names.directory(from) === null) throw this.#missing('link', from);
+    const place = names.locate(to);
+    if (place === null) throw this.#missing('link', to, from);
+    if (this.exists(to)) throw new DiskError('link', from, 'EEXIST', `to ${to}: the name is taken`);
+    if (file === null) throw new DiskError('link', from, 'EPERM', 'a directory has one name');
+    this.#drive.named(this.#life.labels.link, `${from} ${to}`, file.number, 0);
+    names.set(place, file);
+    this.#life.end(crash);
+  }
+
+  renameDirectory(from: string, to: string): void {
+    const crash = this.#life.begin();
+    const operation = 'renameDirectory';
+    const { names } = this.#drive;
+    this.#existingDirectory(operation, from);
+    const source = names.locate(from);
+    const target = names.locate(to);
+    if (source === null || source.directory !== target?.directory || source.name === target.name) {
+      throw new DiskError(operation, from, 'EINVAL', `${to} is not another name in the same directory`);
+    }
+    if (names.file(to) !== null) throw new DiskError(operation, to, 'EEXIST', 'a file has this name');
+    if (names.directory(to) !== null) this.#removeDirectory(operation, to);
+    this.#drive.named(this.#life.labels.renameDirectory, `${from} ${to}`, 0, 0);
+    names.renameDirectory(source, target);
+    this.#life.end(crash);
+  }
+
+  removeDirectory(path: string): void {
+    const crash = this.#life.begin();
+    this.#removeDirectory('removeDirectory', path);
+    this.#life.end(crash);
+  }
+
+  #removeDirectory(operation: string, path: string): void {
+    const directory = this.#existingDirectory(operation, path);
+    const place = this.#drive.names.locate(path);
+    if (place === null || namesIn(directory).length > 0) {
+      // As the real disk does, whatever it was to be removed for.
+      throw new DiskError('removeDirectory', path, 'ENOTEMPTY', 'the directory is not empty');
+    }
+    this.#drive.named(this.#life.labels.removeDirectory, path, 0, 0);
+    this.#drive.names.removeDirectory(place);
+  }
+
+  #existingDirectory(operation: string, path: string): Directory {
+    const found = this.#drive.names.directory(path);
+    if (found !== null) return found;
+    if (this.#drive.names.file(path) === null) throw this.#missing(operation, path);
+    throw new DiskError(operation, path, 'ENOTDIR', 'this is a file');
   }
 
   syncDirectory(path: string, done: Done): void {

@@ -13,6 +13,9 @@ export interface Labels {
   readonly create: string;
   readonly preallocate: string;
   readonly rename: string;
+  readonly link: string;
+  readonly renameDirectory: string;
+  readonly removeDirectory: string;
   readonly remove: string;
   readonly append: string;
   readonly truncate: string;
@@ -51,6 +54,9 @@ export class Life {
       create: `${name} create`,
       preallocate: `${name} preallocate`,
       rename: `${name} rename`,
+      link: `${name} link`,
+      renameDirectory: `${name} rename-directory`,
+      removeDirectory: `${name} remove-directory`,
       remove: `${name} remove`,
       append: `${name} append`,
       truncate: `${name} truncate`,

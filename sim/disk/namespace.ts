@@ -6,7 +6,8 @@
  * in the order in which they were made; a rename that is torn leaves the file under both names, never under none.
  * Landing an operation settles the names it touches: older operations on them that are still pending are dropped.
  *
- * Directories themselves are durable at once: the seam promises nothing about them, and says nothing of losing them.
+ * Directories themselves are durable at once when they are made, and gone for good when they are removed: the seam promises
+ * nothing about them. Giving one another name is an operation as those on files are, and undone by a crash that loses it.
  */
 import type { SimRandom } from '../random.ts';
 import { type CrashShape, drawFates } from './crash_model.ts';
@@ -27,8 +28,18 @@ interface NameOperation {
   isForgotten: boolean;
 }
 
-interface Directory {
-  readonly path: string;
+/** One directory that was given another name. */
+interface DirectoryRename {
+  readonly order: number;
+  /** The one that both names are in. */
+  readonly parent: Directory;
+  readonly from: string;
+  readonly to: string;
+  isForgotten: boolean;
+}
+
+export interface Directory {
+  path: string;
   readonly files: Map<string, SimFile>;
   readonly durableFiles: Map<string, SimFile>;
   readonly subdirectories: Set<string>;
@@ -41,8 +52,10 @@ export interface Place {
 }
 
 export class SimNamespace {
-  readonly #directories = new Map<string, Directory>();
+  #directories = new Map<string, Directory>();
   #pending: NameOperation[] = [];
+  /** In the order in which they were made; those that a sync has covered are not among them any more. */
+  #renames: DirectoryRename[] = [];
   #operations = 0;
 
   constructor() {
@@ -98,6 +111,39 @@ export class SimNamespace {
     ]);
   }
 
+  /** Both places are in one directory; what `to` names is a directory that does not exist. */
+  renameDirectory(from: Place, to: Place): void {
+    const parent = from.directory;
+    this.#renames.push({
+      order: this.#operations++,
+      parent,
+      from: from.name,
+      to: to.name,
+      isForgotten: false,
+    });
+    this.#moveDirectory(parent, from.name, to.name);
+  }
+
+  /** It is empty. What it held before a crash that has not come yet does not come back. */
+  removeDirectory({ directory, name }: Place): void {
+    directory.subdirectories.delete(name);
+    this.#directories.delete(`${directory.path}/${name}`);
+  }
+
+  #moveDirectory(parent: Directory, from: string, to: string): void {
+    const old = `${parent.path}/${from}`;
+    parent.subdirectories.delete(from);
+    parent.subdirectories.add(to);
+    const moved = new Map<string, Directory>();
+    for (const [path, directory] of this.#directories) {
+      if (path === old || path.startsWith(`${old}/`)) {
+        directory.path = `${parent.path}/${to}${path.slice(old.length)}`;
+      }
+      moved.set(directory.path, directory);
+    }
+    this.#directories = moved;
+  }
+
   /** The name means nothing any more, durably, as if it had never been given. */
   lose({ directory, name }: Place): void {
     directory.files.delete(name);
@@ -112,6 +158,7 @@ export class SimNamespace {
     this.#directories.clear();
     this.#directories.set('', makeDirectory(''));
     this.#pending = [];
+    this.#renames = [];
   }
 
   /** What a sync started now covers: pass it to `land` or `failSync`. */
@@ -128,12 +175,18 @@ export class SimNamespace {
       (isCovered ? landed : rest).push(operation);
     }
     for (const operation of landed) apply(operation.changes, 'durable');
+    this.#renames = this.#renames.filter(
+      ({ parent, order, isForgotten }) => parent !== directory || order >= before || isForgotten,
+    );
     this.#pending = rest.filter((operation) => !landed.some((later) => settles(later, operation)));
   }
 
   failSync(directory: Directory, before: number): void {
     for (const operation of this.#pending) {
       if (operation.order < before && touches(operation, directory)) operation.isForgotten = true;
+    }
+    for (const rename of this.#renames) {
+      if (rename.order < before && rename.parent === directory) rename.isForgotten = true;
     }
   }
 
@@ -147,10 +200,20 @@ export class SimNamespace {
       else if (fates[i] === 'torn' && changes.length > 1) apply(changes.slice(0, 1), 'durable');
     }
     this.#pending = [];
+    if (this.#renames.length > 0) this.#crashDirectories(shape, random);
     for (const { files, durableFiles } of this.#directories.values()) {
       files.clear();
       for (const [name, file] of durableFiles) files.set(name, file);
     }
+  }
+
+  /** Of renames one after the other a crash keeps the first ones: the later name is never there without the earlier. */
+  #crashDirectories(shape: CrashShape, random: SimRandom): void {
+    const fates = drawFates(this.#renames.length, shape, random);
+    const firstLost = fates.indexOf('lost');
+    const lost = firstLost < 0 ? [] : this.#renames.slice(firstLost);
+    for (const { parent, from, to } of lost.reverse()) this.#moveDirectory(parent, to, from);
+    this.#renames = [];
   }
 
   /** Every path and its file, by directory in order of making, then by name. */
@@ -166,13 +229,25 @@ export class SimNamespace {
   /** As `entries`, after the worst crash. */
   *durableEntries(): Generator<[string, SimFile]> {
     for (const { path, durableFiles } of this.#directories.values()) {
-      for (const [name, file] of durableFiles) yield [`${path}/${name}`, file];
+      const durablePath = this.#durablePath(path);
+      for (const [name, file] of durableFiles) yield [`${durablePath}/${name}`, file];
     }
   }
 
-  /** Paths of all directories, parents first. */
-  directories(): string[] {
-    return [...this.#directories.keys()];
+  /** Paths of all directories, parents first, after the worst crash. */
+  durableDirectories(): string[] {
+    return [...this.#directories.keys()].map((path) => this.#durablePath(path));
+  }
+
+  #durablePath(path: string): string {
+    let before = path;
+    for (const { parent, from, to } of [...this.#renames].reverse()) {
+      const moved = `${parent.path}/${to}`;
+      if (before === moved || before.startsWith(`${moved}/`)) {
+        before = `${parent.path}/${from}${before.slice(moved.length)}`;
+      }
+    }
+    return before;
   }
 
   #change(changes: readonly NameChange[]): void {

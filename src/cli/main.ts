@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import type { LogLevel } from '../io/logger.ts';
 import { type CommandSpec, parse } from './args.ts';
 import { runCluster } from './cluster.ts';
+import { runInspect } from './inspect.ts';
 import { runMember } from './member.ts';
 import { runNode } from './node.ts';
 import { runServer } from './server.ts';
@@ -121,6 +122,30 @@ const SPECS: readonly CommandSpec[] = [
     options: {},
   },
   {
+    name: 'inspect',
+    summary: 'Print what is in a file of a store: a table, a log segment, a manifest, term and vote',
+    usage: 'envelopedb inspect FILE [options]',
+    positionals: [
+      {
+        name: 'FILE',
+        description:
+          'tables/table-N, tables/manifest-N, tables/CURRENT, log/N.log, vote-a, vote-b or snapshot',
+      },
+    ],
+    options: {
+      json: { type: 'flag', description: 'One JSON object a line, with bytes in hexadecimal as well' },
+      values: { type: 'flag', description: 'Values too, not only how long they are' },
+      limit: {
+        type: 'integer',
+        valueName: 'N',
+        default: 0,
+        min: 0,
+        max: Number.MAX_SAFE_INTEGER,
+        description: 'Stop after so many records; 0: go through all',
+      },
+    },
+  },
+  {
     name: 'server',
     summary: 'Run a standalone node: no peers, no replication',
     usage: 'envelopedb server [options]',
@@ -183,6 +208,13 @@ async function main(): Promise<void> {
     case 'verify':
       if (!runVerify(String(parsed.positionals[0]))) process.exitCode = 1;
       return;
+    case 'inspect': {
+      const { json, values: shown, limit } = values;
+      const file = String(parsed.positionals[0]);
+      const command = { file, json: json === true, values: shown === true, limit: Number(limit) };
+      if (!(await runInspect(command))) process.exitCode = 1;
+      return;
+    }
     default:
       await runServer({
         ...common,

@@ -1,11 +1,10 @@
 /** `envelopedb verify DIR`: reads all files of a store that nobody has open, and says what is damaged. */
 import { existsSync, readdirSync } from 'node:fs';
 import { EnvelopeError } from '../base/errors.ts';
-import { fromUtf8 } from '../codec/bytes.ts';
 import { type Damage, isStore, type Verification, verify } from '../inspect/verify.ts';
 import { lockDirectory } from '../io/node/directory_lock.ts';
 import { NodeDisk } from '../io/node/disk.ts';
-import { isUserKey, userKeyOf } from '../kv/key_space.ts';
+import { describeKey } from './describe.ts';
 
 /** @returns whether nothing is damaged. */
 export function runVerify(directory: string): boolean {
@@ -42,13 +41,6 @@ export function describeVerification(directory: string, found: Verification): st
 function describeDamage({ path, offset, what, keys }: Damage): string {
   const range = keys === null ? '' : `; keys ${describeKey(keys.from)} to ${describeKey(keys.to)}`;
   return `${path}: offset ${offset}: ${what}${range}`;
-}
-
-/** `bucket/key`, what is not printable as in JSON. */
-function describeKey(name: Uint8Array): string {
-  if (!isUserKey(name)) return `(internal ${Buffer.from(name).toString('hex')})`;
-  const { bucket, key } = userKeyOf(name);
-  return `${bucket}/${JSON.stringify(fromUtf8(key)).slice(1, -1)}`;
 }
 
 function showProgress(): (bytes: number, of: number) => void {

@@ -22,6 +22,7 @@ import {
   type WriteOptions,
   written,
 } from './bucket.ts';
+import { type Backup, type BackupOptions, type Checkpoint, Copies } from './checkpoint.ts';
 import { encodingOf, type KeyEncoding, type TypeOf, type ValueEncoding } from './encoding.ts';
 import { Engine, type EngineOptions, type Moment, type StoreTuning } from './engine.ts';
 
@@ -86,11 +87,13 @@ function openEngine(options: EngineOptions): Promise<Engine> {
 export class Database {
   readonly #engine: Engine;
   readonly #onClosed: () => void;
+  readonly #copies: Copies;
   #closing: Promise<void> | null = null;
 
   /** For `open`. */
   constructor(engine: Engine, onClosed: () => void) {
     this.#engine = engine;
+    this.#copies = new Copies(engine);
     this.#onClosed = onClosed;
   }
 
@@ -131,10 +134,42 @@ export class Database {
     return settled((done) => this.#engine.compact(done));
   }
 
-  /** Makes durable what was written, buffered writes too, and lets go of the directory. Idempotent. */
+  /**
+   * Makes `directory` a store with the state of now, buffered writes included, within milliseconds: its tables are further
+   * names of this store's files, which never change; where those cannot be, as on another file system, they are copied.
+   * The directory must not exist, or be empty. It is there as a whole or not at all, whatever crashes. Writing goes on.
+   * @throws EnvelopeError `EXISTS`, `LOCKED` (it is being made already), `CLOSED`, `FAILED`; DiskError
+   */
+  checkpoint(directory: string): Promise<Checkpoint> {
+    return this.#copies.checkpoint(directory);
+  }
+
+  /**
+   * As `checkpoint`, but shares no file with this store: every byte is copied, and every checksum of the copy is checked.
+   * Meanwhile files that compaction has replaced stay on the disk.
+   * @throws also CorruptionError, naming the file of this store that is damaged; then there is no backup. The signal's reason.
+   */
+  backup(directory: string, options: BackupOptions = {}): Promise<Backup> {
+    return this.#copies.backup(directory, options);
+  }
+
+  /**
+   * Makes durable what was written, buffered writes too, and lets go of the directory. Checkpoints and backups under way
+   * end with an error. Idempotent.
+   */
   close(): Promise<void> {
-    this.#closing ??= settled((done) => this.#engine.close(done)).finally(this.#onClosed);
+    this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const copies = this.#copies.end();
+    try {
+      await settled((done) => this.#engine.close(done));
+    } finally {
+      await copies;
+      this.#onClosed();
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -8,6 +8,7 @@
  * A start applies the entries behind what tables cover. Tables may cover more than the log has made durable: then they are
  * ahead, and the log begins anew behind them.
  */
+import type { HeldState } from '../backup/live_copy.ts';
 import { assert } from '../base/assert.ts';
 import { CorruptionError, EnvelopeError, type Outcome } from '../base/errors.ts';
 import type { Clock, Timer } from '../io/clock.ts';
@@ -82,6 +83,8 @@ export class Engine {
   #turnBytes = 0;
   #bufferedTimer: Timer | null = null;
   #compactedIndex: Index = 0;
+  /** Entries behind these are still needed. */
+  readonly #holds = new Set<{ readonly index: Index }>();
   /** The latest time seen: what has expired stays so when the wall clock goes back. */
   #timeMs = 0;
   #failure: Error | null = null;
@@ -210,6 +213,27 @@ export class Engine {
     else this.write({ type: 'tick' }, 'buffered', (outcome) => (outcome.ok ? merge() : done(outcome.error)));
   }
 
+  /** The state of now: its files and its part of the log stay until it is released. @throws EnvelopeError */
+  hold(): HeldState {
+    if (this.#failure !== null || this.#closed) throw this.#refusal();
+    const { flushedIndex, tables, release } = this.#store.holdTables();
+    const hold = { index: flushedIndex };
+    this.#holds.add(hold);
+    return {
+      tablesDirectory: `${this.#options.directory}/tables`,
+      tables,
+      flushedIndex,
+      lastIndex: this.#entries.lastIndex,
+      group: GROUP,
+      term: TERM,
+      entry: (index) => this.#entries.entry(index),
+      release: () => {
+        this.#holds.delete(hold);
+        release();
+      },
+    };
+  }
+
   /** Makes durable what was written, then closes the files. Idempotent; `done` comes later. */
   close(done: (error: Error | null) => void): void {
     if (this.#closed) {
@@ -301,7 +325,8 @@ export class Engine {
   /** Entries that tables cover are not needed any more. */
   #shortenLog(): void {
     if (this.#closed || this.#failure !== null) return;
-    const index = Math.min(this.#store.flushedIndex, this.#entries.durableIndex);
+    let index = Math.min(this.#store.flushedIndex, this.#entries.durableIndex);
+    for (const hold of this.#holds) index = Math.min(index, hold.index);
     if (index <= this.#compactedIndex) return;
     this.#compactedIndex = index;
     this.#entries.compact(index);

@@ -7,7 +7,7 @@
  * What is promised about durability, and nothing more:
  * - bytes appended to a file are durable once a `sync` that was started after the append has called back
  *   without an error; a crash before that may keep, lose or tear any of them, in any order;
- * - a file's name (after `create`, `preallocate`, `rename`, `remove`) is durable once a `syncDirectory` of its
+ * - a file's name (after `create`, `preallocate`, `link`, `rename`, `remove`) is durable once a `syncDirectory` of its
  *   directory that was started after it has called back without an error; before that a crash may keep or
  *   undo it, each name by itself;
  * - a failed sync is final for that file: what it covered may be lost although later syncs succeed, so nobody
@@ -41,6 +41,20 @@ export interface Disk {
   /** Replaces `to` if it exists; atomic for readers and, by name, at a crash. */
   rename(from: string, to: string): void;
   remove(path: string): void;
+  /**
+   * Gives a file whose bytes no longer change a second name; its bytes go with its last name. Throws `EEXIST` when the name
+   * is taken, and `EXDEV`, `EPERM`, `EMLINK`, `ENOTSUP` or `ENOSYS` where this file cannot have another name there: then a
+   * copy is the way.
+   */
+  link(from: string, to: string): void;
+  /**
+   * Gives a directory another name beside its old one, with all that is in it. Atomic, and durable with the next sync of the
+   * directory that both names are in; until then a crash leaves one of them. `to` does not exist, or is an empty directory
+   * that is replaced; else `EEXIST` (a file) or `ENOTEMPTY`. `EINVAL` when it would move to another directory.
+   */
+  renameDirectory(from: string, to: string): void;
+  /** `ENOTEMPTY` unless it is empty. A crash may undo it until the directory that it was in is synced. */
+  removeDirectory(path: string): void;
   syncDirectory(path: string, done: (error: DiskError | null) => void): void;
 }
 

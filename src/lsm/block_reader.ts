@@ -97,6 +97,11 @@ export class BlockReader {
     return this.#keyView;
   }
 
+  /** Where in the block the record begins, in bytes. */
+  get offset(): number {
+    return this.#start;
+  }
+
   /** A part of the block. */
   get value(): Uint8Array {
     return this.#block.subarray(this.#valueStart, this.#valueStart + this.#valueLength);

@@ -26,7 +26,7 @@ const RECORD_HEADER_BYTES = 9;
 const PAYLOAD_BYTES_MAX = 64 * 1024 * 1024;
 const LEVELS_MAX = 64;
 /** Kind 1 was an edit without levels and key ranges. */
-const ManifestRecord = { Seal: 2, Edit: 3 } as const;
+export const ManifestRecord = { Seal: 2, Edit: 3 } as const;
 const EMPTY = new Uint8Array(0);
 
 /** A table, where it stands, and what keys `[low, end)` it is about. */
@@ -168,7 +168,8 @@ function recordChecksum(record: Uint8Array, seed: number): number {
   return crc32(record.subarray(8), crc32(record.subarray(0, 4), seed));
 }
 
-function recordAt(
+/** The record of manifest `number` at an offset; null when none that is intact begins there. The payload is a view. */
+export function recordAt(
   bytes: Uint8Array,
   at: number,
   number: number,
@@ -203,7 +204,8 @@ function varint(number: number): Uint8Array {
   return bytes;
 }
 
-function decodeEdit(payload: Uint8Array, path: string, at: number): VersionEdit {
+/** @throws CorruptionError */
+export function decodeEdit(payload: Uint8Array, path: string, at: number): VersionEdit {
   const reader = new VarintReader(payload);
   const read = (): number => {
     const value = reader.read();

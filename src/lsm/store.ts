@@ -16,6 +16,7 @@ import type { Index } from '../log/entry.ts';
 import { debtBytes, pendingRuns } from './compaction.ts';
 import { Compactor, type CompactorHost } from './compactor.ts';
 import { LiveRecords } from './live_records.ts';
+import type { TableEntry } from './manifest.ts';
 import { Memtable } from './memtable.ts';
 import { ReadSnapshot, type SnapshotSource } from './read_snapshot.ts';
 import { ALL_VISIBLE, type Cursor, RecordKind } from './record.ts';
@@ -60,6 +61,13 @@ export interface StoreSnapshot {
   /** The live keys, ascending. */
   readonly records: Cursor;
   /** Lets go of the tables; the records must not be used any more. */
+  readonly release: () => void;
+}
+
+/** Which tables make up the store, and how far they cover the log. */
+export interface HeldTables {
+  readonly flushedIndex: Index;
+  readonly tables: readonly TableEntry[];
   readonly release: () => void;
 }
 
@@ -283,6 +291,16 @@ export class Store {
       if (error !== null) done(error);
       else if (this.#isUsable(done)) this.#compactor.mergeAll(done);
     });
+  }
+
+  /** The tables in force: their files stay as they are until `release`. With the log behind `flushedIndex` they are all. */
+  holdTables(): HeldTables {
+    const { flushedIndex } = this;
+    const version = this.#tables.version.hold();
+    const tables = version.placed().map(({ level, run, table: { number, low, end } }) => {
+      return { number, level, run, low, end };
+    });
+    return { flushedIndex, tables, release: () => version.release() };
   }
 
   /** What the tables hold now, `flushedIndex` and no further. */

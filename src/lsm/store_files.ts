@@ -177,8 +177,8 @@ function encodeCurrent(manifest: number): Uint8Array {
   return utf8(`${name} ${crc32(utf8(name)).toString(16).padStart(8, '0')}\n`);
 }
 
-/** The number of the manifest in force. */
-function readCurrent(bytes: Uint8Array, path: string): number {
+/** The number of the manifest in force, by what `CURRENT` holds. @throws CorruptionError */
+export function readCurrent(bytes: Uint8Array, path: string): number {
   const number = Number(/^manifest-(\d+) /.exec(fromUtf8(bytes))?.[1] ?? -1);
   if (number < 0 || !equalBytes(encodeCurrent(number), bytes)) {
     throw new CorruptionError(path, 0, 'it does not name a manifest');

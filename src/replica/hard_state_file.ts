@@ -225,6 +225,31 @@ function repair(
   next(0);
 }
 
+/** What a copy of term and vote holds, whoever it belongs to. Null: the record is not intact. */
+export interface VoteRecord extends HardState {
+  readonly generation: number;
+  readonly group: GroupId;
+  readonly node: NodeId;
+}
+
+/** The records of a file of term and vote, in order. @throws CorruptionError when a later version wrote one. */
+export function* readVotes(
+  bytes: Uint8Array,
+  path: string,
+): Generator<{ readonly offset: number; readonly record: VoteRecord | null }> {
+  for (let offset = 0; offset < bytes.length; offset += RECORD_BYTES) {
+    const record = bytes.subarray(offset, offset + RECORD_BYTES);
+    if (record.length < RECORD_BYTES || !isIntact(record)) {
+      yield { offset, record: null };
+      continue;
+    }
+    const view = new DataView(record.buffer, record.byteOffset, record.length);
+    const owner = { group: view.getUint32(8, true), node: view.getUint32(12, true) };
+    const state = decodeRecord(owner, record, path, offset);
+    yield { offset, record: state === null ? null : { ...state, ...owner } };
+  }
+}
+
 /** What is damaged in the files of term and vote, whoever they belong to. A torn last record in one of them is none. */
 export function damageInVotes(
   disk: Disk,
@@ -288,7 +313,7 @@ function encodeRecord(options: HardStateOptions, state: HardState, generation: n
 }
 
 function decodeRecord(
-  options: HardStateOptions,
+  options: Pick<HardStateOptions, 'group' | 'node'>,
   record: Uint8Array,
   path: string,
   offset: number,

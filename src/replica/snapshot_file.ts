@@ -19,7 +19,7 @@ export interface SnapshotIdentity {
 }
 
 /** The first byte of each frame's body. No body is empty: zeros, as a lost write leaves them, are never a frame. */
-const FrameKind = { Head: 1, Records: 2, End: 3 } as const;
+export const FrameKind = { Head: 1, Records: 2, End: 3 } as const;
 const CHECKSUM_BYTES = 4;
 const EMPTY = new Uint8Array(0);
 

@@ -20,9 +20,10 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   threads: ['base', 'io', 'io/node', 'lsm', 'kv'],
   server: ['base', 'io', 'codec', 'log', 'raft', 'lsm', 'kv', 'protocol', 'replica'],
   client: ['base', 'codec'],
-  embedded: ['base', 'io', 'io/node', 'codec', 'log', 'lsm', 'kv', 'threads'],
-  inspect: ['base', 'io', 'codec', 'log', 'lsm', 'kv', 'replica'],
-  cli: ['base', 'io', 'io/node', 'codec', 'kv', 'client', 'server', 'inspect', 'threads'],
+  backup: ['base', 'io', 'codec', 'log', 'lsm'],
+  embedded: ['base', 'io', 'io/node', 'codec', 'log', 'lsm', 'kv', 'threads', 'backup'],
+  inspect: ['base', 'io', 'codec', 'log', 'lsm', 'kv', 'replica', 'backup'],
+  cli: ['base', 'io', 'io/node', 'codec', 'kv', 'client', 'server', 'inspect', 'backup', 'threads'],
 };
 
 const CORE = ['base', 'codec', 'log', 'lsm', 'raft', 'replica', 'kv', 'protocol'];

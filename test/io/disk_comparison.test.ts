@@ -26,7 +26,7 @@ type Operation =
       readonly name: string;
     }
   | { readonly type: 'syncDirectory'; readonly name: string }
-  | { readonly type: 'rename'; readonly name: string; readonly to: string }
+  | { readonly type: 'rename' | 'link'; readonly name: string; readonly to: string }
   | { readonly type: 'openAppend' | 'preallocate'; readonly name: string; readonly size: number }
   | { readonly type: 'append'; readonly handle: number; readonly size: number; readonly fill: number }
   | { readonly type: 'truncate'; readonly handle: number; readonly size: number }
@@ -47,7 +47,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   fc.record({ type: fc.constant('create' as const), name: file }),
   fc.record({ type: fc.constant('makeDirectory' as const), name: fc.constantFrom('dir', 'dir/sub/sub') }),
   fc.record({ type: fc.constant('syncDirectory' as const), name: fc.constantFrom('dir', 'missing') }),
-  fc.record({ type: fc.constant('rename' as const), name: file, to: file }),
+  fc.record({ type: fc.constantFrom('rename' as const, 'link' as const), name: file, to: file }),
   fc.record({ type: fc.constant('openAppend' as const), name, size }),
   fc.record({ type: fc.constant('preallocate' as const), name: file, size }),
   fc.record({ type: fc.constant('append' as const), handle, size: fc.nat(2000), fill: fc.nat(255) }),
@@ -109,6 +109,12 @@ class Player {
         if (this.#written.has(operation.name)) return 'is being written';
         disk.rename(this.#path(operation.name), this.#path(operation.to));
         return 'renamed';
+      case 'link':
+        // Only what no longer changes has two names; what has two names no longer changes.
+        if (this.#written.has(operation.name)) return 'is being written';
+        this.#written.add(operation.name).add(operation.to);
+        disk.link(this.#path(operation.name), this.#path(operation.to));
+        return 'linked';
       case 'preallocate':
         return this.#complete((done) => disk.preallocate(this.#path(operation.name), operation.size, done));
       case 'syncDirectory':

@@ -155,6 +155,82 @@ export function describeDisk(name: string, makeDisk: () => DiskHarness): void {
       });
     });
 
+    describe('second names and directories', () => {
+      it('gives a file a second name, under which it stays when the first is gone', () => {
+        write(`${root}/file`, 1, 2);
+        disk.makeDirectory(`${root}/dir`);
+        disk.link(`${root}/file`, `${root}/dir/linked`);
+        expect([disk.list(root), disk.list(`${root}/dir`)]).toEqual([['dir', 'file'], ['linked']]);
+        disk.remove(`${root}/file`);
+        expect(read(`${root}/dir/linked`)).toEqual([1, 2]);
+        write(`${root}/file`, 3);
+        expect(read(`${root}/dir/linked`)).toEqual([1, 2]);
+        disk.remove(`${root}/dir/linked`);
+        expect(read(`${root}/file`)).toEqual([3]);
+      });
+
+      it('gives no second name that is taken, to nothing, or to a directory', () => {
+        write(`${root}/file`, 1);
+        write(`${root}/taken`, 2);
+        disk.makeDirectory(`${root}/dir`);
+        expectDiskError(() => disk.link(`${root}/file`, `${root}/taken`), 'EEXIST', `${root}/file`);
+        expectDiskError(() => disk.link(`${root}/file`, `${root}/dir`), 'EEXIST', `${root}/file`);
+        expectDiskError(() => disk.link(`${root}/none`, `${root}/new`), 'ENOENT', `${root}/none`);
+        expectDiskError(() => disk.link(`${root}/file`, `${root}/none/new`), 'ENOENT', `${root}/file`);
+        expectDiskError(() => disk.link(`${root}/dir`, `${root}/new`), 'EPERM', `${root}/dir`);
+        expect(read(`${root}/taken`)).toEqual([2]);
+      });
+
+      it('gives a directory another name, with all that is in it and is open in it', async () => {
+        disk.makeDirectory(`${root}/old/deep`);
+        write(`${root}/old/deep/file`, 1);
+        const growing = disk.create(`${root}/old/growing`);
+        growing.append(Uint8Array.of(2));
+        disk.renameDirectory(`${root}/old`, `${root}/new`);
+        expect([disk.list(root), disk.list(`${root}/new`)]).toEqual([['new'], ['deep', 'growing']]);
+        expect(disk.exists(`${root}/old/deep/file`)).toBe(false);
+        expect(read(`${root}/new/deep/file`)).toEqual([1]);
+        growing.append(Uint8Array.of(3));
+        expect(await sync(growing)).toBeNull();
+        growing.close();
+        expect(read(`${root}/new/growing`)).toEqual([2, 3]);
+        expect(await syncDirectory(root)).toBeNull();
+        disk.makeDirectory(`${root}/old`);
+        expect(disk.list(`${root}/old`)).toEqual([]);
+      });
+
+      it('replaces an empty directory by another, and nothing else', () => {
+        disk.makeDirectory(`${root}/dir`);
+        write(`${root}/dir/file`, 1);
+        disk.makeDirectory(`${root}/empty`);
+        disk.makeDirectory(`${root}/full`);
+        write(`${root}/full/file`, 2);
+        write(`${root}/file`, 3);
+        const rename = (to: string) => (): void => disk.renameDirectory(`${root}/dir`, `${root}/${to}`);
+        expectDiskError(rename('full'), 'ENOTEMPTY', `${root}/full`);
+        expectDiskError(rename('file'), 'EEXIST', `${root}/file`);
+        expectDiskError(rename('full/dir'), 'EINVAL', `${root}/dir`);
+        expectDiskError(rename('dir'), 'EINVAL', `${root}/dir`);
+        expectDiskError(() => disk.renameDirectory(`${root}/none`, `${root}/x`), 'ENOENT', `${root}/none`);
+        expectDiskError(() => disk.renameDirectory(`${root}/file`, `${root}/x`), 'ENOTDIR', `${root}/file`);
+        expect(read(`${root}/dir/file`)).toEqual([1]);
+        rename('empty')();
+        expect(disk.list(root)).toEqual(['empty', 'file', 'full']);
+        expect(read(`${root}/empty/file`)).toEqual([1]);
+      });
+
+      it('removes a directory that is empty', () => {
+        disk.makeDirectory(`${root}/dir/deep`);
+        write(`${root}/file`, 1);
+        expectDiskError(() => disk.removeDirectory(`${root}/dir`), 'ENOTEMPTY', `${root}/dir`);
+        expectDiskError(() => disk.removeDirectory(`${root}/file`), 'ENOTDIR', `${root}/file`);
+        expectDiskError(() => disk.removeDirectory(`${root}/none`), 'ENOENT', `${root}/none`);
+        disk.removeDirectory(`${root}/dir/deep`);
+        disk.removeDirectory(`${root}/dir`);
+        expect(disk.list(root)).toEqual(['file']);
+      });
+    });
+
     describe('appending', () => {
       it('starts a new file empty and advances position and size together', () => {
         const path = `${root}/file`;

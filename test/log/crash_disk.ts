@@ -206,6 +206,18 @@ export class CrashDisk implements Disk {
     this.#bind(path, null);
   }
 
+  link(): void {
+    throw new Error('the log links no files');
+  }
+
+  renameDirectory(): void {
+    throw new Error('the log renames no directories');
+  }
+
+  removeDirectory(): void {
+    throw new Error('the log removes no directories');
+  }
+
   syncDirectory(path: string, done: (error: DiskError | null) => void): void {
     this.#complete('syncDirectory', path, done, (number) => {
       for (const [name, bindings] of this.#names) {

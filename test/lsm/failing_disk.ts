@@ -80,6 +80,21 @@ export class FailingDisk implements Disk {
     this.#disk.remove(path);
   }
 
+  link(from: string, to: string): void {
+    this.#count('link', from);
+    this.#disk.link(from, to);
+  }
+
+  renameDirectory(from: string, to: string): void {
+    this.#count('renameDirectory', from);
+    this.#disk.renameDirectory(from, to);
+  }
+
+  removeDirectory(path: string): void {
+    this.#count('removeDirectory', path);
+    this.#disk.removeDirectory(path);
+  }
+
   syncDirectory(path: string, done: Done): void {
     if (!this.#countLater('syncDirectory', path, done)) this.#disk.syncDirectory(path, done);
   }

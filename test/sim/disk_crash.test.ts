@@ -213,6 +213,42 @@ describe('a crash of a simulated disk', () => {
     for (const count of seen.values()) expect(count).toBeGreaterThan(5);
   });
 
+  it('leaves a directory under its old name or its new one, with all that is durable in it', () => {
+    const seen = new Map<string, number>();
+    for (let run = 0; run < 100; run++) {
+      const { rig, machine, disk } = start(`directory${run}`);
+      disk.makeDirectory('/top/old');
+      makeDurable(rig, disk, '/d/f', pattern(100));
+      disk.link('/d/f', '/top/old/f');
+      let isSynced = false;
+      disk.syncDirectory('/top/old', () => {
+        isSynced = true;
+      });
+      rig.run();
+      expect(isSynced).toBe(true);
+      disk.renameDirectory('/top/old', '/top/new');
+      if (run % 2 === 1) {
+        disk.syncDirectory('/top', () => {});
+        rig.run();
+      }
+      // What a crash of another world leaves at worst is what one of this world may leave.
+      const worst = machine.survivor({
+        scheduler: rig.scheduler,
+        trace: rig.trace,
+        random: rig.random,
+        faults: {},
+      });
+      expect(worst.files()).toContain(run % 2 === 1 ? '/top/new/f' : '/top/old/f');
+      machine.crash();
+      const [name = '', ...others] = machine.files().filter((path) => path.startsWith('/top'));
+      expect(others).toEqual([]);
+      expect([...machine.readRaw(name)]).toEqual([...pattern(100)]);
+      const state = `${run % 2} ${name}`;
+      seen.set(state, (seen.get(state) ?? 0) + 1);
+    }
+    expect([...seen.keys()].sort()).toEqual(['0 /top/new/f', '0 /top/old/f', '1 /top/new/f']);
+  });
+
   it('gives each name a meaning that it has had since the last completed sync of its directory', () => {
     const names = ['a', 'b', 'c'];
     const operation = fc.oneof(

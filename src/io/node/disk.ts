@@ -10,14 +10,17 @@ import {
   close,
   fstatSync,
   fsync,
+  linkSync,
   mkdirSync,
   open,
   openSync,
   readdirSync,
   renameSync,
+  rmdirSync,
   statSync,
   unlinkSync,
 } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { DiskError } from '../../base/errors.ts';
 import type { AppendFile, Disk, ReadFile } from '../disk.ts';
 import { type Done, NodeAppendFile } from './append_file.ts';
@@ -95,6 +98,44 @@ export class NodeDisk implements Disk {
 
   remove(path: string): void {
     attempt('remove', path, () => unlinkSync(path));
+  }
+
+  link(from: string, to: string): void {
+    try {
+      linkSync(from, to);
+    } catch (error) {
+      throw toDiskError('link', from, error, `to ${to}: `);
+    }
+  }
+
+  renameDirectory(from: string, to: string): void {
+    const target = resolve(to);
+    const isFromDirectory = attempt('renameDirectory', from, () => statSync(from)).isDirectory();
+    if (!isFromDirectory) throw new DiskError('renameDirectory', from, 'ENOTDIR', 'this is a file');
+    if (dirname(resolve(from)) !== dirname(target) || resolve(from) === target) {
+      throw new DiskError(
+        'renameDirectory',
+        from,
+        'EINVAL',
+        `${to} is not another name in the same directory`,
+      );
+    }
+    if (this.exists(to)) {
+      if (!statSync(to).isDirectory()) {
+        throw new DiskError('renameDirectory', to, 'EEXIST', 'a file has this name');
+      }
+      // Not only where renaming replaces empty directories: whoever has put something there meanwhile is told so.
+      this.removeDirectory(to);
+    }
+    try {
+      renameSync(from, to);
+    } catch (error) {
+      throw toDiskError('renameDirectory', from, error, `to ${to}: `);
+    }
+  }
+
+  removeDirectory(path: string): void {
+    attempt('removeDirectory', path, () => rmdirSync(path));
   }
 
   /** Some file systems cannot sync directories and say `EINVAL`: names are not safe on those, so it is an error here. */

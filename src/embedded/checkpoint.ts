@@ -1,0 +1,124 @@
+/** Copies of a store that is open, as a user asks for them: `Database.checkpoint` and `Database.backup`. */
+import { mkdirSync } from 'node:fs';
+import { type CopyProgress, copyLive, type LiveCopy } from '../backup/live_copy.ts';
+import { runSteps } from '../backup/steps.ts';
+import { Target } from '../backup/target.ts';
+import { EnvelopeError } from '../base/errors.ts';
+import { NodeClock } from '../io/node/clock.ts';
+import { lockDirectory } from '../io/node/directory_lock.ts';
+import { NodeDisk } from '../io/node/disk.ts';
+import type { Engine } from './engine.ts';
+
+export interface Checkpoint {
+  /** Writes up to this revision are in it, and none behind. */
+  readonly revision: number;
+  readonly tables: number;
+  /** How many of the tables are links to the store's own files; the others are copies. */
+  readonly linked: number;
+  /** What it takes of the disk beside the linked tables. */
+  readonly copiedBytes: number;
+  /** Why tables were copied and not linked: another file system, for example. Null: all are links. */
+  readonly whyCopied: string | null;
+}
+
+export type Backup = Omit<Checkpoint, 'linked' | 'whyCopied'>;
+
+export type BackupProgress = CopyProgress;
+
+export interface BackupOptions {
+  /** Ends it with its reason; what was copied is removed. */
+  readonly signal?: AbortSignal;
+  /** Told after each piece of a quarter of a mebibyte or so. */
+  readonly onProgress?: (progress: BackupProgress) => void;
+}
+
+/** The copies of one store that are under way. */
+export class Copies {
+  readonly #engine: Engine;
+  readonly #underWay = new Set<Promise<unknown>>();
+  #isEnding = false;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  async checkpoint(directory: string): Promise<Checkpoint> {
+    return await this.#start(directory, 'link', {});
+  }
+
+  async backup(directory: string, options: BackupOptions): Promise<Backup> {
+    options.signal?.throwIfAborted();
+    const { revision, tables, copiedBytes } = await this.#start(directory, 'copy', options);
+    return { revision, tables, copiedBytes };
+  }
+
+  /** Ends what is under way; resolved when nothing of it is left. */
+  async end(): Promise<void> {
+    this.#isEnding = true;
+    await Promise.allSettled(this.#underWay);
+  }
+
+  #start(directory: string, tables: 'link' | 'copy', options: BackupOptions): Promise<LiveCopy> {
+    const copy = this.#copy(directory, tables, options);
+    this.#underWay.add(copy);
+    const forget = (): void => {
+      this.#underWay.delete(copy);
+    };
+    copy.then(forget, forget);
+    return copy;
+  }
+
+  async #copy(
+    directory: string,
+    tables: 'link' | 'copy',
+    { signal, onProgress = () => {} }: BackupOptions,
+  ): Promise<LiveCopy> {
+    // Files are gone through once, and an error in reading one is an error, where a mapping would end the process.
+    const disk = new NodeDisk({ reads: 'pread' });
+    const clock = new NodeClock();
+    const target = new Target(disk, directory);
+    target.assertFree();
+    this.#engine.assertOpen();
+    mkdirSync(target.partial, { recursive: true });
+    // Held by two names one after the other: nobody else makes this copy, and nobody opens it before it is durable.
+    const unlock = lockDirectory(target.partial);
+    let isDone = false;
+    try {
+      const state = this.#engine.hold();
+      const steps = copyLive(state, target, { disk, clock, logger: SILENT, tables, onProgress });
+      const copy = await new Promise<LiveCopy>((resolve, reject) => {
+        runSteps(
+          steps,
+          clock,
+          () => this.#whyStop(signal),
+          (outcome) => {
+            if (outcome.ok) resolve(outcome.value);
+            else reject(signal?.aborted === true ? signal.reason : outcome.error);
+          },
+        );
+      });
+      isDone = true;
+      return copy;
+    } finally {
+      unlock();
+      // With its directory the lock has got another name.
+      if (isDone) disk.remove(`${target.path}/LOCK`);
+      else removeEmpty(disk, target.partial);
+    }
+  }
+
+  #whyStop(signal: AbortSignal | undefined): Error | null {
+    if (this.#isEnding) return new EnvelopeError('CLOSED', 'the store is closed');
+    if (signal?.aborted !== true) return null;
+    return signal.reason instanceof Error
+      ? signal.reason
+      : new EnvelopeError('ABORTED', String(signal.reason));
+  }
+}
+
+const SILENT = { log: () => {} };
+
+/** What is left of a copy that has failed. */
+function removeEmpty(disk: NodeDisk, directory: string): void {
+  if (disk.exists(directory) && disk.list(directory).length === 0) disk.removeDirectory(directory);
+}

@@ -1,0 +1,69 @@
+/**
+ * Finds the data blocks of a table that has lost its index: a block says nowhere how long it is, but its records can be
+ * followed to where none is left, and behind them stand its restart points and a checksum that holds for this block at
+ * this place alone. So what is found is a block for certain; what is not found is damaged.
+ */
+
+import { crc32 } from '../codec/crc32.ts';
+import { VarintReader } from '../codec/varint.ts';
+import { readUint32 } from '../lsm/bytes.ts';
+import { RecordKind } from '../lsm/record.ts';
+import { placeSeed } from '../lsm/table_format.ts';
+
+export interface FoundBlock {
+  readonly offset: number;
+  /** In bytes, its trailer included. */
+  readonly length: number;
+}
+
+/** Behind the records: restart points, their number, the checksum. */
+const TRAILER_BYTES_MIN = 12;
+const RECORD_BYTES_MIN = 9;
+
+/** Blocks within the first `end` bytes of a table, in order. What lies between them is damaged, or no block. */
+export function* walkBlocks(bytes: Uint8Array, end: number, table: number): Generator<FoundBlock> {
+  let offset = 0;
+  while (offset + RECORD_BYTES_MIN + TRAILER_BYTES_MIN <= end) {
+    const length = blockLengthAt(bytes, offset, end, table);
+    if (length === null) {
+      offset++;
+      continue;
+    }
+    yield { offset, length };
+    offset += length;
+  }
+}
+
+/** Null: no intact block begins here. */
+function blockLengthAt(bytes: Uint8Array, offset: number, end: number, table: number): number | null {
+  // The first record shares nothing with one before it.
+  if (bytes[offset] !== 0) return null;
+  const varints = new VarintReader(bytes, offset, end);
+  let records = 0;
+  let recordsEnd = offset;
+  for (;;) {
+    varints.offset = recordsEnd;
+    varints.read();
+    const rest = varints.read();
+    const valueLength = varints.read();
+    const kind = bytes[varints.offset++];
+    const sequence = varints.read();
+    const next = varints.offset + 4 + rest + valueLength;
+    const isRecord = rest >= 0 && valueLength >= 0 && sequence >= 0 && next <= end;
+    if (!isRecord || (kind !== RecordKind.Put && kind !== RecordKind.Tombstone)) break;
+    records++;
+    recordsEnd = next;
+  }
+  if (records === 0 || recordsEnd + TRAILER_BYTES_MIN > end || readUint32(bytes, recordsEnd) !== 0)
+    return null;
+  const seed = placeSeed(table, offset);
+  // No more restart points than records; most numbers are ruled out without a checksum.
+  for (let restarts = 1; restarts <= records; restarts++) {
+    const countAt = recordsEnd + 4 * restarts;
+    if (countAt + 8 > end) return null;
+    if (readUint32(bytes, countAt) !== restarts) continue;
+    const sum = crc32(bytes.subarray(offset, countAt + 4), seed);
+    if (sum === readUint32(bytes, countAt + 4)) return countAt + 8 - offset;
+  }
+  return null;
+}
