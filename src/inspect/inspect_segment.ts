@@ -8,7 +8,7 @@ import { EntryKind } from '../log/entry.ts';
 import { RECORD_ALIGNMENT_BYTES, RECORD_HEADER_BYTES, RecordKind } from '../log/record.ts';
 import { RecordReader } from '../log/record_reader.ts';
 import { readSegmentHeader, SEGMENT_HEADER_BYTES } from '../log/segment_header.ts';
-import { lastNonZero } from '../log/segment_scan.ts';
+import { lastNonZero } from '../codec/zeros.ts';
 import { damageAt, type Field, type Fields, type InspectOptions, type Item, part, record } from './item.ts';
 
 const KIND_NAMES = ['no-op', 'command', 'configuration'] as const;

@@ -4,7 +4,8 @@
  * older records say from that index on.
  */
 import { assert } from '../base/assert.ts';
-import type { Entry, Index, Term } from './entry.ts';
+import type { LogDamage } from './damage.ts';
+import { type Entry, EntryKind, type Index, type Term } from './entry.ts';
 import type { GroupState } from './group_state.ts';
 
 /** What a group needs of the log that it shares with others. */
@@ -13,6 +14,10 @@ export interface EntryStorage {
   append(state: GroupState, entry: Entry): void;
   /** Buffers a record that voids all entries of the group, and takes note of it in `state`. */
   reset(state: GroupState, index: Index, term: Term): void;
+  /** Buffers a second record for a damaged entry; takes note of it in `state` when that is durable. */
+  mend(state: GroupState, entry: Entry): void;
+  /** Buffers a record that says that entries of terms up to `term` may be missing, and takes note of it in `state`. */
+  fence(state: GroupState, term: Term): void;
   /** `state` needs less than before: segments may have become useless. */
   compacted(): void;
   /** Bytes of all segments, of whatever group. */
@@ -23,7 +28,7 @@ export interface EntryStorage {
   read(state: GroupState, index: Index): Entry;
 }
 
-export class GroupLog {
+export class GroupLog implements LogDamage {
   readonly #state: GroupState;
   readonly #storage: EntryStorage;
 
@@ -53,9 +58,65 @@ export class GroupLog {
     return this.#state.lastTerm;
   }
 
-  /** Every entry up to it survives a crash. Falls when a suffix is replaced. */
+  /** Every entry up to it can be read and survives a crash. Falls when a suffix is replaced. */
   get durableIndex(): Index {
-    return this.#state.durableIndex;
+    return this.#state.readableIndex;
+  }
+
+  /** What of it can't be read, or is not known any more. */
+  get damage(): LogDamage {
+    return this;
+  }
+
+  get firstDamaged(): Index {
+    return this.#state.holes.first;
+  }
+
+  get damagedCount(): number {
+    return this.#state.holes.count;
+  }
+
+  isDamaged(index: Index): boolean {
+    return this.#state.holes.has(index);
+  }
+
+  damagedFrom(index: Index): Index {
+    return this.#state.holes.nextFrom(index);
+  }
+
+  mayBeConfiguration(index: Index): boolean {
+    const kind = this.#state.holes.kindOf(index);
+    return kind === null || kind === EntryKind.Configuration;
+  }
+
+  get fenceTerm(): Term {
+    return this.#state.fenceTerm;
+  }
+
+  get isFenced(): boolean {
+    return this.#state.isFenced;
+  }
+
+  /** Goes to the disk with the next `flush` of the log; the entry is damaged until that is durable. */
+  mend(entry: Entry): void {
+    this.#storage.mend(this.#state, entry);
+  }
+
+  discard(index: Index): void {
+    this.#state.truncate(index);
+  }
+
+  /** Entries at the end may be lost without a name: call `fence`, before anything else is done with the log. */
+  get isOpen(): boolean {
+    return this.#state.isOpen;
+  }
+
+  /**
+   * Says so in the log, with the next `flush`. `term` is at least that of any entry which this node has acknowledged;
+   * 0: it never has.
+   */
+  fence(term: Term): void {
+    this.#storage.fence(this.#state, term);
   }
 
   /** What the log takes of the disk, with that of the groups which share it. */
@@ -126,8 +187,11 @@ export class GroupLog {
       index,
       durable: state.durableIndex,
     });
+    const readable = state.readableIndex;
     state.compact(index);
     this.#storage.compacted();
+    // What stood in the way is gone.
+    if (state.readableIndex > readable) this.onDurable(state.readableIndex);
   }
 
   /**

@@ -3,7 +3,8 @@
  * costs twenty bytes and no object. Shared by the log, which moves durability on, and the group's `GroupLog`.
  */
 import { assert } from '../base/assert.ts';
-import type { GroupId, Index, Term } from './entry.ts';
+import type { EntryKind, GroupId, Index, Term } from './entry.ts';
+import { Holes } from './holes.ts';
 
 /** Pages are made as a whole, and many a log is short: 20 KiB. */
 const PAGE_SHIFT = 10;
@@ -18,8 +19,28 @@ interface Page {
   readonly payloadBytes: Uint32Array;
 }
 
+/** Where a record is. */
+export interface Place {
+  readonly segment: number;
+  readonly offset: number;
+  readonly payloadBytes: number;
+}
+
 export class GroupState {
   readonly group: GroupId;
+  /** Entries whose identity is known and whose bytes are damaged. */
+  readonly holes = new Holes();
+  /** Where entries that were damaged stand a second time. The pages keep their first places: those ascend with the index. */
+  readonly #mended = new Map<Index, Place>();
+  /**
+   * Recovery has met bytes that it can't name and, of this group, nothing behind them: entries may be missing at its end,
+   * also such as replaced what is left. Ends with a fence or a reset.
+   */
+  isOpen = false;
+  /** See `isFenced`; 0: there never was a fence. */
+  fenceTerm: Term = 0;
+  /** Where the fence stands. */
+  fenceSegment = 0;
   /** Lowest index held; the entries below were compacted, or a snapshot stands for them. */
   firstIndex: Index = 1;
   /** Of the entry at `firstIndex - 1`; 0 when that is 0. */
@@ -59,6 +80,7 @@ export class GroupState {
     if (this.baseSegment === 0) this.baseSegment = segment;
     if (this.durableIndex >= index) this.durableIndex = index - 1;
     if (this.writtenIndex >= index) this.writtenIndex = index - 1;
+    this.#forgetFrom(index);
     const page = this.#pageFor(index);
     const slot = (index - 1) & PAGE_MASK;
     page.terms[slot] = term;
@@ -71,6 +93,8 @@ export class GroupState {
 
   /** Everything up to `index`, whose entry was of `term`, is void; `segment` is where that is written. */
   reset(index: Index, term: Term, segment: number): void {
+    this.#forgetFrom(0);
+    this.isOpen = false;
     this.firstIndex = index + 1;
     this.#baseTerm = term;
     this.baseSegment = segment;
@@ -87,10 +111,71 @@ export class GroupState {
     this.#baseTerm = this.termAt(index);
     this.baseSegment = this.segmentAt(index);
     this.firstIndex = index + 1;
+    this.holes.dropTo(index);
+    for (const mended of this.#mended.keys()) if (mended <= index) this.#mended.delete(mended);
     // The page of the next entry stays, or is made.
     const unused = Math.min((index >>> PAGE_SHIFT) - this.#firstPage, this.#pages.length);
     this.#pages.splice(0, unused);
     this.#firstPage += unused;
+  }
+
+  /** Takes note of a damaged entry at the end. `kind`: null when that is lost as well. */
+  appendDamaged(index: Index, term: Term, place: Place, kind: EntryKind | null): void {
+    this.append(index, term, place.segment, place.offset, place.payloadBytes);
+    this.holes.add(index, kind);
+  }
+
+  /** A damaged entry stands, intact, at another place. Nothing happens when it has been replaced meanwhile. */
+  mend(index: Index, term: Term, place: Place): boolean {
+    if (!this.holes.has(index) || this.termAt(index) !== term) return false;
+    this.holes.remove(index);
+    this.#mended.set(index, place);
+    return true;
+  }
+
+  /** Drops the entries from `index` on, of which none is committed. */
+  truncate(index: Index): void {
+    assert(index >= this.firstIndex && index <= this.lastIndex, 'what is dropped is in the log', { index });
+    this.#forgetFrom(index);
+    this.lastTerm = this.termAt(index - 1);
+    this.lastIndex = index - 1;
+    this.durableIndex = Math.min(this.durableIndex, this.lastIndex);
+    this.writtenIndex = Math.min(this.writtenIndex, this.lastIndex);
+  }
+
+  /** From here on, until an entry of a later term is held, what is there may lack entries that once were acknowledged. */
+  fence(term: Term, segment: number): void {
+    this.isOpen = false;
+    this.fenceTerm = Math.max(this.fenceTerm, term);
+    this.fenceSegment = segment;
+  }
+
+  /** Entries of terms up to `fenceTerm` may have been here, were perhaps acknowledged, and are not known any more. */
+  get isFenced(): boolean {
+    return this.fenceTerm > 0 && this.lastTerm <= this.fenceTerm;
+  }
+
+  /** Every entry up to it can be read and survives a crash. */
+  get readableIndex(): Index {
+    return Math.min(this.durableIndex, this.holes.first - 1);
+  }
+
+  /** Where the record to read is. */
+  placeOf(index: Index): Place {
+    const mended = this.#mended.size === 0 ? undefined : this.#mended.get(index);
+    return (
+      mended ?? {
+        segment: this.segmentAt(index),
+        offset: this.offsetAt(index),
+        payloadBytes: this.payloadBytesAt(index),
+      }
+    );
+  }
+
+  #forgetFrom(index: Index): void {
+    this.holes.dropFrom(index);
+    if (this.#mended.size === 0) return;
+    for (const mended of this.#mended.keys()) if (mended >= index) this.#mended.delete(mended);
   }
 
   /** From `firstIndex - 1`; 0 for index 0. */

@@ -22,7 +22,7 @@ import type { Logger } from '../io/logger.ts';
 import { BatchBuffer } from './batch_buffer.ts';
 import type { Entry, EntryKind, GroupId, Index, Term } from './entry.ts';
 import { type EntryStorage, GroupLog } from './group_log.ts';
-import { GroupState } from './group_state.ts';
+import { GroupState, type Place } from './group_state.ts';
 import { type OpenedLog, openSegments } from './opening.ts';
 import { PAYLOAD_BYTES_MAX, RECORD_HEADER_BYTES, RecordField, RecordKind, recordBytes } from './record.ts';
 import { RecordReader } from './record_reader.ts';
@@ -43,6 +43,19 @@ export interface LogOptions {
   readonly cacheBytes?: number;
   /** Whether segments are allocated ahead of their use. Default `ahead`. */
   readonly preallocate?: 'ahead' | 'never';
+  /**
+   * What becomes of damage: the log does not open (default), or it opens, and the groups say what they can't read
+   * (`GroupLog.damage`). The latter is for who can fetch entries from elsewhere, and waits with what needs them.
+   */
+  readonly damage?: 'refuse' | 'name';
+}
+
+/** A damaged entry whose second record waits to be durable. */
+interface Mending {
+  readonly state: GroupState;
+  readonly index: Index;
+  readonly term: Term;
+  readonly place: Place;
 }
 
 export interface LogStatistics {
@@ -66,6 +79,8 @@ export class Log {
   readonly #options: LogOptions;
   readonly #segmentBytes: number;
   readonly #states: Map<GroupId, GroupState>;
+  /** A group that is not known may have had entries that nobody can name any more. */
+  readonly #hasGaps: boolean;
   readonly #logs = new Map<GroupId, GroupLog>();
   readonly #storage: EntryStorage;
   readonly #batch: BatchBuffer;
@@ -90,6 +105,8 @@ export class Log {
   /** Groups with entries in the batch being gathered, and in the one being synced. */
   #batchGroups: GroupState[] = [];
   #writtenGroups: GroupState[] = [];
+  #batchMends: Mending[] = [];
+  #writtenMends: Mending[] = [];
   #markerTimer: Timer | null = null;
 
   /** Number of the first segment that is there. */
@@ -113,10 +130,13 @@ export class Log {
     this.#segmentBytes = segmentBytes;
     this.#spare = spare;
     this.#states = recovered.groups;
+    this.#hasGaps = recovered.hasGaps;
     this.#storage = {
       append: (state, entry) => this.#append(state, entry),
       read: (state, index) => this.#read(state, index),
       reset: (state, index, term) => this.#reset(state, index, term),
+      mend: (state, entry) => this.#mend(state, entry),
+      fence: (state, term) => this.#fence(state, term),
       compacted: () => this.#removeUseless(),
       bytes: () => this.#sealedBytes + this.#file.position,
       firstSegmentWithin: (bytes) => this.#firstSegmentWithin(bytes),
@@ -146,7 +166,8 @@ export class Log {
       segmentBytes,
     });
     const spare = new SpareSegment({ disk, logger, directory, segmentBytes, preallocate });
-    openSegments({ disk, clock, logger, directory, spare }, (outcome) => {
+    const { damage = 'refuse' } = options;
+    openSegments({ disk, clock, logger, directory, spare, damage }, (outcome) => {
       if (!outcome.ok) done(outcome);
       else done({ ok: true, value: new Log(options, segmentBytes, spare, outcome.value) });
     });
@@ -160,6 +181,7 @@ export class Log {
     let state = this.#states.get(id);
     if (state === undefined) {
       state = new GroupState(id);
+      state.isOpen = this.#hasGaps;
       this.#states.set(id, state);
     }
     log = new GroupLog(state, this.#storage);
@@ -217,7 +239,8 @@ export class Log {
     if (batch.batchBytes === 0) this.#beginBatch();
     const at = batch.reserve(recordBytes(payload.length));
     const offset = batch.offsetOf(at);
-    this.#writer.writeEntry(batch.target, at, batch.segment, offset, state.group, entry);
+    const termBefore = state.termAt(index - 1);
+    this.#writer.writeEntry(batch.target, at, batch.segment, offset, state.group, entry, termBefore);
     state.append(index, term, batch.segment, offset, payload.length);
     this.#records++;
     if (!state.isInBatch) {
@@ -234,6 +257,38 @@ export class Log {
     const offset = batch.offsetOf(at);
     this.#writer.writeReset(batch.target, at, batch.segment, offset, { group: state.group, index, term });
     state.reset(index, term, batch.segment);
+  }
+
+  /** Writes a damaged entry again. It counts as mended when that is durable. */
+  #mend(state: GroupState, entry: Entry): void {
+    this.#assertUsable();
+    const { index, term, payload } = entry;
+    assert(state.holes.has(index) && state.termAt(index) === term, 'only what is damaged is mended', {
+      index,
+      term,
+    });
+    const isUnderWay = (one: Mending): boolean => one.state === state && one.index === index;
+    if (this.#batchMends.some(isUnderWay) || this.#writtenMends.some(isUnderWay)) return;
+    const batch = this.#batch;
+    if (batch.batchBytes === 0) this.#beginBatch();
+    const at = batch.reserve(recordBytes(payload.length));
+    const { segment } = batch;
+    const offset = batch.offsetOf(at);
+    this.#writer.writeMend(batch.target, at, segment, offset, state.group, entry);
+    const place = { segment, offset, payloadBytes: payload.length };
+    this.#batchMends.push({ state, index, term, place });
+    this.#records++;
+  }
+
+  #fence(state: GroupState, term: Term): void {
+    this.#assertUsable();
+    const batch = this.#batch;
+    if (batch.batchBytes === 0) this.#beginBatch();
+    const at = batch.reserve(RECORD_HEADER_BYTES);
+    const offset = batch.offsetOf(at);
+    const { segment } = batch;
+    this.#writer.writeFence(batch.target, at, segment, offset, { group: state.group, index: 0, term });
+    state.fence(term, segment);
   }
 
   /**
@@ -290,8 +345,9 @@ export class Log {
   /** Number of the first segment with something that a group needs; never beyond the one that is written to. */
   #firstNeeded(): number {
     let needed = this.#segment;
-    for (const { baseSegment } of this.#states.values()) {
+    for (const { baseSegment, isFenced, fenceSegment } of this.#states.values()) {
       if (baseSegment > 0) needed = Math.min(needed, baseSegment);
+      if (isFenced) needed = Math.min(needed, fenceSegment);
     }
     return needed;
   }
@@ -323,6 +379,8 @@ export class Log {
     this.#flushIsWanted = false;
     this.#writtenGroups = this.#batchGroups;
     this.#batchGroups = [];
+    this.#writtenMends = this.#batchMends;
+    this.#batchMends = [];
     for (const state of this.#writtenGroups) {
       state.isInBatch = false;
       state.writtenIndex = state.lastIndex;
@@ -387,11 +445,26 @@ export class Log {
       state.durableIndex = state.writtenIndex;
       advanced[count++] = state;
     }
+    if (this.#writtenMends.length > 0) count = this.#takeMends(advanced, count);
     // The disk works on the next batch while the news of this one spreads.
     if (this.#flushIsWanted) this.#writeBatch();
-    for (let i = 0; i < count; i++) this.#logs.get(advanced[i].group)?.onDurable(advanced[i].durableIndex);
+    for (let i = 0; i < count; i++) this.#logs.get(advanced[i].group)?.onDurable(advanced[i].readableIndex);
     this.#continueClosing();
     this.#planMarker();
+  }
+
+  /** Of the first `count` of `advanced` it is known that they have got further; those that are mended join them. */
+  #takeMends(advanced: GroupState[], count: number): number {
+    const mends = this.#writtenMends;
+    this.#writtenMends = [];
+    let end = count;
+    for (const { state, index, term, place } of mends) {
+      if (!state.mend(index, term, place)) continue;
+      let at = 0;
+      while (at < end && advanced[at] !== state) at++;
+      if (at === end) advanced[end++] = state;
+    }
+    return end;
   }
 
   #planMarker(): void {
@@ -425,9 +498,11 @@ export class Log {
 
   #read(state: GroupState, index: Index): Entry {
     const term = state.termAt(index);
-    const segment = state.segmentAt(index);
-    const offset = state.offsetAt(index);
-    const payloadBytes = state.payloadBytesAt(index);
+    const { segment, offset, payloadBytes } = state.placeOf(index);
+    if (state.holes.has(index)) {
+      const name = `group ${state.group} index ${index} term ${term}`;
+      throw new CorruptionError(this.#path(segment), offset, `the record of ${name} is damaged`);
+    }
     const cached = this.#batch.find(segment, offset, RECORD_HEADER_BYTES + payloadBytes);
     if (cached !== null) {
       const kind = cached[RecordField.EntryKind] as EntryKind;
@@ -441,7 +516,7 @@ export class Log {
     const result = reader.read(offset);
     const isExpected =
       result === 'intact' &&
-      reader.recordKind === RecordKind.Entry &&
+      (reader.recordKind === RecordKind.Entry || reader.recordKind === RecordKind.Mend) &&
       reader.group === state.group &&
       reader.index === index &&
       reader.term === term &&

@@ -18,6 +18,8 @@ import { SEGMENT_HEADER_BYTES, segmentName, writeSegmentHeader } from './segment
 import type { SpareSegment } from './spare_segment.ts';
 
 const ZEROS_BYTES = 64 * 1024;
+/** Bad places that the node's log names one by one. */
+const REPORTED_MAX = 100;
 
 export interface OpeningOptions {
   readonly disk: Disk;
@@ -25,6 +27,7 @@ export interface OpeningOptions {
   readonly logger: Logger;
   readonly directory: string;
   readonly spare: SpareSegment;
+  readonly damage: 'refuse' | 'name';
 }
 
 export interface OpenedLog {
@@ -56,10 +59,11 @@ class Opening {
 
   start(): void {
     this.#attempt(() => {
-      const { disk, directory, spare } = this.#options;
+      const { disk, directory, spare, damage } = this.#options;
       disk.makeDirectory(directory);
       spare.clear();
-      const recovered = recoverLog(disk, directory);
+      const recovered = recoverLog(disk, directory, damage);
+      this.#report(recovered);
       if (recovered.segment > 0) {
         this.#cutTail(recovered);
         return;
@@ -67,6 +71,15 @@ class Opening {
       spare.prepare();
       spare.whenSettled(() => this.#attempt(() => this.#createFirst(recovered)));
     });
+  }
+
+  /** A line for each bad place, up to a bound. */
+  #report({ damage }: RecoveredLog): void {
+    const { logger } = this.#options;
+    for (const { path, offset, message } of damage.slice(0, REPORTED_MAX)) {
+      logger.log('warn', 'log-damaged', { path, offset, why: message });
+    }
+    if (damage.length > REPORTED_MAX) logger.log('warn', 'log-damaged-further', { places: damage.length });
   }
 
   #createFirst(recovered: RecoveredLog): void {

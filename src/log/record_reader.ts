@@ -41,6 +41,8 @@ export class RecordReader {
   index: Index = 0;
   term: Term = 0;
   payloadBytes = 0;
+  /** Of the term of the entry before, see `termMark`; 0: none was written. */
+  termBefore = 0;
 
   /** `bytes` start at offset `base` of the segment; the reader neither changes nor copies them. */
   constructor(bytes: Uint8Array, segment: number, base: number) {
@@ -73,6 +75,7 @@ export class RecordReader {
     this.version = this.#bytes[at + RecordField.Version];
     this.recordKind = this.#bytes[at + RecordField.RecordKind];
     this.entryKind = this.#bytes[at + RecordField.EntryKind];
+    this.termBefore = this.#view.getUint16(at + RecordField.TermBefore, true);
     this.group = this.#view.getUint32(at + RecordField.Group, true);
     this.payloadBytes = this.#view.getUint32(at + RecordField.Length, true);
     this.index = getUint53(this.#view, at + RecordField.Index);
@@ -94,7 +97,7 @@ export class RecordReader {
     if (this.version !== RECORD_VERSION) what = `version ${this.version}`;
     else if (!RECORD_KINDS.has(this.recordKind)) {
       what = `kind ${this.recordKind}`;
-    } else if (this.recordKind === RecordKind.Entry && !ENTRY_KINDS.has(this.entryKind)) {
+    } else if (this.#holdsEntry && !ENTRY_KINDS.has(this.entryKind)) {
       what = `entry kind ${this.entryKind}`;
     }
     if (what === null) return;
@@ -102,6 +105,10 @@ export class RecordReader {
       'LOG_FORMAT',
       `${path} holds a record of unknown ${what} at offset ${offset}: a later version of the program wrote it`,
     );
+  }
+
+  get #holdsEntry(): boolean {
+    return this.recordKind === RecordKind.Entry || this.recordKind === RecordKind.Mend;
   }
 
   #hasMagic(at: number): boolean {

@@ -9,9 +9,11 @@ import {
   RecordField,
   RecordKind,
   setUint53,
+  termMark,
 } from './record.ts';
 
-export interface GroupReset {
+/** A place in a group's log. */
+export interface GroupPoint {
   readonly group: GroupId;
   readonly index: Index;
   readonly term: Term;
@@ -30,7 +32,7 @@ export class RecordWriter {
 
   /**
    * Writes an entry's record to `target` from `at` on, where `recordBytes(payload.length)` zero bytes are free.
-   * `segment` and `offset` are the record's place in the log.
+   * `segment` and `offset` are the record's place in the log; `termBefore` is the term of the entry before its index.
    */
   writeEntry(
     target: Uint8Array,
@@ -39,10 +41,37 @@ export class RecordWriter {
     offset: number,
     group: GroupId,
     entry: Entry,
+    termBefore: Term,
+  ): void {
+    this.#writeEntry(RecordKind.Entry, target, at, segment, offset, group, entry, termMark(termBefore));
+  }
+
+  /** As `writeEntry`, of an entry whose first record is damaged. */
+  writeMend(
+    target: Uint8Array,
+    at: number,
+    segment: number,
+    offset: number,
+    group: GroupId,
+    entry: Entry,
+  ): void {
+    this.#writeEntry(RecordKind.Mend, target, at, segment, offset, group, entry, 0);
+  }
+
+  #writeEntry(
+    recordKind: RecordKind,
+    target: Uint8Array,
+    at: number,
+    segment: number,
+    offset: number,
+    group: GroupId,
+    entry: Entry,
+    mark: number,
   ): void {
     const { payload } = entry;
-    this.#header[RecordField.RecordKind] = RecordKind.Entry;
+    this.#header[RecordField.RecordKind] = recordKind;
     this.#header[RecordField.EntryKind] = entry.kind;
+    this.#view.setUint16(RecordField.TermBefore, mark, true);
     this.#view.setUint32(RecordField.Group, group, true);
     this.#view.setUint32(RecordField.Length, payload.length, true);
     setUint53(this.#view, RecordField.Index, entry.index);
@@ -56,6 +85,7 @@ export class RecordWriter {
   writeMarker(target: Uint8Array, at: number, segment: number, offset: number): void {
     this.#header[RecordField.RecordKind] = RecordKind.Marker;
     this.#header[RecordField.EntryKind] = 0;
+    this.#view.setUint16(RecordField.TermBefore, 0, true);
     this.#view.setUint32(RecordField.Group, 0, true);
     this.#view.setUint32(RecordField.Length, 0, true);
     setUint53(this.#view, RecordField.Index, offset);
@@ -65,13 +95,30 @@ export class RecordWriter {
   }
 
   /** Writes that a group goes on behind `index`, whose entry was of `term`. */
-  writeReset(target: Uint8Array, at: number, segment: number, offset: number, reset: GroupReset): void {
-    this.#header[RecordField.RecordKind] = RecordKind.Reset;
+  writeReset(target: Uint8Array, at: number, segment: number, offset: number, reset: GroupPoint): void {
+    this.#writePoint(RecordKind.Reset, target, at, segment, offset, reset);
+  }
+
+  /** Writes that entries of terms up to `term` may be missing before it; its index is 0. */
+  writeFence(target: Uint8Array, at: number, segment: number, offset: number, fence: GroupPoint): void {
+    this.#writePoint(RecordKind.Fence, target, at, segment, offset, fence);
+  }
+
+  #writePoint(
+    recordKind: RecordKind,
+    target: Uint8Array,
+    at: number,
+    segment: number,
+    offset: number,
+    { group, index, term }: GroupPoint,
+  ): void {
+    this.#header[RecordField.RecordKind] = recordKind;
     this.#header[RecordField.EntryKind] = 0;
-    this.#view.setUint32(RecordField.Group, reset.group, true);
+    this.#view.setUint16(RecordField.TermBefore, 0, true);
+    this.#view.setUint32(RecordField.Group, group, true);
     this.#view.setUint32(RecordField.Length, 0, true);
-    setUint53(this.#view, RecordField.Index, reset.index);
-    setUint53(this.#view, RecordField.Term, reset.term);
+    setUint53(this.#view, RecordField.Index, index);
+    setUint53(this.#view, RecordField.Term, term);
     this.#view.setUint32(RecordField.PayloadCrc, 0, true);
     this.#seal(target, at, segment, offset);
   }

@@ -8,15 +8,21 @@
  * With an attestation the bytes were durable once and are not what was written: damage, an error, never cut.
  * Without one, nothing behind the bad place was ever reported durable: a torn tail, cut by `Log`.
  *
+ * Damage is an error; or, where it is asked for, named (`damage: 'name'`). Then
+ * - an entry whose header is intact and whose payload is not becomes a hole: its group knows it and cannot read it;
+ * - where a header is lost, reading goes on at the next intact one. What stood between the two may have been anything, of
+ *   any group: `gap_resolution.ts` says what each group can still know.
+ *
  * A last segment whose header is not intact and of which nothing is attested was being created when the crash came; it
  * is begun again. Records are looked for at every multiple of eight behind a bad place; an intact header's payload is
  * stepped over, since what lies in a payload is not part of the log.
  */
-import { CorruptionError } from '../base/errors.ts';
-import type { Disk } from '../io/disk.ts';
-import type { GroupId, Index } from './entry.ts';
+import { CorruptionError, DiskError } from '../base/errors.ts';
+import type { Disk, ReadFile } from '../io/disk.ts';
+import type { EntryKind, GroupId, Index } from './entry.ts';
+import { Gaps } from './gap_resolution.ts';
 import { GroupState } from './group_state.ts';
-import { RecordKind } from './record.ts';
+import { RECORD_ALIGNMENT_BYTES, RecordKind } from './record.ts';
 import {
   readSegmentHeader,
   SEGMENT_HEADER_BYTES,
@@ -25,6 +31,9 @@ import {
   segmentNumbers,
 } from './segment_header.ts';
 import { type ScanEnd, SegmentScan } from './segment_scan.ts';
+
+/** What a disk reads, or fails to read, at a time; if it is more, the neighbours of what is lost seem lost as well. */
+const SECTOR_BYTES = 512;
 
 export interface RecoveredLog {
   readonly groups: Map<GroupId, GroupState>;
@@ -44,19 +53,30 @@ export interface RecoveredLog {
   readonly records: number;
   /** The ends of all segments before the last. */
   readonly sealedEnds: number[];
+  /** In the order of the log; none unless damage is to be named. */
+  readonly damage: readonly CorruptionError[];
+  /** Records may be missing that nobody can name: a group that is not in `groups` may have had entries. */
+  readonly hasGaps: boolean;
 }
+
+/** What becomes of damage. */
+export type DamageMode = 'refuse' | 'name';
 
 /**
  * Reads every segment in `directory`, at once and to the end.
- * @throws CorruptionError on damage; EnvelopeError `LOG_FORMAT` on what a later version wrote; DiskError.
+ * @throws CorruptionError on damage, of which only some can be named; EnvelopeError `LOG_FORMAT` on what a later version
+ * wrote; DiskError.
  */
-export function recoverLog(disk: Disk, directory: string): RecoveredLog {
-  return new Recovery(disk, directory).run();
+export function recoverLog(disk: Disk, directory: string, mode: DamageMode = 'refuse'): RecoveredLog {
+  return new Recovery(disk, directory, mode).run();
 }
 
 class Recovery {
   readonly #disk: Disk;
   readonly #directory: string;
+  readonly #mode: DamageMode;
+  readonly #damage: CorruptionError[] = [];
+  readonly #gaps = new Gaps();
   readonly #groups = new Map<GroupId, GroupState>();
   #records = 0;
   #firstSegment = 1;
@@ -65,9 +85,10 @@ class Recovery {
   /** The last record read in the segment at hand is a marker, or there is none. */
   #endsAttested = true;
 
-  constructor(disk: Disk, directory: string) {
+  constructor(disk: Disk, directory: string, mode: DamageMode) {
     this.#disk = disk;
     this.#directory = directory;
+    this.#mode = mode;
   }
 
   run(): RecoveredLog {
@@ -82,8 +103,11 @@ class Recovery {
       sealedEnds.push(previousEnd);
     }
     const tail = last === 0 ? { position: 0, dirtyEnd: 0 } : this.#readLast(last, previousEnd);
+    for (const state of this.#groups.values()) this.#gaps.onEnd(state);
     return {
       groups: this.#groups,
+      damage: this.#damage,
+      hasGaps: this.#gaps.count > 0,
       segment: last,
       firstSegment: this.#firstSegment,
       ...tail,
@@ -108,21 +132,37 @@ class Recovery {
     const path = this.#path(number);
     const nextPath = this.#path(number + 1);
     const next = this.#read(number + 1, SEGMENT_HEADER_BYTES, (bytes) => readSegmentHeader(nextPath, bytes));
-    if (next === null && number + 1 < last) throw damagedHeader(nextPath);
+    if (next === null && number + 1 < last) this.#onDamage(damagedHeader(nextPath));
     return this.#read(number, Number.POSITIVE_INFINITY, (bytes) => {
       this.#checkHeader(path, readSegmentHeader(path, bytes), number, previousEnd);
       const scan = new SegmentScan(path, number, bytes);
-      const end = this.#readRecords(scan, next === null ? bytes.length : next.previousEnd);
       if (next !== null) {
+        const why = `the next segment attests all below offset ${next.previousEnd}`;
+        const end = this.#readRecords(scan, next.previousEnd, (bad) => scan.damage(bad, why));
         if (end.offset === next.previousEnd) return end.offset;
-        throw scan.damage(end, `the next segment attests all below offset ${next.previousEnd}`);
+        const what = `records end at ${end.offset}, not at ${next.previousEnd} as the next segment says`;
+        throw new CorruptionError(path, end.offset, what);
       }
-      // A crash kept the next segment from being begun: this one is whole all the same, and nothing but zeros ends it.
-      if (end.problem !== 'none' && scan.lastNonZero(end.offset) > end.offset) {
-        throw scan.damage(end, 'a later segment exists');
-      }
+      // The next segment was never begun, or its header is damaged: this one is whole all the same, and nothing but zeros
+      // ends it.
+      const end = this.#readRecords(scan, bytes.length, (bad) =>
+        scan.lastNonZero(bad.offset) > bad.offset ? scan.damage(bad, 'a later segment exists') : null,
+      );
+      // Zeros may be what is left of records, when the header that told their end is lost.
+      if (this.#mode === 'name' && this.#isBegun(number + 1, last)) this.#gaps.onGap();
       return end.offset;
     });
+  }
+
+  /** Whether a segment whose header is not intact had one: others follow it, or it attests itself. */
+  #isBegun(number: number, last: number): boolean {
+    if (number < last) return true;
+    const path = this.#path(number);
+    return this.#read(
+      number,
+      Number.POSITIVE_INFINITY,
+      (bytes) => new SegmentScan(path, number, bytes).findAttestation(SEGMENT_HEADER_BYTES, 0) !== null,
+    );
   }
 
   #readLast(number: number, previousEnd: number): { position: number; dirtyEnd: number } {
@@ -133,30 +173,49 @@ class Recovery {
       if (header === null) {
         // Only segments before one that is durable are removed.
         const isDurable = number > 1 && number === this.#firstSegment;
-        if (isDurable || scan.findAttestation(SEGMENT_HEADER_BYTES, 0) !== null) throw damagedHeader(path);
-        this.#endsAttested = true;
-        return { position: 0, dirtyEnd: scan.lastNonZero(0) };
+        if (!isDurable && scan.findAttestation(SEGMENT_HEADER_BYTES, 0) === null) {
+          this.#endsAttested = true;
+          return { position: 0, dirtyEnd: scan.lastNonZero(0) };
+        }
       }
       this.#checkHeader(path, header, number, previousEnd);
-      const end = this.#readRecords(scan, bytes.length);
-      const marker = scan.findAttestation(end.offset, end.offset);
-      if (marker !== null) throw scan.damage(end, `the marker at offset ${marker} attests it`);
+      const end = this.#readRecords(scan, bytes.length, (bad) => {
+        const marker = scan.findAttestation(bad.offset, bad.offset);
+        return marker === null ? null : scan.damage(bad, `the marker at offset ${marker} attests it`);
+      });
       return { position: end.offset, dirtyEnd: scan.lastNonZero(end.offset) };
     });
   }
 
-  /** Takes in the records up to the first bad place, `limit` at the latest. */
-  #readRecords(scan: SegmentScan, limit: number): ScanEnd {
+  /**
+   * Takes in the records up to the first place that is bad and not damage, `limit` at the latest.
+   * @param damageAt What is wrong at a bad place, if it is damage; null: the records end there.
+   */
+  #readRecords(
+    scan: SegmentScan,
+    limit: number,
+    damageAt: (bad: ScanEnd) => CorruptionError | null,
+  ): ScanEnd {
     const { reader } = scan;
     let offset = SEGMENT_HEADER_BYTES;
     this.#endsAttested = true;
     while (offset < limit) {
       const result = reader.read(offset);
-      if (result === 'header') return { offset, problem: 'header' };
-      reader.assertUnderstood(scan.path, offset);
-      if (result === 'payload') return { offset, problem: 'payload' };
-      if (reader.recordKind === RecordKind.Entry) this.#takeEntry(scan, offset);
-      else if (reader.recordKind === RecordKind.Reset) this.#takeReset(scan);
+      if (result !== 'header') reader.assertUnderstood(scan.path, offset);
+      if (result !== 'intact') {
+        const bad = { offset, problem: result };
+        const damage = damageAt(bad);
+        if (damage === null) return bad;
+        this.#onDamage(damage);
+        // Looking for what attests it has moved the reader.
+        if (result === 'header') {
+          this.#gaps.onGap();
+          offset = Math.min(limit, scan.findRecord(offset + RECORD_ALIGNMENT_BYTES) ?? limit);
+          continue;
+        }
+        reader.readHeader(offset);
+      }
+      this.#takeRecord(scan, offset, result === 'intact');
       this.#endsAttested = reader.recordKind === RecordKind.Marker;
       scan.before = offset;
       offset += reader.bytes;
@@ -164,25 +223,59 @@ class Recovery {
     return { offset, problem: 'none' };
   }
 
-  #takeEntry(scan: SegmentScan, offset: number): void {
-    const { group, index, term, payloadBytes } = scan.reader;
+  #takeRecord(scan: SegmentScan, offset: number, isIntact: boolean): void {
+    const { recordKind } = scan.reader;
+    if (recordKind === RecordKind.Entry) this.#takeEntry(scan, offset, isIntact);
+    else if (recordKind === RecordKind.Reset) this.#takeReset(scan);
+    else if (recordKind === RecordKind.Fence) this.#takeFence(scan);
+    // A damaged mend has mended nothing.
+    else if (recordKind === RecordKind.Mend && isIntact) this.#takeMend(scan, offset);
+  }
+
+  #takeEntry(scan: SegmentScan, offset: number, isIntact: boolean): void {
+    const { group, index, term, payloadBytes, entryKind, termBefore } = scan.reader;
+    const { segment } = scan;
     const state = this.#stateOf(group);
+    this.#records++;
     if (this.#isBase(state, index)) {
       // What came before was removed with its segments. This entry itself serves as what the next ones follow.
       this.#guessed.add(group);
-      state.reset(index, term, scan.segment);
-      this.#records++;
+      state.reset(index, term, segment);
+      this.#gaps.onCertain(state);
       return;
     }
+    const place = { segment, offset, payloadBytes };
+    if (!this.#gaps.isCertain(state) && !this.#gaps.resolve(state, { index, term, termBefore }, place))
+      return;
     const objection = state.objection(index, term);
     if (objection !== null) throw new CorruptionError(scan.path, offset, `records are missing: ${objection}`);
-    state.append(index, term, scan.segment, offset, payloadBytes);
+    if (isIntact) state.append(index, term, segment, offset, payloadBytes);
+    else state.appendDamaged(index, term, place, entryKind as EntryKind);
+  }
+
+  #takeMend({ reader, segment }: SegmentScan, offset: number): void {
+    const { group, index, term, payloadBytes } = reader;
     this.#records++;
+    this.#stateOf(group).mend(index, term, { segment, offset, payloadBytes });
+  }
+
+  #takeFence({ reader, segment }: SegmentScan): void {
+    const state = this.#stateOf(reader.group);
+    state.fence(reader.term, segment);
+    this.#gaps.onCertain(state);
+  }
+
+  /** @throws CorruptionError `damage`, unless damage is to be named. */
+  #onDamage(damage: CorruptionError): void {
+    if (this.#mode === 'refuse') throw damage;
+    this.#damage.push(damage);
   }
 
   #takeReset(scan: SegmentScan): void {
     const { group, index, term } = scan.reader;
-    this.#stateOf(group).reset(index, term, scan.segment);
+    const state = this.#stateOf(group);
+    state.reset(index, term, scan.segment);
+    this.#gaps.onCertain(state);
     this.#guessed.delete(group);
   }
 
@@ -200,19 +293,21 @@ class Recovery {
     if (state === undefined) {
       state = new GroupState(group);
       this.#groups.set(group, state);
+      this.#gaps.onFirst(state);
     }
     return state;
   }
 
   /** The first segment that is there says itself where the one before it ended. */
-  #checkHeader(
-    path: string,
-    header: SegmentHeader | null,
-    number: number,
-    previousEnd: number,
-  ): asserts header is SegmentHeader {
+  #checkHeader(path: string, header: SegmentHeader | null, number: number, previousEnd: number): void {
     const isFirstLeft = number > 1 && number === this.#firstSegment;
-    checkHeader(path, header, number, isFirstLeft ? (header?.previousEnd ?? 0) : previousEnd);
+    try {
+      checkHeader(path, header, number, isFirstLeft ? (header?.previousEnd ?? 0) : previousEnd);
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error;
+      // That the header is lost of which the segment before had need was told there.
+      if (this.#damage.at(-1)?.message !== error.message) this.#onDamage(error);
+    }
   }
 
   /** Hands the first `bytesMax` bytes of a segment to `use`; they are not valid any more when it has returned. */
@@ -220,7 +315,8 @@ class Recovery {
     const file = this.#disk.open(this.#path(number));
     try {
       const bytes = Math.min(file.size, bytesMax);
-      return use(bytes === 0 ? new Uint8Array(0) : file.view(0, bytes));
+      if (bytes === 0) return use(new Uint8Array(0));
+      return use(this.#mode === 'refuse' ? file.view(0, bytes) : viewReadable(file, bytes));
     } finally {
       file.close();
     }
@@ -231,12 +327,7 @@ class Recovery {
   }
 }
 
-function checkHeader(
-  path: string,
-  header: SegmentHeader | null,
-  number: number,
-  previousEnd: number,
-): asserts header is SegmentHeader {
+function checkHeader(path: string, header: SegmentHeader | null, number: number, previousEnd: number): void {
   if (header === null) throw damagedHeader(path);
   if (header.segment !== number) {
     throw new CorruptionError(path, 0, `the segment header is that of segment ${header.segment}`);
@@ -245,6 +336,24 @@ function checkHeader(
     const what = `the segment header says that the segment before ends at ${header.previousEnd}, not ${previousEnd}`;
     throw new CorruptionError(path, 0, what);
   }
+}
+
+/** The first bytes of a file; zeros stand for the sectors that the disk cannot give any more. @throws DiskError */
+function viewReadable(file: ReadFile, bytes: number): Uint8Array {
+  try {
+    return file.view(0, bytes);
+  } catch (error) {
+    if (!(error instanceof DiskError) || error.errno !== 'EIO') throw error;
+  }
+  const readable = new Uint8Array(bytes);
+  for (let at = 0; at < bytes; at += SECTOR_BYTES) {
+    try {
+      readable.set(file.view(at, Math.min(SECTOR_BYTES, bytes - at)), at);
+    } catch (error) {
+      if (!(error instanceof DiskError) || error.errno !== 'EIO') throw error;
+    }
+  }
+  return readable;
 }
 
 function damagedHeader(path: string): CorruptionError {

@@ -50,6 +50,11 @@ export class SegmentScan {
     return null;
   }
 
+  /** The offset of the first intact header at `from` (a multiple of eight) or behind it; null: there is none. */
+  findRecord(from: number): number | null {
+    return this.#nextHeader(from);
+  }
+
   /** The error for damage at `end`; `why` says how it is known not to be a torn tail. */
   damage(end: ScanEnd, why: string): CorruptionError {
     return new CorruptionError(this.path, end.offset, `${this.#identify(end)}; ${why}`);
