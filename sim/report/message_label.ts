@@ -38,11 +38,11 @@ export function labelPeerFrame(frame: PeerFrame): MessageLabel {
       return labelRaftMessage(decodeMessage(frame.message));
     case 'snapshot': {
       const message = decodeSnapshotMessage(frame.message);
-      const text =
-        message.type === 'fetch'
-          ? `chunk ${message.number} please`
-          : `chunk ${message.number} of the state at ${message.index}, ${message.records.length} bytes`;
-      return { kind: 'forward', isReply: message.type === 'chunk', term: 0, name: message.type, text };
+      const isReply = message.type === 'chunk' || message.type === 'range-chunk';
+      const text = isReply
+        ? `chunk ${message.number} of the state at ${message.index}, ${message.records.length} bytes`
+        : `chunk ${message.number} please`;
+      return { kind: 'forward', isReply, term: 0, name: message.type, text };
     }
     case 'request': {
       const text = `#${frame.id} ${describeRequest(decodeRequest(frame.request))}`;

@@ -107,6 +107,7 @@ export class UnansweredGroup {
         return node.believed;
       },
       servesReads: false,
+      isAlone: false,
       propose: take,
       read: take,
       administer: take,

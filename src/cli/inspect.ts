@@ -3,6 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { EnvelopeError } from '../base/errors.ts';
 import { inspect } from '../inspect/inspect.ts';
 import type { Field, Fields, Item } from '../inspect/item.ts';
+import { nodeCompressions } from '../io/node/compression.ts';
 import { NodeDisk } from '../io/node/disk.ts';
 import { describeKey, describeText } from './describe.ts';
 import { Printer } from './printer.ts';
@@ -26,7 +27,10 @@ export async function runInspect({ file, json, values, limit }: InspectCommand):
   if (statSync(file).isDirectory()) {
     throw new EnvelopeError('USAGE', `${file} is a directory: name a file in it, or see envelopedb verify`);
   }
-  const items = inspect(new NodeDisk({ reads: 'pread' }), file, { values: values ? 'shown' : 'hidden' });
+  const items = inspect(new NodeDisk({ reads: 'pread' }), file, {
+    values: values ? 'shown' : 'hidden',
+    compressions: nodeCompressions,
+  });
   const printer = new Printer(process.stdout);
   let isWhole = true;
   let records = 0;

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import type { LogLevel } from '../io/logger.ts';
 import { type CommandSpec, parse } from './args.ts';
 import { runCluster } from './cluster.ts';
+import { SCRUB_BYTES_PER_SECOND } from './host.ts';
 import { runInspect } from './inspect.ts';
 import { runMember } from './member.ts';
 import { runNode } from './node.ts';
@@ -33,6 +34,18 @@ const LOG_BYTES = {
     min: MIB,
     max: 1024 * 1024 * MIB,
     description: 'How much of the log is kept on the disk: who lags further than that is sent a snapshot',
+  },
+} as const;
+
+/** Of a node that others hold copies for. */
+const SCRUB = {
+  'scrub-bytes-per-second': {
+    type: 'integer',
+    valueName: 'BYTES',
+    default: SCRUB_BYTES_PER_SECOND,
+    min: 0,
+    max: 1024 * MIB,
+    description: 'How fast tables are read through, over and over, to find damage; 0: never',
   },
 } as const;
 
@@ -86,6 +99,7 @@ const SPECS: readonly CommandSpec[] = [
       },
       clear: { type: 'flag', description: "Wipe this node's data first" },
       ...LOG_BYTES,
+      ...SCRUB,
       ...LOGGING,
     },
   },
@@ -163,6 +177,7 @@ const SPECS: readonly CommandSpec[] = [
       data: { type: 'string', valueName: 'DIR', default: './db_data', description: 'Where data is kept' },
       clear: { type: 'flag', description: 'Wipe the data first' },
       ...LOG_BYTES,
+      ...SCRUB,
       ...LOGGING,
     },
   },
@@ -193,6 +208,7 @@ async function main(): Promise<void> {
         peers: String(values.peers),
         join: String(values.join),
         logBytes: Number(values['log-bytes']),
+        scrubBytesPerSecond: Number(values['scrub-bytes-per-second']),
       });
       return;
     case 'member': {
@@ -221,6 +237,7 @@ async function main(): Promise<void> {
         port: Number(values.port),
         host: String(values.host),
         logBytes: Number(values['log-bytes']),
+        scrubBytesPerSecond: Number(values['scrub-bytes-per-second']),
       });
   }
 }

@@ -15,18 +15,21 @@ export interface NodeCommand {
   readonly clear: boolean;
   /** How much of the log is kept. */
   readonly logBytes: number;
+  /** How fast tables are read through for damage; 0: never. */
+  readonly scrubBytesPerSecond: number;
   readonly logLevel: LogLevel | 'silent';
 }
 
 export async function runNode(command: NodeCommand): Promise<void> {
   const port = parsePort(command.port, 'PORT');
   const directory = `${command.data}/node-${port}`;
-  const { clear, logBytes, logLevel } = command;
+  const { clear, logBytes, scrubBytesPerSecond, logLevel } = command;
+  const common = { directory, clear, logBytes, scrubBytesPerSecond, logLevel };
   const self = { host: command.host, port };
   const joined = clear ? null : readIdentity(directory);
   if (command.join !== '' || joined !== null) {
     const via = command.join === '' ? null : parseAddress(command.join, '--join');
-    stopOnSignal(await startNode({ type: 'joined', self, via, directory, clear, logBytes, logLevel }));
+    stopOnSignal(await startNode({ type: 'joined', self, via, ...common }));
     return;
   }
   const members = command.peers.split(',').map((peer) => parseAddress(peer, '--peers'));
@@ -34,7 +37,5 @@ export async function runNode(command: NodeCommand): Promise<void> {
   if (place < 0) {
     throw new EnvelopeError('USAGE', `${command.host}:${port} is not in --peers ${command.peers}`);
   }
-  stopOnSignal(
-    await startNode({ type: 'founder', id: place + 1, members, directory, clear, logBytes, logLevel }),
-  );
+  stopOnSignal(await startNode({ type: 'founder', id: place + 1, members, ...common }));
 }

@@ -9,6 +9,8 @@ export interface ServerCommand {
   readonly clear: boolean;
   /** How much of the log is kept. */
   readonly logBytes: number;
+  /** How fast tables are read through for damage; 0: never. */
+  readonly scrubBytesPerSecond: number;
   readonly logLevel: LogLevel | 'silent';
 }
 
@@ -20,6 +22,7 @@ export async function runServer(command: ServerCommand): Promise<void> {
     directory: command.data,
     clear: command.clear,
     logBytes: command.logBytes,
+    scrubBytesPerSecond: command.scrubBytesPerSecond,
     logLevel: command.logLevel,
   });
   stopOnSignal(node);

@@ -31,7 +31,7 @@ type Kind =
 export function* inspect(disk: Disk, path: string, options: InspectOptions): Generator<Item> {
   const kind = kindOf(disk, path);
   if (kind.type === 'table') {
-    const table = openParts(disk, path, kind.number);
+    const table = openParts(disk, path, kind.number, options.compressions);
     try {
       yield* inspectTable(table, options);
     } finally {

@@ -1,5 +1,6 @@
 /** A segment of the log, record by record: see `docs/formats/log.md`. */
 import { EnvelopeError } from '../base/errors.ts';
+import { lastNonZero } from '../codec/zeros.ts';
 import { BatchReader, EditKind } from '../kv/batch.ts';
 import { storeKey } from '../kv/key_space.ts';
 import type { Write } from '../kv/request.ts';
@@ -8,7 +9,6 @@ import { EntryKind } from '../log/entry.ts';
 import { RECORD_ALIGNMENT_BYTES, RECORD_HEADER_BYTES, RecordKind } from '../log/record.ts';
 import { RecordReader } from '../log/record_reader.ts';
 import { readSegmentHeader, SEGMENT_HEADER_BYTES } from '../log/segment_header.ts';
-import { lastNonZero } from '../codec/zeros.ts';
 import { damageAt, type Field, type Fields, type InspectOptions, type Item, part, record } from './item.ts';
 
 const KIND_NAMES = ['no-op', 'command', 'configuration'] as const;

@@ -4,7 +4,6 @@ import { isUserKey } from '../kv/key_space.ts';
 import { decodeStored, NEVER } from '../kv/stored_value.ts';
 import { BlockReader } from '../lsm/block_reader.ts';
 import { RecordKind } from '../lsm/record.ts';
-import { placeSeed } from '../lsm/table_format.ts';
 import { damaged, type Fields, type InspectOptions, type Item, part, record } from './item.ts';
 import type { BlockPart, TableParts } from './table_parts.ts';
 
@@ -48,8 +47,8 @@ function* inspectBlock(table: TableParts, block: BlockPart, options: InspectOpti
   yield part('block', offset, fields);
   // Each record has a checksum of its own: those of a damaged block are shown up to the first that fails it.
   try {
-    const place = { path: table.path, offset, seed: placeSeed(table.number, offset) };
-    const records = block.records ?? new BlockReader(bytes, place);
+    if (block.records === null && table.isPacked) return;
+    const records = block.records ?? new BlockReader(bytes, table.placeOf(offset));
     for (records.seekToFirst(); records.isValid; records.next()) yield recordOf(records, offset, options);
   } catch (error) {
     if (!(error instanceof CorruptionError)) throw error;

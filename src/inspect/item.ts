@@ -1,5 +1,7 @@
 /** What `inspect` says of a file: one item for each structure in it, in an order that reads well. */
+
 import type { CorruptionError } from '../base/errors.ts';
+import type { Compression } from '../io/compression.ts';
 
 /** Bytes are keys or values of the store; how they are shown is up to who shows them. */
 export type Field = number | string | Uint8Array | readonly Fields[];
@@ -18,6 +20,8 @@ export interface Item {
 export interface InspectOptions {
   /** Values are told too, not only their lengths. */
   readonly values: 'shown' | 'hidden';
+  /** Those that blocks of tables can be read with. */
+  readonly compressions?: readonly Compression[];
 }
 
 export function part(type: string, offset: number, fields: Fields = {}): Item {

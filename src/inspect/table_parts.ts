@@ -4,9 +4,11 @@
  */
 import { CorruptionError } from '../base/errors.ts';
 import { VarintReader } from '../codec/varint.ts';
+import type { Compression } from '../io/compression.ts';
 import type { Disk, ReadFile } from '../io/disk.ts';
-import { BlockReader, verifyBlock } from '../lsm/block_reader.ts';
+import { type BlockPlace, BlockReader, verifyBlock } from '../lsm/block_reader.ts';
 import { readUint32 } from '../lsm/bytes.ts';
+import { unpackBlock } from '../lsm/packed_block.ts';
 import type { RangeTombstone } from '../lsm/range_tombstones.ts';
 import {
   decodeFooter,
@@ -58,10 +60,12 @@ export class TableParts {
   readonly index: Part<readonly Anchor[]>;
   readonly ranges: Part<readonly RangeTombstone[]>;
   readonly #file: ReadFile;
+  readonly #compressions: readonly Compression[];
 
   /** Takes over the file. @param number From the name of the file; null: take it from the footer. @throws DiskError */
-  constructor(file: ReadFile, number: number | null) {
+  constructor(file: ReadFile, number: number | null, compressions: readonly Compression[] = []) {
     this.#file = file;
+    this.#compressions = compressions;
     this.path = file.path;
     this.sizeBytes = file.size;
     this.number = number ?? numberInFooter(file);
@@ -78,10 +82,11 @@ export class TableParts {
       this.ranges = lost;
       return;
     }
-    const { filterOffset, indexOffset, rangesOffset, propertiesOffset, footerOffset } = this.footer.value;
+    const { filterOffset, indexOffset, rangesOffset, propertiesOffset, footerOffset, version } =
+      this.footer.value;
     const { path } = this;
     this.properties = this.#section(propertiesOffset, footerOffset, 'properties', (bytes) =>
-      decodeProperties(bytes, path, propertiesOffset),
+      decodeProperties(bytes, version, path, propertiesOffset),
     );
     this.filter = this.#section(filterOffset, indexOffset, 'filter', (bytes) => bytes.slice());
     this.index = this.#section(indexOffset, rangesOffset, 'index', (bytes) => {
@@ -91,6 +96,11 @@ export class TableParts {
       const count = this.properties.ok ? this.properties.value.rangeTombstones : countRanges(bytes);
       return decodeRangeTombstones(bytes, count, path, rangesOffset);
     });
+  }
+
+  /** Its data blocks may be compressed: of a damaged one no record can be read. */
+  get isPacked(): boolean {
+    return this.footer.ok && this.footer.value.compression !== 0;
   }
 
   /** What is damaged beside data blocks. Where the footer is, that is all there is to say. */
@@ -143,16 +153,27 @@ export class TableParts {
   }
 
   #block(offset: number, length: number, lastKey: Uint8Array | null): BlockPart {
-    const place = { path: this.path, offset, seed: placeSeed(this.number, offset) };
+    const place = this.placeOf(offset);
     const bytes = this.#file.view(offset, length).slice();
     try {
       verifyBlock(bytes, place);
-      const records = new BlockReader(bytes, place);
+      const contents = this.isPacked ? unpackBlock(bytes, this.#compression(), place) : bytes;
+      const records = new BlockReader(contents, place);
       return { offset, length, lastKey, damage: null, bytes, records };
     } catch (error) {
       if (!(error instanceof CorruptionError)) throw error;
       return { offset, length, lastKey, damage: error, bytes, records: null };
     }
+  }
+
+  placeOf(offset: number): BlockPlace {
+    const form = this.isPacked ? 'unpacked' : 'plain';
+    return { path: this.path, offset, seed: placeSeed(this.number, offset), form };
+  }
+
+  #compression(): Compression | null {
+    const id = this.footer.ok ? this.footer.value.compression : 0;
+    return this.#compressions.find((known) => known.id === id) ?? null;
   }
 
   #readFooter(): Part<Footer> {
@@ -172,10 +193,15 @@ export class TableParts {
 }
 
 /** @param number From the name of the file; null: take it from the footer. @throws DiskError */
-export function openParts(disk: Disk, path: string, number: number | null): TableParts {
+export function openParts(
+  disk: Disk,
+  path: string,
+  number: number | null,
+  compressions: readonly Compression[] = [],
+): TableParts {
   const file = disk.open(path);
   try {
-    return new TableParts(file, number);
+    return new TableParts(file, number, compressions);
   } catch (error) {
     file.close();
     throw error;

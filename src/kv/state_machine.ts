@@ -37,6 +37,7 @@ import { decodeWrite, type TimedWrite } from './write_codec.ts';
 
 const OK: Result = { type: 'ok' };
 const EMPTY = new Uint8Array(0);
+const NO_DROPS: ReadonlyMap<string, Index> = new Map();
 /** They do the same at any time. */
 const TIMELESS: ReadonlySet<Write['type']> = new Set(['set', 'delete', 'delete-range']);
 
@@ -47,6 +48,12 @@ export class StateMachine {
   #journal: Journal;
 
   readonly #journalLimits: JournalLimits;
+  /** Of the state, as before the entry that was begun last. */
+  #timeBeforeMs = 0;
+  #dueBeforeMs = 0;
+  #dropsBefore: ReadonlyMap<string, Index> = NO_DROPS;
+  /** A read has met this, and answers with it. */
+  onDamage: (error: CorruptionError) => void = () => {};
 
   /** @throws CorruptionError, DiskError when the store's own keys cannot be read. */
   constructor(store: KeyValueStore, journalLimits: JournalLimits = DEFAULT_JOURNAL_LIMITS) {
@@ -94,6 +101,7 @@ export class StateMachine {
   applyWrite(index: Index, { timeMs, write }: TimedWrite, result: 'wanted' | 'not-wanted'): Result | null {
     const store = this.#store;
     const keys = this.#keys;
+    this.#rememberState();
     store.beginEntry(index);
     keys.revision = index;
     keys.asOfMs = 0;
@@ -106,12 +114,27 @@ export class StateMachine {
     }
     if (write.type === 'delete') {
       // What is damaged cannot be counted, but it is deleted all the same: every replica must do the same.
-      const counted = result === 'wanted' ? guarded(() => this.#countLive(write.bucket, write.keys)) : null;
+      const counted =
+        result === 'wanted' ? this.#guarded(() => this.#countLive(write.bucket, write.keys)) : null;
       for (const key of write.keys) keys.delete(write.bucket, key);
       return counted;
     }
     const answer = this.#write(write);
     return result === 'wanted' ? answer : null;
+  }
+
+  /**
+   * The entry that was applied last has failed, and the store has taken it back (`abandonEntry`): nothing else is left of
+   * it either. In the same turn. Whoever follows a feed is told to read anew.
+   */
+  abandonEntry(): void {
+    const { drops } = this.#state;
+    this.#state.nowMs = this.#timeBeforeMs;
+    this.#state.nextDueMs = this.#dueBeforeMs;
+    drops.clear();
+    for (const [bucket, revision] of this.#dropsBefore) drops.set(bucket, revision);
+    this.#keys.revision = this.#store.appliedIndex;
+    this.#forgetChanges();
   }
 
   /** Who belongs to the group, as the last entry that said so; null: none has. The bytes are not looked at. @throws as `get` of the store */
@@ -139,7 +162,7 @@ export class StateMachine {
     const keys = this.#keys;
     keys.asOfMs = wallMs;
     keys.metDue = false;
-    const result = guarded(() => readPoint(keys, request));
+    const result = this.#guarded(() => readPoint(keys, request));
     return keys.metDue ? 'due' : result;
   }
 
@@ -149,16 +172,16 @@ export class StateMachine {
     if (nowMs < Math.floor(wallMs) && nextDueMs <= wallMs) return 'due';
     if (request.type === 'feed') {
       this.#keys.asOfMs = 0;
-      return guarded(() => readFeed(this.#keys, this.#journal, this.#store.appliedIndex, request));
+      return this.#guarded(() => readFeed(this.#keys, this.#journal, this.#store.appliedIndex, request));
     }
     let read: SteppedRead | null = null;
-    const failure = guarded(() => {
+    const failure = this.#guarded(() => {
       read = startLongRead(this.#store, this.#state, request);
       return null;
     });
     if (failure !== null) return failure;
     assert(read !== null, 'a read that did not fail has begun');
-    return new GuardedRead(read);
+    return new GuardedRead(read, this.#guarded);
   }
 
   #write(write: Exclude<Write, { type: 'set' | 'delete' }>): Result {
@@ -219,6 +242,27 @@ export class StateMachine {
     this.#store.put(timeKey, encodeStored(EMPTY, this.#keys.revision, timeMs));
   }
 
+  #rememberState(): void {
+    const { nowMs, nextDueMs, drops } = this.#state;
+    this.#timeBeforeMs = nowMs;
+    this.#dueBeforeMs = nextDueMs;
+    this.#dropsBefore = drops.size === 0 ? NO_DROPS : new Map(drops);
+  }
+
+  /** Turns damage and failed disks into answers. */
+  readonly #guarded: Guard = (task) => {
+    try {
+      return task();
+    } catch (error) {
+      if (error instanceof CorruptionError) {
+        this.onDamage(error);
+        return errorResult('corruption', error.message);
+      }
+      if (error instanceof DiskError) return errorResult('internal', error.message);
+      throw error;
+    }
+  };
+
   #countLive(bucket: string, keys: readonly Uint8Array[]): Result {
     const seen = new Set<string>();
     let count = 0;
@@ -232,32 +276,25 @@ export class StateMachine {
   }
 }
 
+type Guard = <T extends Result | null>(task: () => T) => T | Result;
+
 /** Damage that is met on the way is the answer. */
 class GuardedRead implements SteppedRead {
   readonly #read: SteppedRead;
+  readonly #guarded: Guard;
 
-  constructor(read: SteppedRead) {
+  constructor(read: SteppedRead, guarded: Guard) {
     this.#read = read;
+    this.#guarded = guarded;
   }
 
   step(keys: number): Result | null {
-    const result = guarded(() => this.#read.step(keys));
+    const result = this.#guarded(() => this.#read.step(keys));
     if (result?.type === 'error') this.#read.cancel();
     return result;
   }
 
   cancel(): void {
     this.#read.cancel();
-  }
-}
-
-/** Turns damage and failed disks into answers. */
-function guarded<T extends Result | null>(task: () => T): T | Result {
-  try {
-    return task();
-  } catch (error) {
-    if (error instanceof CorruptionError) return errorResult('corruption', error.message);
-    if (error instanceof DiskError) return errorResult('internal', error.message);
-    throw error;
   }
 }

@@ -230,6 +230,45 @@ export class Memtable {
     this.#rangeBytes += RANGE_OVERHEAD_BYTES + gte.length + lt.length;
   }
 
+  /**
+   * Takes out all that the log entry `sequence`, the last that was added, has written. No cursor may have been made since
+   * its first write. O(entries).
+   */
+  removeEntry(sequence: Index): void {
+    if (this.lastIndex < sequence) return;
+    const words = this.#words;
+    let removed = 0;
+    for (let level = this.#height - 1; level >= 0; level--) {
+      let node = HEAD;
+      for (let next = words[node + NODE_WORDS + LINK_WORDS * level]; next !== 0; ) {
+        const link = node + NODE_WORDS + LINK_WORDS * level;
+        const own = next + NODE_WORDS + LINK_WORDS * level;
+        if (this.sequenceAt(next) === sequence) {
+          words.copyWithin(link, own, own + LINK_WORDS);
+          if (level === 0) removed++;
+        } else node = next;
+        next = words[own];
+      }
+      this.#tails[level] = node;
+    }
+    this.entries -= removed;
+    this.#express = new Int32Array(0);
+    this.#expressClues = new Int32Array(0);
+    this.#nextChoice = Math.max(FIRST_CHOICE, this.entries + 1);
+    for (let last = this.#rangeTombstones.pop(); last !== undefined; last = this.#rangeTombstones.pop()) {
+      if (last.sequence !== sequence) {
+        this.#rangeTombstones.push(last);
+        break;
+      }
+      this.#rangeBytes -= RANGE_OVERHEAD_BYTES + last.gte.length + last.lt.length;
+    }
+    if (this.#fragmented > this.#rangeTombstones.length) {
+      this.#ranges = null;
+      this.#fragmented = 0;
+    }
+    this.lastIndex = this.isEmpty ? 0 : sequence - 1;
+  }
+
   /** Address of the newest version of the key; 0 when there is none. */
   find(key: Uint8Array): number {
     const node = this.#findPath(key, 1);

@@ -15,7 +15,8 @@ import type { Timer } from '../io/clock.ts';
 import type { Index } from '../log/entry.ts';
 import { debtBytes, pendingRuns } from './compaction.ts';
 import { Compactor, type CompactorHost } from './compactor.ts';
-import { LiveRecords } from './live_records.ts';
+import type { Expiry } from './expiry.ts';
+import { LiveRecords, RecordsAt } from './live_records.ts';
 import type { TableEntry } from './manifest.ts';
 import { Memtable } from './memtable.ts';
 import { ReadSnapshot, type SnapshotSource } from './read_snapshot.ts';
@@ -34,7 +35,7 @@ import {
 } from './store_options.ts';
 import { getFromMemtable, getFromRuns, iteratorSources } from './store_reads.ts';
 import { statisticsOf } from './store_statistics.ts';
-import type { Table } from './table.ts';
+import { type Borders, isWithin, type Table } from './table.ts';
 import type { TableReader } from './table_reader.ts';
 import { closeOpened, isOutOfSpace, type OpenedTable, openTables, TableSet } from './table_set.ts';
 
@@ -45,6 +46,7 @@ export type { StoreOptions, StoreStatistics, WritePressure } from './store_optio
 
 const EMPTY = new Uint8Array(0);
 const NOTHING_BELOW = { mayHold: () => false };
+const ANYTHING_BELOW = { mayHold: () => true };
 
 type Done = (error: Error | null) => void;
 
@@ -69,6 +71,12 @@ export interface HeldTables {
   readonly flushedIndex: Index;
   readonly tables: readonly TableEntry[];
   readonly release: () => void;
+}
+
+/** Where a mended range goes: behind what was flushed later, before what tables held up to the log entry `index`. */
+export interface MendPlace {
+  readonly index: Index;
+  readonly run: number;
 }
 
 /** A state that is to replace this store's. */
@@ -107,6 +115,11 @@ export class Store {
   /** Of a flush or of what replaces everything. */
   #build: Build | null = null;
   #isFlushing = false;
+  /** Between `beginMend` and `endMend`. */
+  #isMended = false;
+  #mendBuild: Build | null = null;
+  /** What was built for a range is on its way into the manifest. */
+  #isMendCommitted = false;
   readonly #scrubber: Scrubber | null;
   #retry: Timer | null = null;
   #incoming: Incoming | null = null;
@@ -214,6 +227,17 @@ export class Store {
     if (this.#incoming !== null) assert(false, 'nothing is applied while a snapshot is installed', { index });
     if (this.#active.usedBytes >= this.#options.memtableBytes && !this.#active.isEmpty) this.#rotate();
     this.#appliedIndex = index;
+  }
+
+  /**
+   * Takes back the log entry that was begun last, with all that it has written. Within the turn in which it was begun;
+   * nothing may have been flushed since, nor a snapshot taken.
+   */
+  abandonEntry(): void {
+    const index = this.#appliedIndex;
+    assert(index > this.#closedIndex, 'only an entry that is open is taken back', { index });
+    this.#active.removeEntry(index);
+    this.#appliedIndex = index - 1;
   }
 
   /**
@@ -330,6 +354,97 @@ export class Store {
     this.#work();
   }
 
+  /**
+   * A reader of this store has met this. With quarantine the table is put aside from now on.
+   * @returns false when it is about no table of this store.
+   */
+  noteDamage(error: CorruptionError): boolean {
+    const found = this.#tables.version.placed().find(({ table }) => table.path === error.path);
+    if (found === undefined) return false;
+    if (found.table.damage === null) this.#noteDamage(found.table, error);
+    return true;
+  }
+
+  /**
+   * The first step to replace what the tables say of a range of keys. Nothing is compacted until `endMend`, and everything
+   * applied so far becomes tables; `done` comes then, later or at once. Until then what is applied further stays out of them.
+   */
+  beginMend(done: (outcome: Outcome<MendPlace>) => void): void {
+    const failed = (error: Error | null): void => {
+      if (error !== null) done({ ok: false, error });
+    };
+    if (!this.#isUsable(failed)) return;
+    const index = this.#appliedIndex;
+    assert(!this.#isMended, 'one range is mended at a time', { index });
+    this.#isMended = true;
+    this.#compactor.pause();
+    const place = (): void => done({ ok: true, value: { index, run: this.#tables.nextNumber() } });
+    const covered = this.#immutables[this.#immutables.length - 1]?.coveredIndex ?? this.flushedIndex;
+    if (index > covered) this.#rotate();
+    // Whoever waits for a flush is told before the next one begins: the number is older than what that will be given.
+    if (this.#immutables.length === 0) place();
+    else this.#flushWaiters.push({ index, done: (error) => (error === null ? place() : failed(error)) });
+  }
+
+  /**
+   * Replaces all that tables up to `place` say of the keys `[low, end)` by `records`, the live keys of the range as of the log
+   * entry `place.index`. `done` comes later, when that is durable; tables that are damaged and hold nothing else are
+   * gone then. What was applied behind that entry stands before it. No snapshot of before that entry may be held.
+   */
+  mend({ low, end }: Borders, place: MendPlace, records: Cursor, done: Done): void {
+    if (!this.#isUsable(done)) return;
+    const { index, run } = place;
+    assert(this.#isMended && this.#mendBuild === null, 'a range is mended where there is a place', { index });
+    assert(this.#incoming === null, 'nothing is mended that a snapshot replaces', { index });
+    const retention = new Retention({
+      snapshots: [],
+      tombstones: [{ gte: low, lt: end, sequence: index }],
+      below: ANYTHING_BELOW,
+      expiry: this.#noExpiry,
+    });
+    const job = { nextNumber: this.#tables.nextNumber, isUrgent: this.#isUrgent };
+    const input = { records: new RecordsAt(records, index), retention };
+    const build = new SteppedRun(this.#options, job, input, (outcome) => {
+      this.#mendBuild = null;
+      if (!outcome.ok) {
+        build.discard();
+        done(outcome.error);
+        return;
+      }
+      assert(
+        this.#snapshots.every((held) => held >= index),
+        'nobody reads what is taken out',
+        { index },
+      );
+      const removed = this.quarantined.filter((table) => isWithin(table, low, end));
+      this.#isMendCommitted = true;
+      this.#tables.change({
+        flushedIndex: null,
+        built: outcome.value,
+        level: 0,
+        run,
+        removed,
+        moved: [],
+        onDurable: () => {
+          this.#isMendCommitted = false;
+          done(null);
+          this.#work();
+        },
+      });
+    });
+    this.#mendBuild = build;
+  }
+
+  /** What began with `beginMend` is over, well or not; what was being built is given up. */
+  endMend(): void {
+    if (!this.#isMended) return;
+    this.#isMended = false;
+    this.#mendBuild?.stop();
+    this.#mendBuild?.discard();
+    this.#mendBuild = null;
+    if (!this.#closed && this.#incoming === null) this.#compactor.resume();
+  }
+
   statistics(): StoreStatistics {
     const { merges, moves, mergedBytes } = this.#compactor;
     return statisticsOf(
@@ -356,6 +471,7 @@ export class Store {
     if (this.#closed) return;
     this.#closed = true;
     this.#build?.stop();
+    this.#mendBuild?.stop();
     this.#retry?.cancel();
     this.#scrubber?.stop();
     const error = new EnvelopeError('CLOSED', 'the store was closed');
@@ -395,6 +511,12 @@ export class Store {
     }
   }
 
+  /** Of records that come from elsewhere: all of them are kept. */
+  get #noExpiry(): Expiry | null {
+    const rule = this.#options.expiry;
+    return rule === null ? null : { rule, timeMs: 0 };
+  }
+
   #isUsable(done: Done): boolean {
     const error = this.#failure ?? (this.#closed ? new EnvelopeError('CLOSED', 'the store is closed') : null);
     if (error !== null) this.#options.clock.later(() => done(error));
@@ -415,7 +537,7 @@ export class Store {
       const [oldest] = this.#immutables;
       if (this.#incoming === null) {
         if (oldest !== undefined) this.#flushOne(oldest);
-      } else if (!this.#compactor.isBusy) this.#replaceAll(this.#incoming);
+      } else if (!this.#compactor.isBusy && !this.#isMendCommitted) this.#replaceAll(this.#incoming);
     }
     this.#compactor.work();
     this.#reviewPressure();
@@ -470,8 +592,12 @@ export class Store {
 
   #replaceAll({ index, records, done }: Incoming): void {
     this.#isFlushing = true;
-    const expiry = this.#options.expiry === null ? null : { rule: this.#options.expiry, timeMs: 0 };
-    const retention = new Retention({ snapshots: [], tombstones: [], below: NOTHING_BELOW, expiry });
+    const retention = new Retention({
+      snapshots: [],
+      tombstones: [],
+      below: NOTHING_BELOW,
+      expiry: this.#noExpiry,
+    });
     const onBuilt = (built: readonly TableReader[]): void => {
       assert(this.#appliedIndex < index, 'nothing is applied while a snapshot is installed', { index });
       const placed = this.#tables.version.placed();
@@ -564,6 +690,7 @@ export class Store {
     });
     // A sync that has failed may have taken with it what others rely on: nothing that is under way may end well.
     this.#build?.stop();
+    this.#mendBuild?.stop();
     this.#compactor.stop(error);
     this.#tellWaiters(error);
     this.onFailure(error);

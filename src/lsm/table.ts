@@ -84,6 +84,11 @@ export class Table {
   }
 }
 
+/** Everything in it is about keys `[low, end)`. */
+export function isWithin(table: Borders, low: Uint8Array, end: Uint8Array): boolean {
+  return compareBytes(table.low, low) >= 0 && compareBytes(table.end, end) <= 0;
+}
+
 /**
  * Of tables in order that do not overlap, the place of the first that ends behind the key; their number when there is
  * none.

@@ -41,9 +41,11 @@ import { Raft } from '../raft/raft.ts';
 import type { HardStateFile } from './hard_state_file.ts';
 import { LogRetention } from './log_retention.ts';
 import { NOT_LEADER, Proposals, SUPERSEDED } from './proposals.ts';
+import { RangeSource } from './range_source.ts';
 import type { SnapshotMessage } from './snapshot_codec.ts';
-import { type SnapshotLimits, Snapshots } from './snapshots.ts';
+import { type SnapshotLimits, Snapshots, snapshotPath } from './snapshots.ts';
 import { StaleReads } from './stale_reads.ts';
+import { TableMender } from './table_mender.ts';
 
 export interface ReplicaOptions {
   readonly id: NodeId;
@@ -115,6 +117,8 @@ const SWEEP_PAUSE_MS = 50;
 
 /** Entries that a follower may have to apply and still answers reads itself. */
 const SERVING_LAG_MAX = 10_000;
+/** What is held for a peer that fetches a range is let go when it has not asked for so long. */
+const RANGE_IDLE_MS = 30_000;
 
 const NOT_IN_TIME = errorResult('unavailable', 'no leader has vouched for the read in time');
 const HANDING_OVER = errorResult('unavailable', 'leadership is being handed over');
@@ -154,6 +158,9 @@ export class Replica {
   onMembersChange: () => void = () => {};
 
   readonly #snapshots: Snapshots;
+  /** What repairs this replica's tables, and gives out ranges to those who repair theirs. */
+  readonly mender: TableMender;
+  readonly #ranges: RangeSource;
   readonly #retention: LogRetention;
   /** The index of the snapshot that was offered last. */
   #offeredIndex: Index = 0;
@@ -207,6 +214,7 @@ export class Replica {
       directory: options.directory,
       limits: options.snapshots,
       send: options.sendSnapshot,
+      onInstall: () => this.mender.onInstall(),
       onInstalled: (index, term) => this.#onInstalled(index, term),
       onKnown: (index, term) => {
         this.#raft.restore(index, term, options.clock.monotonicMs());
@@ -214,6 +222,15 @@ export class Replica {
       },
       onFailure: options.onFailure,
     });
+    this.#ranges = new RangeSource({
+      store,
+      clock,
+      termAt: (index) => log.termAt(index),
+      isSound: () => !this.#snapshots.isInstalling,
+      chunkBytes: options.snapshots.chunkBytes,
+      idleMs: RANGE_IDLE_MS,
+    });
+    this.mender = this.#makeMender();
     this.#retention = new LogRetention({
       log,
       store,
@@ -227,7 +244,44 @@ export class Replica {
     });
     log.onDurable = (index) => this.#onDurable(index);
     store.onWritable = () => this.#planTurn();
+    store.onDamage = () => this.mender.onDamage();
+    options.stateMachine.onDamage = (error) => {
+      store.noteDamage(error);
+    };
     this.#planTurn();
+  }
+
+  #makeMender(): TableMender {
+    const { store, disk, clock, random, logger, directory, snapshots, sendSnapshot, onFailure } =
+      this.#options;
+    return new TableMender({
+      store,
+      disk,
+      clock,
+      random,
+      logger,
+      directory,
+      wholePath: snapshotPath(directory),
+      bytesPerSecondMax: snapshots.bytesPerSecondMax,
+      peers: () => this.#peers(),
+      send: sendSnapshot,
+      isBusy: () => this.#snapshots.isBusy,
+      leads: () => this.isLeader,
+      handOver: () => this.transferLeadership(null),
+      releaseHeld: () => this.#ranges.release(),
+      install: (identity) => this.#snapshots.install(identity),
+      onProgress: () => this.#planTurn(),
+      onFailure,
+    });
+  }
+
+  /** The other members, the leader first. */
+  #peers(): NodeId[] {
+    const { leader } = this.#raft;
+    const others = this.#raft.configuration.members
+      .map(({ id }) => id)
+      .filter((id) => id !== this.#options.id);
+    return others.sort((a, b) => Number(b === leader) - Number(a === leader) || a - b);
   }
 
   get leader(): NodeId | null {
@@ -392,7 +446,13 @@ export class Replica {
 
   /** Reads that this node is asked for are better answered here than passed on: it knows whom to ask and keeps up. */
   get servesReads(): boolean {
+    if (this.mender.isBlocked) return false;
     return this.#raft.leader !== null && this.#raft.commitIndex - this.appliedIndex <= SERVING_LAG_MAX;
+  }
+
+  /** Nobody else holds what this node holds. */
+  get isAlone(): boolean {
+    return this.#peers().length === 0;
   }
 
   /**
@@ -447,6 +507,7 @@ export class Replica {
     if (this.#stopped) return;
     this.#raft.onPeerReset(peer);
     this.#snapshots.onPeerReset(peer);
+    this.mender.onPeerReset(peer);
     this.#planTurn();
   }
 
@@ -455,12 +516,16 @@ export class Replica {
     if (this.#stopped) return;
     this.#raft.onPeerLost(peer);
     this.#snapshots.onPeerReset(peer);
+    this.mender.onPeerReset(peer);
     this.#planTurn();
   }
 
-  /** Takes in what a peer says about a snapshot. @throws EnvelopeError `FORMAT`; CorruptionError, DiskError. */
+  /** Takes in what a peer says about a snapshot. @throws EnvelopeError `FORMAT`; DiskError. */
   stepSnapshot(from: NodeId, message: SnapshotMessage): void {
-    if (!this.#stopped) this.#snapshots.onMessage(from, message);
+    if (this.#stopped) return;
+    if (message.type === 'range-fetch') this.#options.sendSnapshot(from, this.#ranges.answer(from, message));
+    else if (message.type === 'range-chunk') this.mender.onChunk(from, message);
+    else this.#snapshots.onMessage(from, message);
   }
 
   /** Answers everything that waits (`unknown` or `unavailable`) and does nothing from here on. */
@@ -469,6 +534,8 @@ export class Replica {
     this.#stopped = true;
     this.#timer?.cancel();
     this.#snapshots.stop();
+    this.mender.stop();
+    this.#ranges.stop();
     this.#proposals.stop();
     this.#settleChange(
       errorResult('unknown', 'the node stopped: the change of membership may or may not take effect'),
@@ -513,6 +580,7 @@ export class Replica {
     // Behind the sends: the followers work while this node writes.
     this.#options.flushLog();
     this.#apply();
+    this.mender.review(nowMs);
     this.#retention.review();
     this.#takeReads(output, nowMs);
     this.#staleReads.onApplied(this.appliedIndex, nowMs);
@@ -564,7 +632,7 @@ export class Replica {
     const { store, log } = this.#options;
     // In a group of one nobody else vouches for the hard state: nothing is decided before it is durable.
     if (this.#heldBack !== null || this.#snapshots.isInstalling) return;
-    const target = Math.min(this.#raft.commitIndex, log.durableIndex);
+    const target = Math.min(this.#raft.commitIndex, log.durableIndex, this.mender.applyLimit);
     let applied = 0;
     let bytes = 0;
     // Asked before the entries are read: while the store holds writers up, turns must not read them over and over.
@@ -576,7 +644,7 @@ export class Replica {
           sometimes('the store holds the replica up');
           return;
         }
-        this.#applyEntry(entry);
+        if (!this.#applyIfReadable(entry)) return;
         applied++;
         bytes += entry.payload.length;
       }
@@ -602,12 +670,32 @@ export class Replica {
     try {
       this.#raft.restore(index, term, clock.monotonicMs(), this.#configuration());
       stateMachine.reload();
+      this.mender.onInstalled();
     } catch (error) {
       this.#options.onFailure(error instanceof Error ? error : new Error(String(error)));
       return;
     }
     this.#proposals.onSnapshot(index);
     this.#planTurn();
+  }
+
+  /**
+   * False when the entry depends on what is damaged here. The others go on with what this replica cannot know, so nothing of
+   * it is left, and nothing behind it is applied before the damage is mended.
+   * @throws CorruptionError when nobody has another copy.
+   */
+  #applyIfReadable(entry: Entry): boolean {
+    const { store, stateMachine } = this.#options;
+    try {
+      this.#applyEntry(entry);
+      return true;
+    } catch (error) {
+      if (!(error instanceof CorruptionError) || this.isAlone || !store.noteDamage(error)) throw error;
+      store.abandonEntry();
+      stateMachine.abandonEntry();
+      this.mender.block();
+      return false;
+    }
   }
 
   #applyEntry(entry: Entry): void {

@@ -8,6 +8,8 @@ import type { Index, Term } from '../log/entry.ts';
 import { type Cursor, RecordKind } from '../lsm/record.ts';
 
 export type SnapshotMessage =
+  | RangeFetch
+  | RangeChunk
   /** "Send me chunk `number`, the records behind `after`." `index`: of the snapshot, once it is known; 0: of any. */
   | { readonly type: 'fetch'; readonly index: Index; readonly number: number; readonly after: Uint8Array }
   /** `number` -1: that snapshot is not held any more, begin anew. */
@@ -20,11 +22,47 @@ export type SnapshotMessage =
       readonly isLast: boolean;
     };
 
+/** "Send me chunk `number` of the live keys `[low, end)`, as you hold them now; the records behind `after`." */
+export interface RangeFetch {
+  readonly type: 'range-fetch';
+  /** Drawn for each attempt: an answer to an earlier one is not taken for one to this. */
+  readonly request: number;
+  readonly low: Uint8Array;
+  /** Null: up to the last key. */
+  readonly end: Uint8Array | null;
+  /** Entries up to here must be in it. */
+  readonly atLeast: Index;
+  readonly number: number;
+  readonly after: Uint8Array;
+}
+
+export interface RangeChunk {
+  readonly type: 'range-chunk';
+  readonly request: number;
+  /** The last log entry that is in it, and its term. */
+  readonly index: Index;
+  readonly term: Term;
+  /** -1: it can't be had here, or not any more; begin anew. */
+  readonly number: number;
+  readonly records: Uint8Array;
+  readonly isLast: boolean;
+}
+
 const FETCH = 1;
 const CHUNK = 2;
+const RANGE_FETCH = 12;
+const RANGE_CHUNK = 13;
 
 export function encodeSnapshotMessage(message: SnapshotMessage): unknown[] {
   if (message.type === 'fetch') return [FETCH, message.index, message.number, message.after];
+  if (message.type === 'range-fetch') {
+    const { request, low, end, atLeast, number, after } = message;
+    return [RANGE_FETCH, request, low, end, atLeast, number, after];
+  }
+  if (message.type === 'range-chunk') {
+    const { request, index, term, number, records, isLast } = message;
+    return [RANGE_CHUNK, request, index, term, number + 1, records, isLast];
+  }
   const { index, term, number, records, isLast } = message;
   return [CHUNK, index, term, number + 1, records, isLast];
 }
@@ -34,6 +72,28 @@ export function decodeSnapshotMessage(fields: readonly unknown[]): SnapshotMessa
   const [type, index] = fields;
   if (type === FETCH && fields.length === 4) {
     return { type: 'fetch', index: unsigned(index), number: unsigned(fields[2]), after: bytes(fields[3]) };
+  }
+  if (type === RANGE_FETCH && fields.length === 7) {
+    return {
+      type: 'range-fetch',
+      request: unsigned(fields[1]),
+      low: bytes(fields[2]),
+      end: fields[3] === null ? null : bytes(fields[3]),
+      atLeast: unsigned(fields[4]),
+      number: unsigned(fields[5]),
+      after: bytes(fields[6]),
+    };
+  }
+  if (type === RANGE_CHUNK && fields.length === 7) {
+    return {
+      type: 'range-chunk',
+      request: unsigned(fields[1]),
+      index: unsigned(fields[2]),
+      term: unsigned(fields[3]),
+      number: unsigned(fields[4]) - 1,
+      records: bytes(fields[5]),
+      isLast: fields[6] === true,
+    };
   }
   if (type !== CHUNK || fields.length !== 6) throw malformed(`unknown type ${String(type)}`);
   const number = unsigned(fields[3]) - 1;

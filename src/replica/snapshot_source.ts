@@ -58,6 +58,11 @@ export class SnapshotSource {
     return this.#held?.snapshot.index ?? null;
   }
 
+  /** Lets go of the tables: whoever fetches begins anew. */
+  release(): void {
+    this.#letGo();
+  }
+
   stop(): void {
     this.#timer?.cancel();
     this.#letGo();

@@ -7,6 +7,7 @@
  * should power fail in between, the next start finds tables that reach beyond the log, the file says with which term,
  * and `mendLog` does the rest.
  */
+import { CorruptionError } from '../base/errors.ts';
 import { maybe, rarely } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { Disk } from '../io/disk.ts';
@@ -14,7 +15,7 @@ import type { Index, Term } from '../log/entry.ts';
 import type { GroupLog } from '../log/group_log.ts';
 import type { Store } from '../lsm/store.ts';
 import type { NodeId } from '../raft/message.ts';
-import type { SnapshotMessage } from './snapshot_codec.ts';
+import type { RangeChunk, RangeFetch, SnapshotMessage } from './snapshot_codec.ts';
 import { SnapshotFetch } from './snapshot_fetch.ts';
 import { readSnapshotIdentity, SnapshotFileCursor, type SnapshotIdentity } from './snapshot_file.ts';
 import { SnapshotSource } from './snapshot_source.ts';
@@ -48,6 +49,8 @@ export interface SnapshotsOptions {
   readonly directory: string;
   readonly limits: SnapshotLimits;
   readonly send: (to: NodeId, message: SnapshotMessage) => void;
+  /** The store is about to change over; nobody may hold anything of it. */
+  readonly onInstall: () => void;
   /** The store holds the state as of `index`, durably. */
   readonly onInstalled: (index: Index, term: Term) => void;
   /** What was fetched is no newer than what the store holds. */
@@ -87,6 +90,11 @@ export class Snapshots {
     return this.#cursor !== null;
   }
 
+  /** One is being fetched or installed. */
+  get isBusy(): boolean {
+    return this.#fetch !== null || this.isInstalling;
+  }
+
   /** Who fetches what this node gives out will need the entries behind this index; null: nobody does. */
   get heldIndex(): Index | null {
     return this.#source.heldIndex;
@@ -106,16 +114,28 @@ export class Snapshots {
       send,
       bytesPerSecondMax: limits.bytesPerSecondMax,
       retryMs: RETRY_MS,
-      done: (identity) => this.#install(identity),
+      done: (identity) => this.install(identity),
       onFailure,
     });
     this.#fetch.ask();
   }
 
-  /** @throws EnvelopeError `FORMAT`; CorruptionError, DiskError when tables can't be read. */
-  onMessage(from: NodeId, message: SnapshotMessage): void {
-    if (message.type === 'fetch') this.#options.send(from, this.#source.answer(message));
+  /** @throws EnvelopeError `FORMAT`; DiskError when tables can't be read. */
+  onMessage(from: NodeId, message: Exclude<SnapshotMessage, RangeFetch | RangeChunk>): void {
+    if (message.type === 'fetch') this.#answer(from, message);
     else if (this.#fetch?.from === from) this.#fetch.onChunk(message);
+  }
+
+  /** Who cannot be answered because of damage asks again, once there is another leader or the damage is mended. */
+  #answer(from: NodeId, message: SnapshotMessage & { type: 'fetch' }): void {
+    const { send, store } = this.#options;
+    try {
+      send(from, this.#source.answer(message));
+    } catch (error) {
+      if (!(error instanceof CorruptionError) || !store.noteDamage(error)) throw error;
+      rarely('a snapshot cannot be given out because of damage');
+      this.#source.release();
+    }
   }
 
   onPeerReset(peer: NodeId): void {
@@ -138,8 +158,9 @@ export class Snapshots {
     this.#cursor?.close();
   }
 
-  #install({ index, term }: SnapshotIdentity): void {
-    const { store, disk, directory, onInstalled, onKnown, onFailure } = this.#options;
+  /** Installs the file, which is complete. */
+  install({ index, term }: SnapshotIdentity): void {
+    const { store, disk, directory, onInstall, onInstalled, onKnown, onFailure } = this.#options;
     this.#fetch = null;
     if (index <= store.appliedIndex) {
       onKnown(index, term);
@@ -147,6 +168,7 @@ export class Snapshots {
     }
     const cursor = new SnapshotFileCursor(disk, snapshotPath(directory));
     this.#cursor = cursor;
+    onInstall();
     const install = (): void =>
       store.install(index, cursor, (error) => {
         if (this.#stopped) return;
@@ -179,6 +201,6 @@ export function mendLog(disk: Disk, directory: string, store: Store, log: GroupL
   return true;
 }
 
-function snapshotPath(directory: string): string {
+export function snapshotPath(directory: string): string {
   return `${directory}/snapshot`;
 }

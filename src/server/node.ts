@@ -3,7 +3,8 @@
  * first byte they send. The same class runs over the real seams in production and over the simulated ones in `sim`.
  *
  * Start order: term and vote, log, tables, then the replica, then the listener: nobody can ask a node that has not
- * recovered. A node that meets damage or a failed disk stops with the reason (`onFailure`) instead of answering wrongly.
+ * recovered. A damaged table is mended from another replica (`table_mender.ts`); a node that meets other damage, or a failed
+ * disk, stops with the reason (`onFailure`) instead of answering wrongly.
  */
 
 import { assert } from '../base/assert.ts';
@@ -30,6 +31,7 @@ import { decodeMessage, MessageEncoder } from '../replica/message_codec.ts';
 import { Replica } from '../replica/replica.ts';
 import { decodeSnapshotMessage, encodeSnapshotMessage } from '../replica/snapshot_codec.ts';
 import { DEFAULT_SNAPSHOT_LIMITS, mendLog, type SnapshotLimits } from '../replica/snapshots.ts';
+import { careStatus } from './care_status.ts';
 import { CursorTable } from './cursor_table.ts';
 import { Departure } from './departure.ts';
 import { PeerAcceptor } from './peer_acceptor.ts';
@@ -148,7 +150,8 @@ export class Node {
         }
         const openStore: Opener<Store> = (group, opened) => {
           const tables = `${directoryOf(directory, group)}/tables`;
-          Store.open({ disk, directory: tables, clock, logger, ...options.store }, opened);
+          const store: Tuning<StoreOptions> = { damagedTables: 'quarantine', ...options.store };
+          Store.open({ disk, directory: tables, clock, logger, ...store }, opened);
         };
         openEach(groups, openStore, fail, (stores) => {
           try {
@@ -285,6 +288,7 @@ export class Node {
       log_bytes: this.groupLog.storedBytes,
       durable_index: this.groupLog.durableIndex,
       flushed_index: this.store.flushedIndex,
+      ...careStatus(this.replica, this.store),
       connections: this.#connections.size,
     };
   }

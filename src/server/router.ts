@@ -5,6 +5,9 @@
  * A request is handed on again only when it certainly was not executed (`unavailable`), or when it is a read: a write
  * whose fate is open is answered `unknown` and never repeated.
  *
+ * A read that meets damage on the disk of the node that was to answer it is handed on too, from this node to the leader and
+ * back: one of them may be intact, or mended, or another one lead soon. The error is the answer only when time is up.
+ *
  * Requests of one lane (a client's connection) take effect in the order in which they were asked, although several are
  * on their way together: one that came back is handed on again only after those behind it have come back too, and if
  * one of those was executed, it is too late for it.
@@ -31,7 +34,7 @@ import type { PeerFrame } from './peer_protocol.ts';
 /** What a router needs of the replica of its group on this node. */
 export type RoutedReplica = Pick<
   Replica,
-  'isLeader' | 'leader' | 'servesReads' | 'propose' | 'read' | 'administer'
+  'isLeader' | 'isAlone' | 'leader' | 'servesReads' | 'propose' | 'read' | 'administer'
 >;
 
 export interface RouterOptions {
@@ -83,6 +86,8 @@ interface Job {
   isOvertaken: boolean;
   /** Where it was sent; null while it waits. */
   peer: NodeId | null;
+  /** A read that met damage: this is the answer if nobody gives a better one in time. */
+  damage: Result | null;
 }
 
 const SWEEP_MS = 50;
@@ -144,6 +149,7 @@ export class Router {
       isForLeader: false,
       isOvertaken: false,
       peer: null,
+      damage: null,
     };
     lane.jobs.push(job);
     this.#dispatch(job);
@@ -267,7 +273,17 @@ export class Router {
   #onResult(job: Job, result: Result): void {
     // Not executed for certain: another leader may take it, as long as there is time.
     if (isUnavailable(result) && !this.#stopped && !isOfThisNode(job.request)) this.#takeBack(job);
-    else this.#finish(job, result);
+    else if (this.#isToBeReadElsewhere(job, result)) {
+      sometimes('a read that meets damage is handed on');
+      job.damage = result;
+      this.#takeBack(job);
+    } else this.#finish(job, result);
+  }
+
+  /** What one node's disk has lost another one holds: a read is handed to and fro between the leader and this node. */
+  #isToBeReadElsewhere(job: Job, result: Result): boolean {
+    if (result.type !== 'error' || result.code !== 'corruption' || this.#stopped) return false;
+    return !isWrite(job.request) && !isOfThisNode(job.request) && !this.#options.replica.isAlone;
   }
 
   #finish(job: Job, result: Result): void {
@@ -280,10 +296,10 @@ export class Router {
     for (const each of earlier) each.isOvertaken = true;
     const overtaken = earlier.filter(({ state }) => state === 'returned');
     for (const gone of [...overtaken, job]) jobs.splice(jobs.indexOf(gone), 1);
-    for (const { done } of overtaken) {
+    for (const { done, damage } of overtaken) {
       sometimes('a request that came back was overtaken');
       this.#unanswered--;
-      done(NO_LEADER);
+      done(damage ?? NO_LEADER);
     }
     this.#unanswered--;
     job.done(result);
@@ -293,7 +309,7 @@ export class Router {
   #takeBack(job: Job): void {
     sometimes('a request comes back unexecuted');
     if (job.isOvertaken) {
-      this.#finish(job, NO_LEADER);
+      this.#finish(job, job.damage ?? NO_LEADER);
       return;
     }
     job.state = 'returned';
@@ -313,7 +329,7 @@ export class Router {
     const { clock, waitingMax } = this.#options;
     job.state = 'waiting';
     if (this.#waiting.length >= waitingMax || clock.monotonicMs() >= job.leaderDeadlineMs) {
-      this.#finish(job, NO_LEADER);
+      this.#finish(job, job.damage ?? NO_LEADER);
       return;
     }
     this.#waiting.push(job);
@@ -332,7 +348,7 @@ export class Router {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const job of waiting) {
-      if (nowMs >= job.leaderDeadlineMs) this.#finish(job, NO_LEADER);
+      if (nowMs >= job.leaderDeadlineMs) this.#finish(job, job.damage ?? NO_LEADER);
       else this.#dispatch(job);
     }
     for (const [id, job] of this.#forwarded) {

@@ -1,0 +1,152 @@
+/** Nodes with damaged tables, over simulated seams: what they answer meanwhile, and how they are mended. */
+import { describe, expect, it } from 'vitest';
+import type { NodeOptions } from '../../src/server/node.ts';
+import { ServerRig, type TestClient } from './rig.ts';
+
+const KEYS = 60;
+const OPTIONS: Partial<NodeOptions> = {
+  store: { memtableBytes: 2048, blockBytes: 128, tableBytes: 1024, levelBytes: 4096, mergeAtTables: 3 },
+};
+
+function nameOf(n: number): string {
+  return `key${String(n).padStart(2, '0')}`;
+}
+
+interface Cluster {
+  readonly rig: ServerRig;
+  readonly leader: number;
+  readonly follower: number;
+}
+
+/** Three nodes that hold the same, most of it in tables. */
+function filled(options: Partial<NodeOptions> = {}): Cluster {
+  const rig = new ServerRig(3, { ...OPTIONS, ...options });
+  const leader = rig.leader();
+  const client = rig.connect(leader);
+  for (let round = 0; round < 3; round++) {
+    for (let n = 0; n < KEYS; n++) client.send(`SET ${nameOf(n)} ${round}.${n}.${'x'.repeat(30)}\r\n`);
+    rig.run(300);
+  }
+  client.send('SET counter 1\r\n');
+  rig.run(300);
+  expect(client.ask('FLUSH\r\n')).toContain('+OK');
+  rig.run(500);
+  return { rig, leader, follower: (leader % 3) + 1 };
+}
+
+/** Breaks data of every table. */
+function breakTables(rig: ServerRig, id: number): number {
+  const { disk } = rig.machine(id);
+  let broken = 0;
+  for (const path of disk.files()) {
+    if (!path.includes('/table-')) continue;
+    for (let at = 8; at < disk.sizeOf(path) / 2; at += 100) disk.flipByte(path, at);
+    broken++;
+  }
+  return broken;
+}
+
+function value(n: number): string {
+  return `2.${n}.${'x'.repeat(30)}`;
+}
+
+function expectAll(client: TestClient): void {
+  for (let n = 0; n < KEYS; n++) {
+    const expected = value(n);
+    expect(client.ask(`GET ${nameOf(n)}\r\n`, 400)).toBe(`$${expected.length}\r\n${expected}\r\n`);
+  }
+}
+
+function info(rig: ServerRig, id: number, name: string): string {
+  return String(rig.machine(id).node?.status()[name]);
+}
+
+describe('a node with damaged tables', () => {
+  it('answers all reads by way of others, and is mended', () => {
+    const { rig, follower } = filled();
+    expect(breakTables(rig, follower)).toBeGreaterThan(3);
+    expectAll(rig.connect(follower));
+    rig.run(20_000);
+    expect(rig.machine(follower).failure).toBe(null);
+    expect(info(rig, follower, 'damaged_tables')).toBe('0');
+    expect(Number(info(rig, follower, 'mended_tables'))).toBeGreaterThan(0);
+    // By its own tables alone.
+    const client = rig.connect(follower);
+    for (let n = 0; n < KEYS; n++) {
+      expect(client.ask(`READ STALE MAXAGE 100000 GET ${nameOf(n)}\r\n`, 100)).toContain(value(n));
+    }
+  });
+
+  it('finds damage that nobody reads, when it scrubs', () => {
+    const { rig, follower } = filled({ store: { ...OPTIONS.store, scrubBytesPerSecond: 100_000 } });
+    breakTables(rig, follower);
+    rig.run(30_000);
+    expect(info(rig, follower, 'damaged_tables')).toBe('0');
+    expect(Number(info(rig, follower, 'mended_tables'))).toBeGreaterThan(0);
+    expect(rig.machine(follower).failure).toBe(null);
+  });
+
+  it('hands over when it leads, and is mended', () => {
+    const { rig, leader } = filled();
+    breakTables(rig, leader);
+    expectAll(rig.connect(leader));
+    rig.run(20_000);
+    expect(rig.leader()).not.toBe(leader);
+    expect(rig.machine(leader).failure).toBe(null);
+    expect(info(rig, leader, 'damaged_tables')).toBe('0');
+  });
+
+  it('applies nothing that depends on damaged keys, and takes over a whole state instead', () => {
+    const { rig, leader, follower } = filled();
+    breakTables(rig, follower);
+    const client = rig.connect(leader);
+    for (let n = 0; n < KEYS; n++) client.send(`APPEND ${nameOf(n)} !\r\n`);
+    client.send('INCR counter\r\n');
+    rig.run(1000);
+    client.take();
+    rig.run(20_000);
+    expect(rig.machine(follower).failure).toBe(null);
+    expect(info(rig, follower, 'rebuilt')).toBe('1');
+    expect(info(rig, follower, 'applied_index')).toBe(info(rig, leader, 'applied_index'));
+    const reader = rig.connect(follower);
+    expect(reader.ask('READ STALE MAXAGE 100000 GET counter\r\n')).toBe('$1\r\n2\r\n');
+    for (let n = 0; n < KEYS; n++) {
+      expect(reader.ask(`READ STALE MAXAGE 100000 GET ${nameOf(n)}\r\n`, 100)).toContain(`${value(n)}!`);
+    }
+  });
+
+  it('is mended under writes, and nothing is lost by a restart', () => {
+    const { rig, leader, follower } = filled();
+    breakTables(rig, follower);
+    const client = rig.connect(leader);
+    expectAll(rig.connect(follower));
+    for (let n = 0; n < 400; n++) {
+      client.send(`SET ${nameOf(n % KEYS)} again.${n}\r\n`);
+      rig.run(50);
+    }
+    client.take();
+    expect(info(rig, follower, 'damaged_tables')).toBe('0');
+    rig.crash(follower);
+    rig.boot(follower);
+    rig.run(3000);
+    const reader = rig.connect(follower);
+    for (let n = 0; n < KEYS; n++) {
+      const last = n + KEYS * Math.floor((399 - n) / KEYS);
+      expect(reader.ask(`READ STALE MAXAGE 100000 GET ${nameOf(n)}\r\n`, 100)).toContain(`again.${last}\r\n`);
+    }
+  });
+
+  it('says what is damaged when nobody has another copy', () => {
+    const { rig, leader } = filled();
+    for (const id of [1, 2, 3]) breakTables(rig, id);
+    const client = rig.connect(leader);
+    const answers = Array.from({ length: KEYS }, (_none, n) => client.ask(`GET ${nameOf(n)}\r\n`, 5000));
+    expect(answers.some((answer) => /^-ERR corruption in .*table-\d+ at offset \d+/.test(answer))).toBe(true);
+    for (const [n, answer] of answers.entries()) {
+      if (!answer.startsWith('-ERR corruption')) expect(answer).toContain(value(n));
+    }
+    expect(client.ask('SET new 1\r\n')).toBe('+OK\r\n');
+    expect(client.ask('GET new\r\n')).toBe('$1\r\n1\r\n');
+    for (const id of [1, 2, 3]) expect(rig.machine(id).failure).toBe(null);
+  });
+});
