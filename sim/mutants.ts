@@ -137,8 +137,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'apply-before-durable',
     what: 'entries are applied that are not durable on this node',
     file: 'src/replica/replica.ts',
-    find: '    const target = Math.min(this.#raft.commitIndex, log.durableIndex);\n',
-    replace: '    const target = this.#raft.commitIndex;\n',
+    find: 'Math.min(this.#raft.commitIndex, log.durableIndex, this.mender.applyLimit);',
+    replace: 'Math.min(this.#raft.commitIndex, this.mender.applyLimit);',
   },
   {
     name: 'superseded-is-refused',
@@ -614,8 +614,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'damaged-middle-cut',
     what: 'recovery cuts the log at damage, although what stands behind it attests that it was durable',
     file: 'src/log/recovery.ts',
-    find: '      if (marker !== null) throw scan.damage(',
-    replace: '      if (marker === -1) throw scan.damage(',
+    find: '        return marker === null ? null : scan.damage(bad, `the marker',
+    replace: '        return marker !== -1 ? null : scan.damage(bad, `the marker',
   },
   {
     name: 'one-vote-copy-enough',
@@ -628,7 +628,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'damage-is-absence',
     what: 'a read that meets damage says that there is no such key',
     file: 'src/kv/state_machine.ts',
-    find: "    if (error instanceof CorruptionError) return errorResult('corruption', error.message);\n",
+    find: "        return errorResult('corruption', error.message);\n",
     replace: "    if (error instanceof CorruptionError) return { type: 'value', value: null };\n",
   },
   {
