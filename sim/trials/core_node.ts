@@ -39,6 +39,8 @@ export class CoreNode {
   /** The latest read that was let through in this life. */
   lastRead = 0;
   isUp = false;
+  /** It goes by a configuration in which nobody else votes. */
+  isLastVoter = false;
   life = 0;
   /** The deadline at which the core is to be woken. */
   watchedMs: number | null = null;

@@ -29,6 +29,8 @@ const KEY = utf8('k');
 /** Numbers of nodes are below it. */
 const LINKS_MAX = 64;
 const TERMS_MAX = 2 ** 24;
+/** Its log is durable sooner. */
+const LAST_VOTER_ENDS_US_MAX = 3 * US_PER_MS;
 /** Both in election timeouts. */
 const STORM_TIMEOUTS = 40;
 const CALM_TIMEOUTS = 40;
@@ -71,7 +73,7 @@ class CoreTrial {
     const founders = random.pick(this.#weather.founders);
     this.#founders = founders;
     // The others wait to be added, each once: a number is never given twice.
-    const count = founders + (random.chance(500) ? random.between(1, 4) : 0);
+    const count = founders + (random.chance(this.#weather.joinersPermille) ? random.between(1, 4) : 0);
     const driftPpmMax = random.pick([0, 10_000, 100_000]);
     const clockDriftPpmMax = random.chance(900) ? driftPpmMax : null;
     const heartbeatMs = random.pick([20, 50]);
@@ -170,7 +172,10 @@ class CoreTrial {
         bytes: payload.length,
         deadlineMs: Number.POSITIVE_INFINITY,
         done: (result) => {
-          if (result.type !== 'error') return;
+          if (result.type !== 'error') {
+            if (this.#applied[index] === term) return;
+            throw new Error(`the write ${index} in ${term} is acknowledged, and was not executed`);
+          }
           if (result.code !== 'unavailable') return;
           this.#refused.add(placeOf(index, term));
           if (this.#applied[index] === term)
@@ -319,6 +324,21 @@ class CoreTrial {
     this.#invariants.check(node.id, node.observed);
     this.#apply(node);
     this.#watchClock(node);
+    if (this.#weather.endLastVoterPermille > 0) this.#watchLastVoter(node);
+  }
+
+  /** Who made it the only voter leads on until it hears that this is durable. */
+  #watchLastVoter(node: CoreNode): void {
+    const { raft, id, life } = node;
+    const { voters, outgoing } = raft.configuration;
+    const isLast =
+      raft.role === 'follower' && voters.length === 1 && voters[0] === id && outgoing.length === 0;
+    if (isLast === node.isLastVoter) return;
+    node.isLastVoter = isLast;
+    if (!isLast || this.#isCalm || !this.#random.chance(this.#weather.endLastVoterPermille)) return;
+    this.#scheduler.after(1 + this.#random.below(LAST_VOTER_ENDS_US_MAX), () => {
+      if (node.life === life) this.#crash(node);
+    });
   }
 
   #save(node: CoreNode, state: HardState): void {
@@ -355,13 +375,16 @@ class CoreTrial {
   #send(from: NodeId, to: NodeId, message: Message): void {
     const target = this.#nodes[to - 1];
     if (target === undefined) assert(false, 'the message is for a node that there is', { to });
-    const { lossPermille } = this.#weather;
+    const { lossPermille, losesSent } = this.#weather;
     const isLost = !this.#isCalm && (this.#cut.has(linkOf(from, to)) || this.#random.chance(lossPermille));
     // What is on its way to a node that ends, ends with its connection.
     if (isLost || !target.isUp) return;
-    this.#later(target, this.#isCalm ? 1000 : this.#delayUs(from, to), () =>
-      target.raft.step(from, message, target.nowMs(this.#scheduler.nowUs)),
-    );
+    const sender = this.#nodes[from - 1];
+    const { life } = sender;
+    this.#later(target, this.#isCalm ? 1000 : this.#delayUs(from, to), () => {
+      if (losesSent && sender.life !== life) return;
+      target.raft.step(from, message, target.nowMs(this.#scheduler.nowUs));
+    });
   }
 
   #delayUs(from: NodeId, to: NodeId): number {

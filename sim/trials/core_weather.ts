@@ -20,6 +20,10 @@ export interface Weather {
   readonly crashLeaders: boolean;
   /** Of a thousand crashes, how many are over within milliseconds. */
   readonly quickPermille: number;
+  /** What a node had sent when it ended is lost with its connections, as far as it was under way. */
+  readonly losesSent: boolean;
+  /** Of a thousand trials, in how many nodes wait to be added. */
+  readonly joinersPermille: number;
   readonly transferPermille: number;
   readonly cutPermille: number;
   /** Of a thousand cuts, how many are around a leader. */
@@ -28,6 +32,8 @@ export interface Weather {
   readonly wholePermille: number;
   readonly compactPermille: number;
   readonly memberPermille: number;
+  /** Of a thousand nodes that find themselves to be the only voter, how many end before they have told anybody. */
+  readonly endLastVoterPermille: number;
   /** Links are cut as `core_plot.ts` has it. */
   readonly isPlotted: boolean;
 }
@@ -37,6 +43,7 @@ export function drawWeather(random: SimRandom): Weather {
   const any: Weather = {
     founders: [2, 3, 3, 3, 4, 5],
     isPlotted: false,
+    endLastVoterPermille: 0,
     delaysUs: random.pick([[1000], [1000, 1000, TIMEOUT_US >> 1], [1000, TIMEOUT_US >> 3, TIMEOUT_US]]),
     proposePermille: random.pick([20, 200, 600]),
     lossPermille: random.pick([0, 20, 200]),
@@ -45,6 +52,8 @@ export function drawWeather(random: SimRandom): Weather {
     crashPermille: random.pick([0, 50, 300]),
     crashLeaders: true,
     quickPermille: 500,
+    losesSent: random.chance(500),
+    joinersPermille: 500,
     transferPermille: random.pick([0, 50, 200]),
     cutPermille: random.pick([0, 100, 200]),
     cutLeaderPermille: 500,
@@ -118,7 +127,10 @@ export function drawWeather(random: SimRandom): Weather {
         everyUs: TIMEOUT_US >> 5,
         proposePermille: 100,
         memberPermille: 300,
-        crashPermille: 300,
+        crashPermille: random.pick([20, 300]),
+        losesSent: true,
+        joinersPermille: 1000,
+        endLastVoterPermille: 900,
         cutPermille: 0,
       };
     case 'rivals':

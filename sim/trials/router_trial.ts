@@ -72,7 +72,7 @@ class RouterTrial {
     this.#random = random;
     this.#everyUs = random.pick([2, 5, 20]) * US_PER_MS;
     this.#delayUsMax = random.pick([1, 10, 50]) * US_PER_MS;
-    this.#crashPermille = random.pick([0, 30, 100]);
+    this.#crashPermille = random.pick([0, 30, 100, 300]);
     this.#resetPermille = random.pick([0, 30, 100]);
     this.#movePermille = random.pick([10, 50, 200]);
     this.#group = new UnansweredGroup(NODES, random.fork('group'), this.#scheduler, this.#delayUsMax);
@@ -114,6 +114,11 @@ class RouterTrial {
       timeouts: TIMEOUTS,
       waitingMax: WAITING_MAX,
       send: (to, frame) => this.#send(id, to, frame),
+    });
+    // Whoever leads lets itself be heard.
+    this.#scheduler.after(1 + this.#random.below(this.#delayUsMax), () => {
+      this.#group.learn(id);
+      this.#run(id, (router) => router.onLeaderChange());
     });
     node.connections = Array.from({ length: CONNECTIONS }, () => ({
       lane: new Lane(),
