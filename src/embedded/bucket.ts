@@ -163,6 +163,16 @@ export class Bucket<K, V> {
     return count;
   }
 
+  /**
+   * Bytes of tables that keys within the bounds take, told by the tables' indexes: what only memtables hold does not count,
+   * what is deleted or superseded does until it is compacted, and only whole blocks (4 KiB) do.
+   */
+  approximateBytes(bounds: Bounds<K> = {}): number {
+    this.#engine.assertOpen();
+    const { gte, lt } = this.#storeRange(spanOf(bounds, this.#keys));
+    return this.#engine.store.approximateBytes(gte, lt);
+  }
+
   /** @throws LimitError at once when the key or the value is too long. */
   async put(key: K, value: V, options: PutOptions = {}): Promise<void> {
     const { ttlMs } = options;
@@ -235,9 +245,12 @@ export class Bucket<K, V> {
   }
 
   #iterator(span: KeySpan, reverse: boolean): StoreIterator {
-    const gte = storeKey(this.name, span.from);
-    const lt = span.to === null ? bucketRange(this.name).lt : storeKey(this.name, span.to);
-    return this.#engine.iterator({ gte, lt, reverse }, this.#moment);
+    return this.#engine.iterator({ ...this.#storeRange(span), reverse }, this.#moment);
+  }
+
+  #storeRange({ from, to }: KeySpan): { readonly gte: Uint8Array; readonly lt: Uint8Array } {
+    const lt = to === null ? bucketRange(this.name).lt : storeKey(this.name, to);
+    return { gte: storeKey(this.name, from), lt };
   }
 
   /** How many keys there are of the first `keysMax`, and from the first to the last of them; null: none. */

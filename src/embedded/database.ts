@@ -2,8 +2,9 @@
  * An embedded store: `open` one in a directory of this process. Reads are synchronous; a write is a promise that is
  * fulfilled when the write is durable. One process at a time opens a directory.
  */
-import { mkdirSync } from 'node:fs';
-import { LimitError } from '../base/errors.ts';
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { EnvelopeError, LimitError } from '../base/errors.ts';
 import type { LogLevel } from '../io/logger.ts';
 import { NodeClock } from '../io/node/clock.ts';
 import { nodeCompressions } from '../io/node/compression.ts';
@@ -27,12 +28,22 @@ import { encodingOf, type KeyEncoding, type TypeOf, type ValueEncoding } from '.
 import { Engine, type EngineOptions, type Moment, type StoreTuning } from './engine.ts';
 
 const BUFFERED_MS = 100;
+const SEGMENT_BYTES_MIN = 4096;
 /** Of keys and values, and a few bytes more for each. */
 const BATCH_BYTES_MAX = VALUE_BYTES_MAX;
 
 export interface OpenOptions {
+  /** False: a directory without a store is an error, and is left as it is. Default true. */
+  readonly createIfMissing?: boolean;
+  /** True: a directory with a store is an error. Default false. */
+  readonly errorIfExists?: boolean;
   /** A buffered write survives a crash this many milliseconds later, and the time of a sync. */
   readonly bufferedMs?: number;
+  /**
+   * Bytes of a segment of the log, from 4 KiB on; two are there at a time, or as many as the log needs. Default 16 MiB: less is
+   * for a store that is to take little room.
+   */
+  readonly segmentBytes?: number;
   /** Sizes and limits of the storage engine, see docs/storage.md. */
   readonly tuning?: StoreTuning;
   readonly logLevel?: LogLevel | 'silent';
@@ -50,11 +61,28 @@ export interface BucketOptions<K extends KeyEncoding, V extends ValueEncoding> {
 
 /**
  * Opens the store in a directory, which is made if it is missing.
- * @throws EnvelopeError `LOCKED` that names the process which holds it; CorruptionError; DiskError
+ * @throws EnvelopeError `LOCKED` that names the process which holds it, `MISSING`, `EXISTS`; CorruptionError; DiskError
  */
 export async function open(directory: string, options: OpenOptions = {}): Promise<Database> {
+  const { createIfMissing = true, errorIfExists = false, segmentBytes } = options;
+  if (
+    segmentBytes !== undefined &&
+    !(Number.isSafeInteger(segmentBytes) && segmentBytes >= SEGMENT_BYTES_MIN)
+  ) {
+    throw new EnvelopeError(
+      'INVALID',
+      `segmentBytes is ${segmentBytes}: it is a whole number from ${SEGMENT_BYTES_MIN} on`,
+    );
+  }
+  if (!createIfMissing && !holdsStore(directory)) {
+    throw new EnvelopeError('MISSING', `a store in ${directory} does not exist, and none is to be made`);
+  }
   mkdirSync(directory, { recursive: true });
   const unlock = lockDirectory(directory);
+  if (errorIfExists && holdsStore(directory)) {
+    unlock();
+    throw new EnvelopeError('EXISTS', `a store in ${directory} exists, and a new one is wanted`);
+  }
   const { bufferedMs = BUFFERED_MS, tuning = {}, logLevel = 'silent', background = 'thread' } = options;
   const thread = background === 'thread' ? new ThreadRunBuilder('auto') : null;
   const engine = await openEngine({
@@ -63,6 +91,7 @@ export async function open(directory: string, options: OpenOptions = {}): Promis
     clock: new NodeClock(),
     logger: new NodeLogger({ level: logLevel }),
     bufferedMs,
+    ...(segmentBytes === undefined ? {} : { segmentBytes }),
     store: { runBuilder: thread, ...tuning },
     compressions: nodeCompressions,
   }).catch((error: unknown) => {
@@ -73,6 +102,11 @@ export async function open(directory: string, options: OpenOptions = {}): Promis
     void thread?.close();
     unlock();
   });
+}
+
+/** Whether anything of a store is there, also of one that a crash has cut short. */
+function holdsStore(directory: string): boolean {
+  return ['log', 'tables'].some((part) => existsSync(join(directory, part)));
 }
 
 function openEngine(options: EngineOptions): Promise<Engine> {
@@ -113,6 +147,11 @@ export class Database {
   /** The state of now, for reads that belong together; release it, or compaction keeps what it sees. */
   snapshot(): Snapshot {
     return new Snapshot(this.#engine, this.#engine.moment());
+  }
+
+  /** Until `close` is called. */
+  get isOpen(): boolean {
+    return this.#closing === null;
   }
 
   /** Why writes are refused, although the store is open: a sync or a write of its files has failed. */
@@ -190,6 +229,11 @@ export class Batch {
     return this.#writer.size;
   }
 
+  /** Of keys and values so far, and a few bytes more for each. */
+  get sizeBytes(): number {
+    return this.#writer.sizeBytes;
+  }
+
   /** @param ttlMs As `PutOptions`. @throws LimitError, EnvelopeError `INVALID`; the batch is as before then. */
   put<K, V>(bucket: Bucket<K, V>, key: K, value: V, ttlMs?: number): this {
     const keyBytes = bucket.keyBytes(key);
@@ -203,6 +247,12 @@ export class Batch {
     const keyBytes = bucket.keyBytes(key);
     this.#checkRoom(keyBytes.length);
     this.#writer.delete(bucket.name, keyBytes);
+    return this;
+  }
+
+  /** Takes back everything that was added. */
+  clear(): this {
+    this.#writer.clear();
     return this;
   }
 

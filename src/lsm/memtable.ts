@@ -377,6 +377,9 @@ export class Memtable {
           nodeShared = 0;
           if (--stepsLeft === 0) {
             node = HEAD;
+            // Levels above the one where it was found need not hold it: they end with 0.
+            bound = 0;
+            boundShared = 0;
             level = this.#height - 1;
           }
           continue;
@@ -397,6 +400,8 @@ export class Memtable {
           if (--stepsLeft === 0) {
             node = HEAD;
             nodeShared = 0;
+            bound = 0;
+            boundShared = 0;
             level = this.#height - 1;
           }
         } else {

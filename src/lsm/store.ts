@@ -13,6 +13,7 @@ import { rarely, sometimes } from '../base/rare.ts';
 import { compareBytes } from '../codec/bytes.ts';
 import type { Timer } from '../io/clock.ts';
 import type { Index } from '../log/entry.ts';
+import { approximateBytes } from './approximate_bytes.ts';
 import { debtBytes, pendingRuns } from './compaction.ts';
 import { Compactor, type CompactorHost } from './compactor.ts';
 import type { Expiry } from './expiry.ts';
@@ -293,6 +294,11 @@ export class Store {
     this.#closedIndex = this.#appliedIndex;
     this.#snapshots.push(this.#appliedIndex);
     return new ReadSnapshot(this.#snapshotSource, this.#appliedIndex);
+  }
+
+  /** See `approximate_bytes.ts`. */
+  approximateBytes(gte: Uint8Array, lt: Uint8Array): number {
+    return approximateBytes(this.#tables.version, gte, lt);
   }
 
   /**

@@ -179,6 +179,16 @@ export class TableReader {
     return low;
   }
 
+  /** Where in the file the block begins that `blockFor` names; `dataBytes` when there is none. */
+  offsetFor(key: Uint8Array): number {
+    return this.#startOf(this.blockFor(key));
+  }
+
+  /** Size of all blocks. */
+  get dataBytes(): number {
+    return this.#startOf(this.blocks);
+  }
+
   /**
    * A reader of a checked copy of the block, for who goes on over many turns. It stands on no record yet.
    * @throws CorruptionError, DiskError

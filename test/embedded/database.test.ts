@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -124,6 +124,8 @@ describe('an embedded store', () => {
     expect([from.get('k'), batch.size]).toEqual(['v', 2]);
     await batch.write();
     expect([from.get('k'), batch.size]).toEqual([undefined, 0]);
+    await batch.put(from, 'k', 'v').clear().write();
+    expect(from.has('k')).toBe(false);
     await reopen();
     const found = db.bucket('to', { keys: 'view', values: 'view' });
     expect([...found.entries()]).toEqual([[new Uint8Array([1, 0, 255]), new Uint8Array(0)]]);
@@ -370,6 +372,27 @@ describe('an embedded store', () => {
     expect(readdirSync(directory)).not.toContain('LOCK');
     expect(() => db.bucket().get('k')).toThrow('the store is closed');
     await expect(db.bucket().put('k', 'v')).rejects.toThrow('the store is closed');
+  });
+
+  it('makes a store only where it may, and takes an old one only where it is to', async () => {
+    const other = join(directory, 'inner');
+    await expect(open(other, { createIfMissing: false })).rejects.toMatchObject({ code: 'MISSING' });
+    expect(existsSync(other)).toBe(false);
+    await (await open(other, { errorIfExists: true })).close();
+    await expect(open(other, { errorIfExists: true })).rejects.toMatchObject({ code: 'EXISTS' });
+    await (await open(other, { createIfMissing: false })).close();
+    for (const segmentBytes of [4095, 1e5 + 0.5, Number.NaN]) {
+      await expect(open(other, { segmentBytes })).rejects.toThrow(/segmentBytes is .* from 4096 on/);
+    }
+  });
+
+  it('takes little room when it is told to', async () => {
+    const other = join(directory, 'inner');
+    await using small = await open(other, { segmentBytes: 64 * 1024 });
+    await small.bucket().put('k', 'v');
+    const files = readdirSync(other, { recursive: true, encoding: 'utf8' });
+    const bytes = files.reduce((sum, name) => sum + statSync(join(other, name)).size, 0);
+    expect(bytes).toBeLessThan(256 * 1024);
   });
 
   it('closes by itself at the end of its scope', async () => {

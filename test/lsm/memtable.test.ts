@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { SimRandom } from '../../sim/random.ts';
 import { AssertionError } from '../../src/base/errors.ts';
 import { compareBytes, fromUtf8, utf8 } from '../../src/codec/bytes.ts';
 import { Memtable, MemtableCursor } from '../../src/lsm/memtable.ts';
@@ -73,6 +74,31 @@ describe('a memtable', () => {
     const memtable = new Memtable(1024);
     add(memtable, 2, 'a', '');
     expect(() => add(memtable, 1, 'b', '')).toThrow(AssertionError);
+  });
+
+  it('finds every key when many came behind those that it has chosen its clues for', () => {
+    for (let seed = 0; seed < 40; seed++) {
+      const random = new SimRandom(`clues ${seed}`);
+      const memtable = new Memtable(16 * 1024);
+      const added = new Set<string>();
+      let group = random.between(250, 290);
+      for (let sequence = 1; sequence <= 300; sequence++) {
+        // Behind 299 the keys share less than the clues rest on.
+        if (random.below(5) === 0) group += random.below(3);
+        const key = `b${group}/${random.pick(['', 'test/', 'authors/'])}${random.below(40)}`;
+        add(memtable, sequence, key, 'v');
+        added.add(key);
+      }
+      const lost = [...added].filter((key) => memtable.find(utf8(key)) === 0);
+      expect({ seed, lost }).toEqual({ seed, lost: [] });
+      const sorted = [...added].sort();
+      for (let other = 249; other < group + 2; other++) {
+        const sought = `b${other}/k`;
+        const node = memtable.seek(utf8(sought));
+        const found = node === 0 ? undefined : fromUtf8(memtable.keyAt(node).slice());
+        expect(found).toBe(sorted.find((key) => key >= sought));
+      }
+    }
   });
 
   it('finds exactly what a sorted map finds, with keys that share long prefixes', () => {

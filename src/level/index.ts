@@ -1,0 +1,5 @@
+/** The package's door for the Level ecosystem: `envelopedb/level`. */
+export { EnvelopeLevel } from './envelope_level.ts';
+export { LevelError } from './errors.ts';
+export type { DatabaseOptions, StartEndOptions } from './options.ts';
+export type { TimedOptions, WriteOptions } from './write_options.ts';
