@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import type { LogLevel } from '../io/logger.ts';
 import { type CommandSpec, parse } from './args.ts';
+import { runBackup, runRestore } from './backup.ts';
 import { runCluster } from './cluster.ts';
 import { runInspect } from './inspect.ts';
 import { runMember } from './member.ts';
@@ -122,6 +123,26 @@ const SPECS: readonly CommandSpec[] = [
     options: {},
   },
   {
+    name: 'backup',
+    summary: 'Copy a store that is not running, and check every byte of the copy',
+    usage: 'envelopedb backup DIR TO',
+    positionals: [
+      { name: 'DIR', description: 'A data directory: ./db_data, or that of an embedded store' },
+      { name: 'TO', description: 'The directory to make: it does not exist, or is empty' },
+    ],
+    options: {},
+  },
+  {
+    name: 'restore',
+    summary: 'Make a store of a backup, and check every byte of it',
+    usage: 'envelopedb restore FROM DIR',
+    positionals: [
+      { name: 'FROM', description: 'A backup, a checkpoint, or any copy of a data directory' },
+      { name: 'DIR', description: 'The data directory to make: it does not exist, or is empty' },
+    ],
+    options: {},
+  },
+  {
     name: 'inspect',
     summary: 'Print what is in a file of a store: a table, a log segment, a manifest, term and vote',
     usage: 'envelopedb inspect FILE [options]',
@@ -208,6 +229,13 @@ async function main(): Promise<void> {
     case 'verify':
       if (!runVerify(String(parsed.positionals[0]))) process.exitCode = 1;
       return;
+    case 'backup':
+    case 'restore': {
+      const [from, to] = parsed.positionals.map(String);
+      const run = parsed.command === 'backup' ? runBackup : runRestore;
+      process.stdout.write(await run(from, to));
+      return;
+    }
     case 'inspect': {
       const { json, values: shown, limit } = values;
       const file = String(parsed.positionals[0]);

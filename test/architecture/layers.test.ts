@@ -20,7 +20,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   threads: ['base', 'io', 'io/node', 'lsm'],
   server: ['base', 'io', 'codec', 'log', 'raft', 'lsm', 'kv', 'protocol', 'replica'],
   client: ['base', 'codec'],
-  backup: ['base', 'io', 'codec', 'log', 'lsm'],
+  backup: ['base', 'io', 'io/node', 'codec', 'log', 'lsm'],
   embedded: ['base', 'io', 'io/node', 'codec', 'log', 'lsm', 'kv', 'threads', 'backup'],
   inspect: ['base', 'io', 'codec', 'log', 'lsm', 'kv', 'replica', 'backup'],
   cli: ['base', 'io', 'io/node', 'codec', 'kv', 'client', 'server', 'inspect', 'backup', 'threads'],
