@@ -101,7 +101,7 @@ for (const tables of ['link', 'copy'] as const) {
         // Each operation twice: as the seed draws it; and with all names kept that were given up to its end.
         const operation = Math.floor(run / 2);
         const isKept = run % 2 === 1;
-        const started = begin(`crash ${tables} ${run}`, IS_LONG ? 300 : 100);
+        const started = begin(`crash ${tables} ${run}`, IS_LONG ? 300 : 60);
         const { rig, engine } = started;
         const expected = contentsOf(engine);
         rig.disk.crashInside(isKept ? { after: operation, at: 'after' } : { after: operation });
