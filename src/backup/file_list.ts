@@ -41,7 +41,11 @@ export function readList(disk: Disk, directory: string): FileList | null {
 }
 
 export function encodeList(files: FileList): Uint8Array {
-  const lines = [...files].sort().map(([name, { bytes, checksum }]) => `${hex(checksum)} ${bytes} ${name}`);
+  const names = [...files.keys()].sort();
+  const lines = names.map((name) => {
+    const { bytes = 0, checksum = 0 } = files.get(name) ?? {};
+    return `${hex(checksum)} ${bytes} ${name}`;
+  });
   const text = `${[HEAD, ...lines].join('\n')}\n`;
   return utf8(`${text}end ${hex(crc32(utf8(text)))}\n`);
 }

@@ -7,33 +7,22 @@ import { CorruptionError, DiskError } from '../base/errors.ts';
 import type { Clock } from '../io/clock.ts';
 import type { Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
-import type { Entry, GroupId, Index, Term } from '../log/entry.ts';
-import { Log } from '../log/log.ts';
+import type { Index } from '../log/entry.ts';
 import type { TableEntry } from '../lsm/manifest.ts';
 import { type OpenedFiles, renewManifest, tablePath } from '../lsm/store_files.ts';
 import { openTable } from '../lsm/table_reader.ts';
 import { type CopiedFile, checksumOf, copyFile } from './file_copy.ts';
 import { writeList } from './file_list.ts';
+import { type LogPart, writeLog } from './log_writing.ts';
 import { storeFiles } from './paths.ts';
 import { resultOf, type Steps } from './steps.ts';
 import type { Target } from './target.ts';
 
-/** What of the log is written between two syncs. */
-const LOG_PIECE_BYTES = 1024 * 1024;
-
 /** A state of an open store. */
-export interface HeldState {
+export interface HeldState extends LogPart {
   /** Where its tables are. */
   readonly tablesDirectory: string;
   readonly tables: readonly TableEntry[];
-  /** The tables cover the log up to here. */
-  readonly flushedIndex: Index;
-  /** The last entry that belongs to the state. */
-  readonly lastIndex: Index;
-  readonly group: GroupId;
-  readonly term: Term;
-  /** From `flushedIndex + 1` to `lastIndex`. */
-  readonly entry: (index: Index) => Entry;
   readonly release: () => void;
 }
 
@@ -199,39 +188,7 @@ class Copying {
   }
 
   *#writeLog(): Steps<void> {
-    const { disk, clock, logger } = this.#options;
-    const { group, term, flushedIndex, lastIndex, entry } = this.#state;
-    const directory = `${this.#directory}/log`;
-    const log = yield* resultOf<Log>((done) => {
-      Log.open({ disk, clock, logger, directory, preallocate: 'never' }, done);
-    });
-    let isClosed = false;
-    try {
-      const entries = log.group(group);
-      if (flushedIndex > 0) entries.reset(flushedIndex, term);
-      let bytes = 0;
-      for (let index = flushedIndex + 1; index <= lastIndex; index++) {
-        const next = entry(index);
-        entries.append(next);
-        bytes += next.payload.length;
-        if (bytes < LOG_PIECE_BYTES) continue;
-        bytes = 0;
-        yield (done) => {
-          log.onFailure = done;
-          entries.onDurable = (durable) => {
-            if (durable >= index) done(null);
-          };
-          log.flush();
-        };
-        entries.onDurable = () => {};
-        log.onFailure = () => {};
-      }
-      isClosed = true;
-      yield (done) => log.close(done);
-    } finally {
-      if (!isClosed) log.close(() => {});
-    }
-    this.#copiedBytes += log.statistics().bytes;
+    this.#copiedBytes += yield* writeLog(this.#options, `${this.#directory}/log`, this.#state);
   }
 
   *#writeList(): Steps<void> {

@@ -3,11 +3,13 @@
 import { readFileSync } from 'node:fs';
 import type { LogLevel } from '../io/logger.ts';
 import { type CommandSpec, parse } from './args.ts';
+import { runBackup, runRestore } from './backup.ts';
 import { runCluster } from './cluster.ts';
 import { SCRUB_BYTES_PER_SECOND } from './host.ts';
 import { runInspect } from './inspect.ts';
 import { runMember } from './member.ts';
 import { runNode } from './node.ts';
+import { runRepair } from './repair.ts';
 import { runServer } from './server.ts';
 import { runVerify } from './verify.ts';
 
@@ -136,6 +138,57 @@ const SPECS: readonly CommandSpec[] = [
     options: {},
   },
   {
+    name: 'backup',
+    summary: 'Copy a store that is not running, and check every byte of the copy',
+    usage: 'envelopedb backup DIR TO',
+    positionals: [
+      { name: 'DIR', description: 'A data directory: ./db_data, or that of an embedded store' },
+      { name: 'TO', description: 'The directory to make: it does not exist, or is empty' },
+    ],
+    options: {},
+  },
+  {
+    name: 'restore',
+    summary: 'Make a store of a backup, and check every byte of it',
+    usage: 'envelopedb restore FROM DIR',
+    positionals: [
+      { name: 'FROM', description: 'A backup, a checkpoint, or any copy of a data directory' },
+      { name: 'DIR', description: 'The data directory to make: it does not exist, or is empty' },
+    ],
+    options: {},
+  },
+  {
+    name: 'repair',
+    summary: 'Make a new store of what can be read of a damaged one, and say what is lost',
+    usage: 'envelopedb repair DIR [options]',
+    positionals: [
+      { name: 'DIR', description: 'The data directory of a store that is not running; it is only read' },
+    ],
+    options: {
+      to: {
+        type: 'string',
+        valueName: 'NEWDIR',
+        default: '',
+        description: 'The directory to make: it does not exist, or is empty (default DIR.repaired)',
+      },
+      as: {
+        type: 'string',
+        valueName: 'KIND',
+        default: '',
+        choices: ['store', 'server'],
+        description:
+          "Of a node's directory, what to make of its data: an embedded store, or a standalone server's",
+      },
+      log: {
+        type: 'string',
+        valueName: 'RULE',
+        default: 'around',
+        choices: ['around', 'until'],
+        description: 'Writes behind a lost one are carried out all the same, or left out',
+      },
+    },
+  },
+  {
     name: 'inspect',
     summary: 'Print what is in a file of a store: a table, a log segment, a manifest, term and vote',
     usage: 'envelopedb inspect FILE [options]',
@@ -224,6 +277,22 @@ async function main(): Promise<void> {
     case 'verify':
       if (!runVerify(String(parsed.positionals[0]))) process.exitCode = 1;
       return;
+    case 'backup':
+    case 'restore': {
+      const [from, to] = parsed.positionals.map(String);
+      const run = parsed.command === 'backup' ? runBackup : runRestore;
+      process.stdout.write(await run(from, to));
+      return;
+    }
+    case 'repair': {
+      const [directory] = parsed.positionals.map(String);
+      const as = values.as as '' | 'store' | 'server';
+      const log = values.log as 'around' | 'until';
+      const { text, isLossless } = await runRepair({ directory, to: String(values.to), as, log });
+      process.stdout.write(text);
+      if (!isLossless) process.exitCode = 1;
+      return;
+    }
     case 'inspect': {
       const { json, values: shown, limit } = values;
       const file = String(parsed.positionals[0]);

@@ -1,27 +1,23 @@
 /** `envelopedb verify DIR`: reads all files of a store that nobody has open, and says what is damaged. */
-import { existsSync, readdirSync } from 'node:fs';
-import { EnvelopeError } from '../base/errors.ts';
-import { type Damage, isStore, type Verification, verify } from '../inspect/verify.ts';
+import { type Damage, type Verification, verify } from '../inspect/verify.ts';
 import { lockDirectory } from '../io/node/directory_lock.ts';
-import { NodeDisk } from '../io/node/disk.ts';
 import { describeKey } from './describe.ts';
+import { Progress } from './progress.ts';
+import { assertStore, offlineDisk } from './store_directory.ts';
 
 /** @returns whether nothing is damaged. */
 export function runVerify(directory: string): boolean {
-  const disk = new NodeDisk({ reads: 'pread' });
-  if (!existsSync(directory)) throw new EnvelopeError('USAGE', `there is no directory ${directory}`);
-  if (!isStore(disk, directory)) {
-    const nodes = readdirSync(directory).filter((name) => /^node-\d+$/.test(name));
-    const hint =
-      nodes.length === 0 ? '' : `; did you mean ${nodes.map((name) => `${directory}/${name}`).join(', ')}?`;
-    throw new EnvelopeError('USAGE', `${directory} holds no store${hint}`);
-  }
+  const disk = offlineDisk();
+  assertStore(disk, directory);
   const unlock = lockDirectory(directory);
+  const progress = new Progress(process.stderr);
   try {
-    const found = verify(disk, directory, process.stderr.isTTY ? showProgress() : undefined);
+    const found = verify(disk, directory, (bytes, of) => progress.show('checking', bytes, of));
+    progress.end();
     process.stdout.write(describeVerification(directory, found));
     return found.damage.length === 0;
   } finally {
+    progress.end();
     unlock();
   }
 }
@@ -41,14 +37,4 @@ export function describeVerification(directory: string, found: Verification): st
 function describeDamage({ path, offset, what, keys }: Damage): string {
   const range = keys === null ? '' : `; keys ${describeKey(keys.from)} to ${describeKey(keys.to)}`;
   return `${path}: offset ${offset}: ${what}${range}`;
-}
-
-function showProgress(): (bytes: number, of: number) => void {
-  let shown = -1;
-  return (bytes, of) => {
-    const percent = of === 0 ? 100 : Math.floor((100 * bytes) / of);
-    if (percent === shown) return;
-    shown = percent;
-    process.stderr.write(percent === 100 ? '\r\x1b[K' : `\rchecking ${percent} %`);
-  };
 }

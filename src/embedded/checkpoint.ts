@@ -1,11 +1,10 @@
 /** Copies of a store that is open, as a user asks for them: `Database.checkpoint` and `Database.backup`. */
-import { mkdirSync } from 'node:fs';
 import { type CopyProgress, copyLive, type LiveCopy } from '../backup/live_copy.ts';
-import { runSteps } from '../backup/steps.ts';
-import { Target } from '../backup/target.ts';
+import { runCopy } from '../backup/locked_target.ts';
+import type { Steps } from '../backup/steps.ts';
+import type { Target } from '../backup/target.ts';
 import { EnvelopeError } from '../base/errors.ts';
 import { NodeClock } from '../io/node/clock.ts';
-import { lockDirectory } from '../io/node/directory_lock.ts';
 import { NodeDisk } from '../io/node/disk.ts';
 import type { Engine } from './engine.ts';
 
@@ -73,37 +72,15 @@ export class Copies {
     tables: 'link' | 'copy',
     { signal, onProgress = () => {} }: BackupOptions,
   ): Promise<LiveCopy> {
+    this.#engine.assertOpen();
     // Files are gone through once, and an error in reading one is an error, where a mapping would end the process.
     const disk = new NodeDisk({ reads: 'pread' });
-    const clock = new NodeClock();
-    const target = new Target(disk, directory);
-    target.assertFree();
-    this.#engine.assertOpen();
-    mkdirSync(target.partial, { recursive: true });
-    // Held by two names one after the other: nobody else makes this copy, and nobody opens it before it is durable.
-    const unlock = lockDirectory(target.partial);
-    let isDone = false;
+    const options = { disk, clock: new NodeClock(), logger: SILENT, tables, onProgress };
     try {
-      const state = this.#engine.hold();
-      const steps = copyLive(state, target, { disk, clock, logger: SILENT, tables, onProgress });
-      const copy = await new Promise<LiveCopy>((resolve, reject) => {
-        runSteps(
-          steps,
-          clock,
-          () => this.#whyStop(signal),
-          (outcome) => {
-            if (outcome.ok) resolve(outcome.value);
-            else reject(signal?.aborted === true ? signal.reason : outcome.error);
-          },
-        );
-      });
-      isDone = true;
-      return copy;
-    } finally {
-      unlock();
-      // With its directory the lock has got another name.
-      if (isDone) disk.remove(`${target.path}/LOCK`);
-      else removeEmpty(disk, target.partial);
+      const make = (target: Target): Steps<LiveCopy> => copyLive(this.#engine.hold(), target, options);
+      return await runCopy(disk, directory, make, () => this.#whyStop(signal));
+    } catch (error) {
+      throw signal?.aborted === true ? signal.reason : error;
     }
   }
 
@@ -117,8 +94,3 @@ export class Copies {
 }
 
 const SILENT = { log: () => {} };
-
-/** What is left of a copy that has failed. */
-function removeEmpty(disk: NodeDisk, directory: string): void {
-  if (disk.exists(directory) && disk.list(directory).length === 0) disk.removeDirectory(directory);
-}

@@ -12,6 +12,7 @@ import { inspectSegment } from './inspect_segment.ts';
 import { inspectCurrent, inspectManifest, inspectSnapshot, inspectVotes } from './inspect_small.ts';
 import { inspectTable } from './inspect_table.ts';
 import type { InspectOptions, Item } from './item.ts';
+import { readAround } from './read_around.ts';
 import { openParts } from './table_parts.ts';
 
 /** "ELSG", "EHST" and "ETBL", the last at the end of a file. */
@@ -82,10 +83,11 @@ function kindByName(name: string): Kind | null {
 
 function kindByMagic(file: ReadFile): Kind {
   if (file.size >= 4) {
-    const first = readUint32(file.view(0, 4), 0);
+    const first = readUint32(readAround(file, 0, 4), 0);
     if (first === SEGMENT_MAGIC) return { type: 'segment', number: null };
     if (first === VOTE_MAGIC) return { type: 'votes' };
-    if (readUint32(file.view(file.size - 4, 4), 0) === TABLE_MAGIC) return { type: 'table', number: null };
+    if (readUint32(readAround(file, file.size - 4, 4), 0) === TABLE_MAGIC)
+      return { type: 'table', number: null };
   }
   throw new EnvelopeError(
     'USAGE',
@@ -96,7 +98,7 @@ function kindByMagic(file: ReadFile): Kind {
 function readWhole(disk: Disk, path: string): Uint8Array {
   const file = disk.open(path);
   try {
-    return file.size === 0 ? new Uint8Array(0) : file.view(0, file.size).slice();
+    return readAround(file, 0, file.size);
   } finally {
     file.close();
   }

@@ -21,6 +21,7 @@ import {
   placeSeed,
 } from '../lsm/table_format.ts';
 import { walkBlocks } from './block_walk.ts';
+import { readAround } from './read_around.ts';
 
 /** A part of a table and where it begins, or what is wrong with it. */
 export type Part<T> =
@@ -126,7 +127,7 @@ export class TableParts {
   *#foundBlocks(): Generator<BlockPart> {
     const end = this.footer.ok ? this.footer.value.filterOffset : this.sizeBytes;
     // A copy: whoever goes through the blocks may rest between them.
-    const bytes = this.#file.view(0, this.sizeBytes).slice();
+    const bytes = readAround(this.#file, 0, this.sizeBytes);
     let at = 0;
     for (const { offset, length } of walkBlocks(bytes, end, this.number)) {
       if (offset > at) yield this.#gap(at, offset);
@@ -154,7 +155,7 @@ export class TableParts {
 
   #block(offset: number, length: number, lastKey: Uint8Array | null): BlockPart {
     const place = this.placeOf(offset);
-    const bytes = this.#file.view(offset, length).slice();
+    const bytes = readAround(this.#file, offset, length);
     try {
       verifyBlock(bytes, place);
       const contents = this.isPacked ? unpackBlock(bytes, this.#compression(), place) : bytes;
@@ -181,13 +182,15 @@ export class TableParts {
     const offset = size - FOOTER_BYTES;
     return attempt(Math.max(0, offset), () => {
       if (offset < 0) throw new CorruptionError(path, 0, `a table of ${size} bytes is too short`);
-      return decodeFooter(this.#file.view(offset, FOOTER_BYTES), path, offset, this.number);
+      return decodeFooter(readAround(this.#file, offset, FOOTER_BYTES), path, offset, this.number);
     });
   }
 
   #section<T>(start: number, end: number, what: string, decode: (bytes: Uint8Array) => T): Part<T> {
     return attempt(start, () => {
-      return decode(openSection(this.#file.view(start, end - start), this.path, this.number, start, what));
+      return decode(
+        openSection(readAround(this.#file, start, end - start), this.path, this.number, start, what),
+      );
     });
   }
 }
@@ -220,7 +223,7 @@ function attempt<T>(offset: number, read: () => T): Part<T> {
 /** Whatever stands there: if it is nonsense, the footer's checksum says so. */
 function numberInFooter(file: ReadFile): number {
   if (file.size < FOOTER_BYTES) return 0;
-  const footer = file.view(file.size - FOOTER_BYTES, FOOTER_BYTES);
+  const footer = readAround(file, file.size - FOOTER_BYTES, FOOTER_BYTES);
   return readUint32(footer, TABLE_BYTES_AT) + 2 ** 32 * readUint32(footer, TABLE_BYTES_AT + 4);
 }
 

@@ -152,7 +152,7 @@ class Verifier {
 }
 
 /** Numbers of the tables among the names of a directory, ascending. */
-function tablesIn(names: readonly string[]): number[] {
+export function tablesIn(names: readonly string[]): number[] {
   return names
     .flatMap((name) => /^table-(\d+)$/.exec(name)?.[1] ?? [])
     .map(Number)

@@ -20,7 +20,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   threads: ['base', 'io', 'io/node', 'lsm', 'kv'],
   server: ['base', 'io', 'codec', 'log', 'raft', 'lsm', 'kv', 'protocol', 'replica'],
   client: ['base', 'codec'],
-  backup: ['base', 'io', 'codec', 'log', 'lsm'],
+  backup: ['base', 'io', 'io/node', 'codec', 'log', 'lsm'],
   embedded: ['base', 'io', 'io/node', 'codec', 'log', 'lsm', 'kv', 'threads', 'backup'],
   level: ['base', 'codec', 'embedded'],
   inspect: ['base', 'io', 'codec', 'log', 'lsm', 'kv', 'replica', 'backup'],

@@ -1,6 +1,6 @@
 /** An engine over a simulated disk, for tests that crash it. */
 import { SimClock } from '../../sim/clock.ts';
-import { SimDisk } from '../../sim/disk.ts';
+import { type CrashShapes, SimDisk } from '../../sim/disk.ts';
 import { SimProcess } from '../../sim/process.ts';
 import { SimRandom } from '../../sim/random.ts';
 import { Scheduler } from '../../sim/scheduler.ts';
@@ -61,9 +61,9 @@ export class EngineRig {
   }
 
   /** The machine loses its power and is started again. */
-  crash(): void {
+  crash(shapes: CrashShapes = {}): void {
     this.process.crash();
-    this.disk.crash();
+    this.disk.crash(shapes);
     this.disk.heal();
     this.process.restart();
   }
