@@ -84,6 +84,16 @@ export class TableReader {
     return this.#file.size;
   }
 
+  /** What it keeps in memory to find blocks, and its filter, in bytes. */
+  get indexBytes(): number {
+    const { byteLength: numbers } = this.#words;
+    return this.#index.length + 3 * numbers + this.#ends.byteLength + this.#verified.length;
+  }
+
+  get filterBytes(): number {
+    return this.#filter.length;
+  }
+
   get blocks(): number {
     return this.#ends.length;
   }
