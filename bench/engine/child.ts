@@ -2,12 +2,15 @@
 import { readFileSync } from 'node:fs';
 import type { ContenderName, Statistics } from './contender.ts';
 import { contender } from './contenders.ts';
-import { drawFrom, type Outcome, WORKLOADS, type WorkloadName } from './workloads.ts';
+import { drawFrom, fillLarge, type Outcome, WORKLOADS, type WorkloadName } from './workloads.ts';
 
 export type Order =
   | { readonly type: 'open' | 'reopen'; readonly directory: string }
   | { readonly type: 'run'; readonly workload: WorkloadName; readonly keys: number; readonly seed: number }
   | { readonly type: 'look' }
+  /** Waits for background work, then looks. */
+  | { readonly type: 'settle' }
+  | { readonly type: 'fill'; readonly mib: number }
   | { readonly type: 'close' };
 
 export type Reply =
@@ -40,6 +43,13 @@ async function carryOut(order: Order): Promise<Reply> {
       const run = WORKLOADS[order.workload];
       return { type: 'outcome', outcome: await run(store, order.keys, drawFrom(order.seed)) };
     }
+    case 'settle':
+      await store.settle();
+      return { type: 'seen', statistics: store.statistics(), memory: memory() };
+    case 'fill':
+      await fillLarge(store, order.mib);
+      await store.settle();
+      return { type: 'done', ms: performance.now() - start };
     case 'look':
       return { type: 'seen', statistics: store.statistics(), memory: memory() };
     case 'close':

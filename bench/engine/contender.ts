@@ -17,17 +17,25 @@ export interface Contender {
   readonly compact: (() => Promise<void>) | null;
   /** Null: the store does not tell. */
   statistics(): Statistics | null;
+  /** Waits until its background work rests; at once when the store does not tell. */
+  settle(): Promise<void>;
 }
 
 export interface Statistics {
   /** Bytes of tables written for each byte that was asked to be written, the log not counted. */
   readonly writeAmplification: number;
-  /** Bytes that the index and the filters of tables keep in memory. */
+  /** Bytes that the index of the tables, and their filters, keep in memory. */
   readonly indexBytes: number;
+  readonly filterBytes: number;
 }
 
 /** A contender for each name, made where it runs. */
-export type ContenderName = 'envelopedb' | 'envelopedb-tiered' | 'classic-level' | 'lmdb';
+export type ContenderName =
+  | 'envelopedb'
+  | 'envelopedb-tiered'
+  | 'envelopedb-deflate'
+  | 'classic-level'
+  | 'lmdb';
 
 export const CONTENDERS: readonly ContenderName[] = [
   'envelopedb',
@@ -35,6 +43,9 @@ export const CONTENDERS: readonly ContenderName[] = [
   'classic-level',
   'lmdb',
 ];
+
+/** To be had by name. */
+export const ALL_CONTENDERS: readonly ContenderName[] = [...CONTENDERS, 'envelopedb-deflate'];
 
 /** Memory that each store may use to gather writes, where it can be told. */
 export const WRITE_BUFFER_BYTES: number = 16 * 1024 * 1024;

@@ -7,13 +7,17 @@ import { type Contender, type ContenderName, type Statistics, WRITE_BUFFER_BYTES
 
 const CACHE_BYTES = 64 * 1024 * 1024;
 const SCAN_ENTRIES = 1000;
+/** A merge of some hundred MiB takes less. */
+const RESTING_MS = 3000;
 
 export function contender(name: ContenderName): Contender {
   switch (name) {
     case 'envelopedb':
-      return new Envelope('levelled');
+      return new Envelope('levelled', null);
     case 'envelopedb-tiered':
-      return new Envelope('size-tiered');
+      return new Envelope('size-tiered', null);
+    case 'envelopedb-deflate':
+      return new Envelope('levelled', 'deflate');
     case 'classic-level':
       return new Level();
     case 'lmdb':
@@ -23,15 +27,21 @@ export function contender(name: ContenderName): Contender {
 
 class Envelope implements Contender {
   readonly #compaction: CompactionStrategy;
+  readonly #compression: string | null;
   #database: Database | null = null;
   #keys: Bucket<Uint8Array, Uint8Array> | null = null;
 
-  constructor(compaction: CompactionStrategy) {
+  constructor(compaction: CompactionStrategy, compression: string | null) {
     this.#compaction = compaction;
+    this.#compression = compression;
   }
 
   async open(directory: string): Promise<void> {
-    const tuning = { compaction: this.#compaction, memtableBytes: WRITE_BUFFER_BYTES };
+    const tuning = {
+      compaction: this.#compaction,
+      compression: this.#compression,
+      memtableBytes: WRITE_BUFFER_BYTES,
+    };
     this.#database = await open(directory, { tuning });
     this.#keys = this.#database.bucket('bench', { keys: 'view', values: 'view' });
   }
@@ -72,8 +82,21 @@ class Envelope implements Contender {
   };
 
   statistics(): Statistics {
-    const { writtenBytes, flushedBytes, mergedBytes } = this.#opened.statistics();
-    return { writeAmplification: (flushedBytes + mergedBytes) / writtenBytes, indexBytes: 0 };
+    const { writtenBytes, flushedBytes, mergedBytes, indexBytes, filterBytes } = this.#opened.statistics();
+    return { writeAmplification: (flushedBytes + mergedBytes) / writtenBytes, indexBytes, filterBytes };
+  }
+
+  /** What is merged is merged in one go: when nothing has been written for a while, nothing is due. */
+  async settle(): Promise<void> {
+    const written = (): string => {
+      const { flushes, merges, moves, debtBytes } = this.#opened.statistics();
+      return `${flushes} ${merges} ${moves} ${debtBytes}`;
+    };
+    let before = '';
+    while (before !== written()) {
+      before = written();
+      await new Promise((resolve) => setTimeout(resolve, RESTING_MS));
+    }
   }
 
   get #opened(): Database {
@@ -133,6 +156,8 @@ class Level implements Contender {
   statistics(): null {
     return null;
   }
+
+  async settle(): Promise<void> {}
 
   async #read(range: { reverse?: boolean; gte?: Uint8Array; limit?: number }, size: number): Promise<number> {
     const iterator = this.#opened.iterator(range);
@@ -203,6 +228,8 @@ class Lmdb implements Contender {
   statistics(): null {
     return null;
   }
+
+  async settle(): Promise<void> {}
 
   get #opened(): RootDatabase<Buffer, Buffer> {
     if (this.#database === null) throw new Error('open it first');

@@ -8,36 +8,25 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { formatTable } from '../table.ts';
-import type { Memory, Order, Reply } from './child.ts';
-import { CONTENDERS, type ContenderName, type Statistics } from './contender.ts';
-import { drawFrom, KEY_BYTES, type Outcome, VALUE_BYTES, WORKLOADS, type WorkloadName } from './workloads.ts';
+import type { Order, Reply } from './child.ts';
+import { ALL_CONTENDERS, CONTENDERS, type ContenderName } from './contender.ts';
+import { fullIndexBytesPerKey } from './full_index.ts';
+import { type Filled, formatReport, type Measured, perSecond, type Seen } from './report.ts';
+import { drawFrom, type Outcome, WORKLOADS, type WorkloadName } from './workloads.ts';
 
-const USAGE = `Usage: npm run bench -- engine [--keys N] [--rounds N] [--stores A,B] [--workloads A,B] [--directory DIR]
+const USAGE = `Usage: npm run bench -- engine [--keys N] [--rounds N] [--reopen-mib N] [--stores A,B] [--workloads A,B]
+                               [--directory DIR] [--markdown]
 
   --keys N         500000 unless said otherwise
   --rounds N       medians are taken of so many; 3 unless said otherwise
-  --stores A,B     of ${CONTENDERS.join(', ')}
+  --reopen-mib N   how large the store is that is opened again at the end, once; 1024 unless said otherwise, 0: none
+  --stores A,B     of ${ALL_CONTENDERS.join(', ')};
+                   all but the last of ours unless said otherwise
   --workloads A,B  of ${Object.keys(WORKLOADS).join(', ')};
                    without a fill, the store is empty
   --directory DIR  where the stores are put, in a directory that is removed again
+  --markdown       with a line on how and where it was run: what docs/performance.md shows
 `;
-
-const RIVALS: readonly ContenderName[] = ['classic-level', 'lmdb'];
-const MIB = 1024 * 1024;
-
-interface Seen {
-  readonly statistics: Statistics | null;
-  readonly memory: Memory;
-  readonly diskBytes: number;
-  readonly reopenMs: number;
-}
-
-/** What was measured of a store, a list entry for each round. */
-interface Measured {
-  readonly outcomes: Map<WorkloadName, Outcome[]>;
-  readonly seen: Seen[];
-}
 
 export async function benchEngine(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
@@ -48,6 +37,8 @@ export async function benchEngine(args: readonly string[]): Promise<void> {
       stores: { type: 'string', default: CONTENDERS.join(',') },
       workloads: { type: 'string', default: Object.keys(WORKLOADS).join(',') },
       directory: { type: 'string', default: tmpdir() },
+      'reopen-mib': { type: 'string', default: '1024' },
+      markdown: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
@@ -55,12 +46,16 @@ export async function benchEngine(args: readonly string[]): Promise<void> {
     process.stdout.write(USAGE);
     return;
   }
-  const stores = chosen('stores', values.stores, CONTENDERS);
+  const stores = chosen('stores', values.stores, ALL_CONTENDERS);
   const workloads = chosen('workloads', values.workloads, Object.keys(WORKLOADS) as WorkloadName[]);
   const keys = wholeNumber('keys', values.keys);
   const rounds = wholeNumber('rounds', values.rounds);
+  const reopenMib = values['reopen-mib'] === '0' ? 0 : wholeNumber('reopen-mib', values['reopen-mib']);
   const measured = new Map(
-    stores.map((name): [ContenderName, Measured] => [name, { outcomes: new Map(), seen: [] }]),
+    stores.map((name): [ContenderName, Measured] => [
+      name,
+      { outcomes: new Map(), filled: [], seen: [], reopenMs: null },
+    ]),
   );
   const draw = drawFrom(1);
   for (let round = 1; round <= rounds; round++) {
@@ -71,8 +66,33 @@ export async function benchEngine(args: readonly string[]): Promise<void> {
       rmSync(directory, { recursive: true });
     }
   }
-  report(measured, workloads, keys, rounds);
+  if (reopenMib > 0) {
+    const directory = mkdtempSync(join(values.directory, 'envelopedb-bench-'));
+    try {
+      await reopenLarge(directory, stores, reopenMib, measured);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  }
+  const command = `npm run bench -- engine${args
+    .filter((one) => one !== '--markdown')
+    .map((one) => ` ${one}`)
+    .join('')}`;
+  process.stdout.write(
+    formatReport({
+      measured,
+      workloads,
+      keys,
+      rounds,
+      reopenMib,
+      fullIndexBytes: keys * fullIndexBytesPerKey(keys),
+      command: values.markdown ? command : null,
+    }),
+  );
 }
+
+/** Then each store holds what many overwrites leave, and its amplifications tell. */
+const AFTER_WHICH: WorkloadName = 'overwrite';
 
 interface Round {
   readonly round: number;
@@ -100,11 +120,37 @@ async function runRound({ round, keys, directory, stores, workloads, draw, measu
           const outcomes = measured.get(store.name)?.outcomes;
           outcomes?.set(workload, [...(outcomes.get(workload) ?? []), outcome]);
         }
+        if (workload === AFTER_WHICH) measured.get(store.name)?.filled.push(await store.settle());
       }
     }
     for (const store of running) measured.get(store.name)?.seen.push(await store.look());
   } finally {
     for (const store of running) store.end();
+  }
+}
+
+/** One store after the other, once. */
+async function reopenLarge(
+  directory: string,
+  stores: readonly ContenderName[],
+  mib: number,
+  measured: ReadonlyMap<ContenderName, Measured>,
+): Promise<void> {
+  for (const name of stores) {
+    process.stderr.write(`a store of ${mib} MiB, ${name}: `);
+    const path = join(directory, name);
+    const store = new Running(name, path);
+    try {
+      await store.open();
+      await store.fill(mib);
+      const { reopenMs } = await store.look();
+      process.stderr.write(`reopened in ${reopenMs.toFixed(0)} ms\n`);
+      const of = measured.get(name);
+      if (of !== undefined) of.reopenMs = reopenMs;
+    } finally {
+      store.end();
+    }
+    rmSync(`${path}-0`, { recursive: true });
   }
 }
 
@@ -138,6 +184,17 @@ class Running {
     return reply.outcome;
   }
 
+  async fill(mib: number): Promise<void> {
+    await this.#ask({ type: 'fill', mib });
+  }
+
+  /** What there is once background work rests. */
+  async settle(): Promise<Filled> {
+    const reply = await this.#ask({ type: 'settle' });
+    if (reply.type !== 'seen') throw new Error(`a look is wanted, not '${reply.type}'`);
+    return { statistics: reply.statistics, diskBytes: bytesBelow(this.#path) };
+  }
+
   async look(): Promise<Seen> {
     const reply = await this.#ask({ type: 'look' });
     if (reply.type !== 'seen') throw new Error(`a look is wanted, not '${reply.type}'`);
@@ -168,88 +225,6 @@ class Running {
       this.#child.send(order);
     });
   }
-}
-
-function report(
-  measured: ReadonlyMap<ContenderName, Measured>,
-  workloads: readonly WorkloadName[],
-  keys: number,
-  rounds: number,
-): void {
-  const stores = [...measured.keys()];
-  const rivals = RIVALS.filter((name) => stores.includes(name));
-  const outcomesOf = (name: ContenderName, workload: WorkloadName): readonly Outcome[] =>
-    measured.get(name)?.outcomes.get(workload) ?? [];
-  const rate = (name: ContenderName, workload: WorkloadName): number | null =>
-    median(outcomesOf(name, workload).map(perSecond));
-  const title = `${keys} keys, ${KEY_BYTES} + ${VALUE_BYTES} bytes, ${rounds} rounds; operations/s`;
-  const rates = workloads.map((workload) => [
-    workload,
-    ...stores.map((name) => number(rate(name, workload), 0)),
-    ...rivals.map((rival) => ratio(rate('envelopedb', workload), rate(rival, workload))),
-  ]);
-  const latencies = workloads.flatMap((workload) =>
-    stores.flatMap((name) => {
-      const seen = outcomesOf(name, workload).flatMap(({ latencies }) => latencies ?? []);
-      if (seen.length === 0) return [];
-      const of = (field: 'p50Us' | 'p99Us' | 'awayP99Ms' | 'awayMaxMs'): string =>
-        number(median(seen.map((each) => each[field])), 1);
-      return [[`${workload}, ${name}`, of('p50Us'), of('p99Us'), of('awayP99Ms'), of('awayMaxMs')]];
-    }),
-  );
-  const liveBytes = keys * (KEY_BYTES + VALUE_BYTES);
-  const sizes = stores.map((name) => {
-    const seen = measured.get(name)?.seen ?? [];
-    const of = (field: (one: Seen) => number | undefined, digits: number): string =>
-      number(median(seen.flatMap((one) => field(one) ?? [])), digits);
-    return [
-      name,
-      of(({ memory }) => memory.ownBytes / MIB, 0),
-      of(({ memory }) => memory.mappedBytes / MIB, 0),
-      of(({ statistics }) => statistics?.indexBytes && statistics.indexBytes / MIB, 2),
-      of(({ diskBytes }) => diskBytes / MIB, 0),
-      of(({ diskBytes }) => diskBytes / liveBytes, 2),
-      of(({ statistics }) => statistics?.writeAmplification, 2),
-      of(({ reopenMs }) => reopenMs, 0),
-    ];
-  });
-  process.stdout.write(
-    [
-      formatTable([[title, ...stores, ...rivals.map((rival) => `of ${rival}`)], ...rates]),
-      formatTable([['single reads', 'p50 us', 'p99 us', 'turn p99 ms', 'turn max ms'], ...latencies]),
-      formatTable([
-        [
-          'at the end',
-          'own MiB',
-          'mapped MiB',
-          'index MiB',
-          'disk MiB',
-          'space amp.',
-          'write amp.',
-          'reopen ms',
-        ],
-        ...sizes,
-      ]),
-    ].join('\n'),
-  );
-}
-
-function perSecond({ operations, ms }: Outcome): number {
-  return (1000 * operations) / ms;
-}
-
-function ratio(own: number | null, other: number | null): string {
-  return own === null || other === null ? '' : `${(own / other).toFixed(2)}x`;
-}
-
-function number(value: number | null, digits: number): string {
-  return value === null ? '' : value.toFixed(digits);
-}
-
-/** Null: of nothing. */
-function median(values: readonly number[]): number | null {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? null;
 }
 
 function shuffled<T>(items: readonly T[], draw: (below: number) => number): T[] {

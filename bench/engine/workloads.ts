@@ -13,6 +13,7 @@ const READS_PER_TURN = 50;
 const TIMED_MS = 3000;
 const DURABLE_MS = 3000;
 const VALUES_BYTES = 1024 * 1024;
+const LARGE_VALUE_BYTES = 1000;
 
 export interface Outcome {
   readonly operations: number;
@@ -115,6 +116,20 @@ function writeBatch(store: Contender, count: number, keyAt: (n: number) => numbe
     values.push(valueFor(key));
   }
   return store.writeBatch(keys, values);
+}
+
+/** Random keys with values of a thousand bytes, so many MiB in all. */
+export async function fillLarge(store: Contender, mib: number): Promise<void> {
+  const count = Math.ceil((mib * 1024 * 1024) / (KEY_BYTES + LARGE_VALUE_BYTES));
+  const order = permutation(count, drawFrom(7));
+  for (let first = 0; first < count; first += BATCH_KEYS) {
+    const keys = Array.from(order.subarray(first, first + BATCH_KEYS), makeKey);
+    const large = keys.map((_key, n) => {
+      const at = ((first + n) * VALUE_BYTES) % (VALUES_BYTES - LARGE_VALUE_BYTES);
+      return values.subarray(at, at + LARGE_VALUE_BYTES);
+    });
+    await store.writeBatch(keys, large);
+  }
 }
 
 /** Over the keys that are there, each writer with one write at a time, for a set time. */

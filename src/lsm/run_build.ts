@@ -18,7 +18,7 @@ import { flushInput, mergeInput, type RunInput } from './run_input.ts';
 import { RunWriter, type RunWriterOptions } from './run_writer.ts';
 import { tablePath } from './store_files.ts';
 import type { Borders, Table } from './table.ts';
-import { openTable, type TableReader } from './table_reader.ts';
+import { openTableInSteps, type TableReader } from './table_reader.ts';
 
 export interface RunBuildOptions extends RunWriterOptions {
   readonly disk: Disk;
@@ -198,7 +198,7 @@ class OrderedRun implements Build {
 }
 
 /**
- * Makes the names of new tables durable and opens them, one in a turn: reading filter and index of a large one takes
+ * Makes the names of new tables durable and opens them, a step in each turn: reading filter and index of a large one takes
  * milliseconds.
  */
 class Opening {
@@ -206,6 +206,8 @@ class Opening {
   readonly #numbers: readonly number[];
   readonly #done: Done;
   readonly #readers: TableReader[] = [];
+  /** Of the table at hand. */
+  #steps: Generator<void, TableReader> | null = null;
   #stopped = false;
 
   constructor(options: RunBuildOptions, numbers: readonly number[], done: Done) {
@@ -218,6 +220,7 @@ class Opening {
 
   stop(): void {
     this.#stopped = true;
+    this.#steps?.return(undefined as never);
     for (const reader of this.#readers) reader.close();
   }
 
@@ -237,7 +240,13 @@ class Opening {
       return;
     }
     try {
-      this.#readers.push(openTable(disk, tablePath(directory, number), number, blockCache, compressions));
+      const reading = { cache: blockCache, compressions };
+      this.#steps ??= openTableInSteps(disk, tablePath(directory, number), number, reading);
+      const { done, value } = this.#steps.next();
+      if (done === true) {
+        this.#readers.push(value);
+        this.#steps = null;
+      }
     } catch (error) {
       this.#fail(error);
       return;

@@ -81,7 +81,7 @@ export class OrderedBuild {
     try {
       const runs = source.runs.map((tables) =>
         tables.map(({ path, number, end }) => {
-          const reader = openTable(disk, path, number, null, parts.compressions);
+          const reader = openTable(disk, path, number, { cache: null, ...parts });
           this.#readers.push(reader);
           return { reader, end };
         }),

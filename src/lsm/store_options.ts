@@ -117,6 +117,9 @@ export interface StoreStatistics {
   readonly tombstones: number;
   readonly rangeTombstones: number;
   readonly levels: readonly LevelStatistics[];
+  /** Of all open tables: what is kept in memory of their indexes, and their filters, in bytes. */
+  readonly indexBytes: number;
+  readonly filterBytes: number;
   /** Bytes above what levels should hold. */
   readonly debtBytes: number;
   readonly pressure: WritePressure;

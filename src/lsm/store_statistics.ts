@@ -33,6 +33,8 @@ export function statisticsOf(
     tombstones: 0,
     rangeTombstones: 0,
     quarantinedTables: 0,
+    indexBytes: 0,
+    filterBytes: 0,
   };
   for (const { entries, usedBytes } of memtables) {
     totals.entries += entries;
@@ -55,6 +57,8 @@ export function statisticsOf(
       totals.entries += properties?.records ?? 0;
       totals.tombstones += properties?.tombstones ?? 0;
       totals.rangeTombstones += properties?.rangeTombstones ?? 0;
+      totals.indexBytes += readerOrNull?.indexBytes ?? 0;
+      totals.filterBytes += readerOrNull?.filterBytes ?? 0;
     }
   }
   const { blockCache } = settings;

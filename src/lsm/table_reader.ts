@@ -6,7 +6,6 @@
  */
 import { CorruptionError } from '../base/errors.ts';
 import { compareBytes } from '../codec/bytes.ts';
-import { VarintReader } from '../codec/varint.ts';
 import type { Compression } from '../io/compression.ts';
 import type { Disk, ReadFile } from '../io/disk.ts';
 import type { Index } from '../log/entry.ts';
@@ -15,17 +14,16 @@ import { BlockLookup } from './block_lookup.ts';
 import { type BlockPlace, BlockReader, verifyBlock } from './block_reader.ts';
 import { mayContain } from './bloom_filter.ts';
 import { unpackBlock } from './packed_block.ts';
-import { RangeTombstones } from './range_tombstones.ts';
+import type { RangeTombstones } from './range_tombstones.ts';
 import {
   behindKey,
   decodeFooter,
-  decodeProperties,
-  decodeRangeTombstones,
   FOOTER_BYTES,
   openSection,
   type Properties,
   placeSeed,
 } from './table_format.ts';
+import { readParts, type TableParts, wordAt } from './table_parts.ts';
 
 export class TableReader {
   readonly #file: ReadFile;
@@ -53,46 +51,28 @@ export class TableReader {
   readonly #lookup: BlockLookup;
   readonly #cache: BlockCache | null;
 
-  /**
-   * Takes over the file, unless it throws.
-   * @param compressions Those that are known. Of a table with another one all can be checked, and no block be read.
-   * @throws CorruptionError, DiskError
-   */
-  constructor(
-    file: ReadFile,
-    number: number,
-    cache: BlockCache | null = null,
-    compressions: readonly Compression[] = [],
-  ) {
+  /** Takes over the file, which these are parts of. */
+  constructor(file: ReadFile, number: number, parts: TableParts, { cache, compressions }: TableReading) {
+    const { footer, properties, ranges, filter, index } = parts;
     this.#file = file;
     this.#cache = cache;
     this.number = number;
-    const { path, size } = file;
-    if (size < FOOTER_BYTES) throw new CorruptionError(path, 0, `a table of ${size} bytes is too short`);
-    const footerAt = size - FOOTER_BYTES;
-    const footer = decodeFooter(file.view(footerAt, FOOTER_BYTES), path, footerAt, number);
-    const { filterOffset, indexOffset, rangesOffset, propertiesOffset, footerOffset } = footer;
+    this.properties = properties;
+    this.ranges = ranges;
+    const bounds = boundsOf(properties, ranges);
+    this.low = bounds.low;
+    this.end = bounds.end;
+    this.#filter = filter;
+    this.#index = index.bytes;
+    this.#keyStarts = index.keyStarts;
+    this.#keyEnds = index.keyEnds;
+    this.#ends = index.ends;
+    this.#anchorsShare = index.anchorsShare;
+    this.#words = index.words;
+    this.#verified = new Uint8Array(Math.ceil(properties.blocks / 8));
     this.#isPacked = footer.compression !== 0;
     this.#compression = compressions.find(({ id }) => id === footer.compression) ?? null;
     this.#lookup = new BlockLookup(this.#isPacked ? 'unpacked' : 'plain');
-    const properties = this.#section(propertiesOffset, footerOffset, 'properties');
-    this.properties = decodeProperties(properties, footer.version, path, propertiesOffset);
-    this.#filter = this.#section(filterOffset, indexOffset, 'filter').slice();
-    this.#index = this.#section(indexOffset, rangesOffset, 'index').slice();
-    const ranges = this.#section(rangesOffset, propertiesOffset, 'range tombstones');
-    const tombstones = decodeRangeTombstones(ranges, this.properties.rangeTombstones, path, rangesOffset);
-    this.ranges = RangeTombstones.of(tombstones);
-    const bounds = boundsOf(this.properties, this.ranges);
-    this.low = bounds.low;
-    this.end = bounds.end;
-    const { blocks } = this.properties;
-    this.#keyStarts = new Uint32Array(blocks);
-    this.#keyEnds = new Uint32Array(blocks);
-    this.#ends = new Float64Array(blocks);
-    this.#verified = new Uint8Array(Math.ceil(blocks / 8));
-    this.#words = new Uint32Array(blocks);
-    this.#decodeIndex(indexOffset, filterOffset);
-    this.#anchorsShare = this.#measureAnchors();
   }
 
   get path(): string {
@@ -102,6 +82,16 @@ export class TableReader {
   /** Size of the file in bytes. */
   get sizeBytes(): number {
     return this.#file.size;
+  }
+
+  /** What it keeps in memory to find blocks, and its filter, in bytes. */
+  get indexBytes(): number {
+    const { byteLength: numbers } = this.#words;
+    return this.#index.length + 3 * numbers + this.#ends.byteLength + this.#verified.length;
+  }
+
+  get filterBytes(): number {
+    return this.#filter.length;
   }
 
   get blocks(): number {
@@ -217,17 +207,6 @@ export class TableReader {
     return { from: block === 0 ? this.low : this.#anchor(block - 1), to: this.#anchor(block) };
   }
 
-  /** Fills `#words`. The anchors ascend: what the first and the last share, all do. */
-  #measureAnchors(): number {
-    const { blocks } = this;
-    if (blocks === 0) return 0;
-    const share = sharedBytes(this.#anchor(0), this.#anchor(blocks - 1));
-    for (let block = 0; block < blocks; block++) {
-      this.#words[block] = wordAt(this.#index, this.#keyStarts[block] + share, this.#keyEnds[block]);
-    }
-    return share;
-  }
-
   #anchor(block: number): Uint8Array {
     return this.#index.subarray(this.#keyStarts[block], this.#keyEnds[block]);
   }
@@ -286,47 +265,6 @@ export class TableReader {
   #section(start: number, end: number, what: string): Uint8Array {
     return openSection(this.#file.view(start, end - start), this.#file.path, this.number, start, what);
   }
-
-  /** The blocks that the index lists fill the file up to the filter, and the last one ends with the table's last key. */
-  #decodeIndex(indexOffset: number, blocksEnd: number): void {
-    const index = this.#index;
-    const reader = new VarintReader(index);
-    let end = 0;
-    for (let block = 0; block < this.blocks; block++) {
-      const keyLength = reader.read();
-      this.#keyStarts[block] = reader.offset;
-      reader.offset += Math.max(0, keyLength);
-      this.#keyEnds[block] = reader.offset;
-      const blockLength = reader.read();
-      if (keyLength < 0 || blockLength < 0) {
-        throw new CorruptionError(this.path, indexOffset, 'the index is malformed');
-      }
-      end += blockLength;
-      this.#ends[block] = end;
-    }
-    if (reader.offset !== index.length || end !== blocksEnd) {
-      throw new CorruptionError(this.path, indexOffset, 'the index does not cover the blocks');
-    }
-    if (this.blocks === 0) return;
-    const lastKey = index.subarray(this.#keyStarts[this.blocks - 1], this.#keyEnds[this.blocks - 1]);
-    if (compareBytes(lastKey, this.properties.maxKey) !== 0) {
-      throw new CorruptionError(this.path, indexOffset, 'index and properties name different last keys');
-    }
-  }
-}
-
-/** Four bytes as a number that orders as they do; zeros stand for what lies behind `end`. */
-function wordAt(bytes: Uint8Array, at: number, end: number): number {
-  let word = 0;
-  for (let i = at; i < at + 4; i++) word = (word << 8) | (i < end ? bytes[i] : 0);
-  return word >>> 0;
-}
-
-function sharedBytes(a: Uint8Array, b: Uint8Array): number {
-  const length = Math.min(a.length, b.length);
-  let at = 0;
-  while (at < length && a[at] === b[at]) at++;
-  return at;
 }
 
 function boundsOf(
@@ -343,20 +281,48 @@ function boundsOf(
   return { low: starts.sort(compareBytes)[0], end: ends.sort(compareBytes)[ends.length - 1] };
 }
 
+/** How a table is read. */
+export interface TableReading {
+  /** For the blocks of point reads. */
+  readonly cache: BlockCache | null;
+  /** Those that are known. Of a table with another one all can be checked, and no block be read. */
+  readonly compressions: readonly Compression[];
+}
+
+const PLAIN_READING: TableReading = { cache: null, compressions: [] };
+
 /** @throws CorruptionError, also when the file is missing; DiskError */
 export function openTable(
   disk: Disk,
   path: string,
   number: number,
-  cache: BlockCache | null = null,
-  compressions: readonly Compression[] = [],
+  reading: TableReading = PLAIN_READING,
 ): TableReader {
+  const steps = openTableInSteps(disk, path, number, reading);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
+}
+
+/**
+ * As `openTable`, with a rest wherever a good part of a millisecond may have passed: the index of a large table takes
+ * several. Who gives up in between ends it by `return`.
+ */
+export function* openTableInSteps(
+  disk: Disk,
+  path: string,
+  number: number,
+  reading: TableReading,
+): Generator<void, TableReader> {
   if (!disk.exists(path)) throw new CorruptionError(path, 0, 'a table that the manifest lists is missing');
   const file = disk.open(path);
+  let isOpen = false;
   try {
-    return new TableReader(file, number, cache, compressions);
-  } catch (error) {
-    file.close();
-    throw error;
+    const parts = yield* readParts(file, number);
+    isOpen = true;
+    return new TableReader(file, number, parts, reading);
+  } finally {
+    if (!isOpen) file.close();
   }
 }

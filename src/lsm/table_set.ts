@@ -202,7 +202,7 @@ function openAs(
   { number, path, low, end }: TableIdentity,
 ): TableReader | CorruptionError {
   try {
-    const reader = openTable(disk, path, number, blockCache, compressions);
+    const reader = openTable(disk, path, number, { cache: blockCache, compressions });
     if (!reader.isReadable) {
       reader.close();
       throw unknownCompression(path);

@@ -174,6 +174,30 @@ describe('syncing a real file', () => {
 describe.skipIf(!canMap())('mapping a file', () => {
   const disk = new NodeDisk({ reads: 'mmap' });
 
+  // Only Linux tells of its mappings in a file.
+  it.skipIf(process.platform !== 'linux')(
+    'gives all of it back behind a close, a part in each turn',
+    async () => {
+      const path = `${root}/large`;
+      const bytes = 9 * 1024 * 1024 + 5;
+      const appended = disk.create(path);
+      appended.append(new Uint8Array(bytes).fill(7));
+      appended.close();
+      const mapped = (): number =>
+        readFileSync('/proc/self/maps', 'utf8')
+          .split('\n')
+          .filter((line) => line.endsWith('/large')).length;
+      const file = disk.open(path);
+      expect(file.view(bytes - 1, 1)[0]).toBe(7);
+      expect(mapped()).toBe(1);
+      file.close();
+      for (let turns = 0; turns < 10 && mapped() > 0; turns++) {
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      expect(mapped()).toBe(0);
+    },
+  );
+
   function write(path: string, bytes: Uint8Array): void {
     const file = disk.create(path);
     file.append(bytes);

@@ -3,10 +3,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CorruptionError, EnvelopeError } from '../../src/base/errors.ts';
 import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
+import type { Disk } from '../../src/io/disk.ts';
 import { readManifest } from '../../src/lsm/manifest.ts';
 import type { Store, StoreOptions } from '../../src/lsm/store.ts';
 import { decodeFooter, decodeProperties, decodeRangeTombstones } from '../../src/lsm/table_format.ts';
-import { TableReader } from '../../src/lsm/table_reader.ts';
+import { openTable } from '../../src/lsm/table_reader.ts';
 import { contents, get, put, Rig } from './rig.ts';
 
 const LONG = process.env.ENVELOPEDB_LONG_TESTS === '1' ? 40 : 1;
@@ -170,7 +171,7 @@ describe('the parsers', () => {
             view: (at: number, length: number) => input.subarray(at, at + length),
             close: () => {},
           };
-          const reader = new TableReader(file, number);
+          const reader = openTable({ exists: () => true, open: () => file } as unknown as Disk, path, number);
           for (let block = 0; block < reader.blocks; block++) {
             const records = reader.copyBlock(block);
             for (records.seekToFirst(); records.isValid; records.next()) records.key.slice();

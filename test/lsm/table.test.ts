@@ -30,6 +30,8 @@ const VERSION_2 = Buffer.from(
   'hex',
 );
 
+const READING = { cache: null, compressions: [runLength] };
+
 /** A machine with the tables given, by number. */
 class Tables {
   readonly rig = new Rig('tables', { poisonViews: true });
@@ -120,7 +122,7 @@ describe('a sorted table', () => {
     fc.assert(
       fc.property(entries, options, fc.string(), (list, shape, other) => {
         const tables = new Tables();
-        const table = openTable(tables.disk, tables.write(1, list, shape), 1, null, [runLength]);
+        const table = openTable(tables.disk, tables.write(1, list, shape), 1, READING);
         expect(table.properties).toMatchObject({
           records: list.length,
           tombstones: list.filter(([, value]) => value === null).length,

@@ -26,6 +26,7 @@ import type { AppendFile, Disk, ReadFile } from '../disk.ts';
 import { type Done, NodeAppendFile } from './append_file.ts';
 import { closeQuietly } from './descriptor.ts';
 import { attempt, toDiskError } from './disk_error.ts';
+import { canMap } from './mmap.ts';
 import { preallocateFile } from './preallocate.ts';
 import { openReadFile, type Reads } from './read_file.ts';
 
@@ -38,6 +39,8 @@ export class NodeDisk implements Disk {
 
   constructor(options: NodeDiskOptions) {
     this.#reads = options.reads;
+    // What maps files is loaded now: it would hold up the first flush for ten milliseconds and more.
+    if (options.reads !== 'pread') canMap();
   }
 
   list(directory: string): string[] {
