@@ -585,8 +585,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'damaged-middle-cut',
     what: 'recovery cuts the log at damage, although what stands behind it attests that it was durable',
     file: 'src/log/recovery.ts',
-    find: '      if (marker !== null) throw scan.damage(',
-    replace: '      if (marker === -1) throw scan.damage(',
+    find: 'return marker === null ? null : scan.damage(',
+    replace: 'return marker !== -1 ? null : scan.damage(',
   },
   {
     name: 'one-vote-copy-enough',

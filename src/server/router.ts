@@ -25,6 +25,7 @@ import {
 import { decodeRequest, decodeResult, encodeRequest, encodeResult } from '../kv/request_codec.ts';
 import type { GroupId } from '../log/entry.ts';
 import type { NodeId } from '../raft/message.ts';
+import { MENDING } from '../replica/proposals.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { PeerFrame } from './peer_protocol.ts';
 
@@ -83,6 +84,8 @@ interface Job {
   isOvertaken: boolean;
   /** Where it was sent; null while it waits. */
   peer: NodeId | null;
+  /** What is said when nobody takes it in time. */
+  refusal: Result;
 }
 
 const SWEEP_MS = 50;
@@ -144,6 +147,7 @@ export class Router {
       isForLeader: false,
       isOvertaken: false,
       peer: null,
+      refusal: NO_LEADER,
     };
     lane.jobs.push(job);
     this.#dispatch(job);
@@ -266,8 +270,10 @@ export class Router {
 
   #onResult(job: Job, result: Result): void {
     // Not executed for certain: another leader may take it, as long as there is time.
-    if (isUnavailable(result) && !this.#stopped && !isOfThisNode(job.request)) this.#takeBack(job);
-    else this.#finish(job, result);
+    if (isUnavailable(result) && !this.#stopped && !isOfThisNode(job.request)) {
+      job.refusal = isOfMending(result) ? MENDING : NO_LEADER;
+      this.#takeBack(job);
+    } else this.#finish(job, result);
   }
 
   #finish(job: Job, result: Result): void {
@@ -313,7 +319,7 @@ export class Router {
     const { clock, waitingMax } = this.#options;
     job.state = 'waiting';
     if (this.#waiting.length >= waitingMax || clock.monotonicMs() >= job.leaderDeadlineMs) {
-      this.#finish(job, NO_LEADER);
+      this.#finish(job, job.refusal);
       return;
     }
     this.#waiting.push(job);
@@ -332,7 +338,7 @@ export class Router {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const job of waiting) {
-      if (nowMs >= job.leaderDeadlineMs) this.#finish(job, NO_LEADER);
+      if (nowMs >= job.leaderDeadlineMs) this.#finish(job, job.refusal);
       else this.#dispatch(job);
     }
     for (const [id, job] of this.#forwarded) {
@@ -363,6 +369,11 @@ function isNextToSend(job: Job, peer: NodeId | null): boolean {
     if (earlier.state !== 'sent' || earlier.peer !== peer) return false;
   }
   return true;
+}
+
+/** Also as another node has said it. */
+function isOfMending(result: Result): boolean {
+  return result.type === 'error' && MENDING.type === 'error' && result.message === MENDING.message;
 }
 
 /** It was certainly not executed. */
