@@ -614,8 +614,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'damaged-middle-cut',
     what: 'recovery cuts the log at damage, although what stands behind it attests that it was durable',
     file: 'src/log/recovery.ts',
-    find: '        return marker === null ? null : scan.damage(bad, `the marker',
-    replace: '        return marker !== -1 ? null : scan.damage(bad, `the marker',
+    find: 'return marker === null ? null : scan.damage(',
+    replace: 'return marker !== -1 ? null : scan.damage(',
   },
   {
     name: 'one-vote-copy-enough',
@@ -735,8 +735,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'configuration-lost-with-restart',
     what: 'a node that starts does not look for configurations in its log',
     file: 'src/raft/core.ts',
-    find: '    this.#readConfigurations();\n',
-    replace: '    if (commitIndex < 0) this.#readConfigurations();\n',
+    find: 'commitIndex);\n    this.#readConfigurations();\n',
+    replace: 'commitIndex);\n    if (commitIndex < 0) this.#readConfigurations();\n',
   },
   {
     name: 'snapshot-without-configuration',

@@ -4,6 +4,7 @@
  * back what it had superseded.
  */
 import { assert } from '../../src/base/assert.ts';
+import { type LogDamage, NO_DAMAGE } from '../../src/log/damage.ts';
 import type { Entry, Index, Term } from '../../src/log/entry.ts';
 import type { RaftLog } from '../../src/raft/raft_log.ts';
 
@@ -24,6 +25,9 @@ export class ModelLog implements RaftLog {
 
   /** The model knows no snapshots. */
   readonly firstIndex: Index = 1;
+
+  /** Nor damage. */
+  readonly damage: LogDamage = NO_DAMAGE;
 
   reset(): never {
     throw new Error('the model knows no snapshots');

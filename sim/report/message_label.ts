@@ -112,6 +112,15 @@ export function labelRaftMessage(message: Message): MessageLabel {
       const text = `term ${term}, fetch the state at ${message.index} of term ${message.snapshotTerm}`;
       return { kind: 'append', isReply: false, term, name: 'snapshot', text };
     }
+    case 'mend-request': {
+      const text = `term ${term}, give ${message.indices.join(' ')}`;
+      return { kind: 'append', isReply: false, term, name: 'mend', text };
+    }
+    case 'mend-reply': {
+      const given = message.entries.map(({ index }) => index).join(' ');
+      const text = `term ${term}, gives ${given || 'none'}, never had ${message.absent.join(' ') || 'none'}`;
+      return { kind: 'append', isReply: true, term, name: type, text };
+    }
     case 'read-index': {
       const text = `term ${term}, read ${message.id} by ${message.basis}`;
       return { kind: 'heartbeat', isReply: false, term, name: type, text };

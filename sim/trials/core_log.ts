@@ -3,6 +3,7 @@
  * what was durable last, also a suffix whose replacement was not.
  */
 import { assert } from '../../src/base/assert.ts';
+import { type LogDamage, NO_DAMAGE } from '../../src/log/damage.ts';
 import type { Entry, Index, Term } from '../../src/log/entry.ts';
 import type { RaftLog } from '../../src/raft/raft_log.ts';
 
@@ -18,6 +19,7 @@ export class CoreLog implements RaftLog {
   #live: Content = { base: { index: 0, term: 0 }, entries: [], count: 0 };
   #durable: Content = this.#live;
   durableIndex: Index = 0;
+  readonly damage: LogDamage = NO_DAMAGE;
 
   get firstIndex(): Index {
     return this.#live.base.index + 1;

@@ -5,6 +5,7 @@ import { EnvelopeError } from '../base/errors.ts';
 import type { KeySpan, Loss } from '../inspect/loss.ts';
 import { isNodeDirectory, type Repair, repairStore } from '../inspect/repair.ts';
 import { NodeClock } from '../io/node/clock.ts';
+import { nodeCompressions } from '../io/node/compression.ts';
 import { describeKey } from './describe.ts';
 import { Progress } from './progress.ts';
 import { assertStore, lockToRead, offlineDisk } from './store_directory.ts';
@@ -36,6 +37,7 @@ export async function runRepair(command: RepairCommand): Promise<RepairOutcome> 
   try {
     const repair = await runCopy(disk, to, (target) => {
       return repairStore(disk, directory, target, {
+        compressions: nodeCompressions,
         clock: new NodeClock(),
         as: command.as === '' ? 'store' : command.as,
         log: command.log,

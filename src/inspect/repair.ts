@@ -13,6 +13,7 @@ import { assert } from '../base/assert.ts';
 import { CorruptionError, DiskError, EnvelopeError } from '../base/errors.ts';
 import { equalBytes } from '../codec/bytes.ts';
 import type { Clock } from '../io/clock.ts';
+import type { Compression } from '../io/compression.ts';
 import type { Disk } from '../io/disk.ts';
 import { configurationKey } from '../kv/key_space.ts';
 import { decodeWrite } from '../kv/write_codec.ts';
@@ -37,6 +38,8 @@ const LEVEL = 1;
 
 export interface RepairOptions {
   readonly clock: Clock;
+  /** Those that blocks of tables can be read with; the new tables are not compressed. */
+  readonly compressions?: readonly Compression[];
   /** What the new directory is for: an embedded store, or a standalone server. */
   readonly as: 'store' | 'server';
   /** Entries behind a lost one: carried out all the same, or left out. */
@@ -157,12 +160,16 @@ class Repairing {
     }
   }
 
+  #survey(path: string, number: number, entry: TableEntry | null): SurveyedTable {
+    return surveyTable(this.#disk, path, number, entry, this.#options.compressions ?? []);
+  }
+
   #surveyListed(tables: readonly TableEntry[], there: ReadonlySet<number>): SurveyedTable[] {
     const directory = `${this.#directory}/tables`;
     const surveyed: SurveyedTable[] = [];
     for (const entry of tables) {
       const path = tablePath(directory, entry.number);
-      if (there.has(entry.number)) surveyed.push(surveyTable(this.#disk, path, entry.number, entry));
+      if (there.has(entry.number)) surveyed.push(this.#survey(path, entry.number, entry));
       else {
         const effect = 'what it held is lost, and older values, deleted ones too, may have come back';
         const keys = { from: entry.low, to: entry.end };
@@ -178,7 +185,7 @@ class Repairing {
    */
   #startWithout(there: readonly number[], damage: CorruptionError, log: LogSalvage): Start {
     const tables = there.map((number) => {
-      return surveyTable(this.#disk, tablePath(`${this.#directory}/tables`, number), number, null);
+      return this.#survey(tablePath(`${this.#directory}/tables`, number), number, null);
     });
     this.#lose(
       damage.path,
@@ -214,6 +221,7 @@ class Repairing {
     const totalBytes = tables.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     const records = new SalvageCursor(tables, {
       disk,
+      compressions: this.#options.compressions ?? [],
       // Who belongs to a group says nothing of a store that has none.
       isUnwanted: (key) => equalBytes(key, configurationKey),
       onLoss: (loss) => this.#losses.push(loss),
@@ -226,9 +234,15 @@ class Repairing {
       snapshots: [],
       tombstones: tables.flatMap(({ ranges }) => ranges),
       below: { mayHold: () => false },
+      expiry: null,
     });
     let last = 0;
-    const writer = new RunWriter(disk, { ...DEFAULTS, directory }, { records, retention }, () => ++last);
+    const writer = new RunWriter(
+      disk,
+      { ...DEFAULTS, directory, compression: null },
+      { records, retention },
+      () => ++last,
+    );
     try {
       for (const file of writer.steps()) {
         if (file === null) {

@@ -5,6 +5,7 @@
  * was durable: nobody has been told of what was there. Any other bad place is passed over. The entries between the last
  * one before it and the first one behind it are lost.
  */
+import { lastNonZero } from '../codec/zeros.ts';
 import type { Disk, ReadFile } from '../io/disk.ts';
 import type { EntryKind, GroupId, Index } from '../log/entry.ts';
 import { RECORD_ALIGNMENT_BYTES, RECORD_HEADER_BYTES, RecordKind } from '../log/record.ts';
@@ -15,7 +16,7 @@ import {
   segmentName,
   segmentNumbers,
 } from '../log/segment_header.ts';
-import { lastNonZero, SegmentScan } from '../log/segment_scan.ts';
+import { SegmentScan } from '../log/segment_scan.ts';
 import { readAround } from './read_around.ts';
 
 /** Entries `from` to `to`, both included; `to` null: nobody knows how many. */

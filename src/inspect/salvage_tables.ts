@@ -1,6 +1,7 @@
 /** What can be read of a store's tables, damaged ones included: all records in order, whatever levels they were in. */
 import { CorruptionError } from '../base/errors.ts';
 import { compareBytes } from '../codec/bytes.ts';
+import type { Compression } from '../io/compression.ts';
 import type { Disk } from '../io/disk.ts';
 import type { Index } from '../log/entry.ts';
 import type { BlockReader } from '../lsm/block_reader.ts';
@@ -37,8 +38,9 @@ export function surveyTable(
   path: string,
   number: number,
   entry: TableEntry | null,
+  compressions: readonly Compression[],
 ): SurveyedTable {
-  const table = openParts(disk, path, number);
+  const table = openParts(disk, path, number, compressions);
   try {
     const { properties, ranges } = table;
     const known = properties.ok ? properties.value : null;
@@ -98,6 +100,8 @@ function sequencesIn(table: TableParts): { minSequence: Index; maxSequence: Inde
 
 export interface SalvageOptions {
   readonly disk: Disk;
+  /** Those that blocks can be read with. */
+  readonly compressions: readonly Compression[];
   /** Records of these keys are left out. */
   readonly isUnwanted: (key: Uint8Array) => boolean;
   readonly onLoss: (loss: Loss) => void;
@@ -264,7 +268,7 @@ class TableRecords {
     this.#survey = survey;
     this.#options = options;
     this.#lastKey = survey.lowKey ?? survey.span.from;
-    this.#table = openParts(options.disk, survey.path, survey.number);
+    this.#table = openParts(options.disk, survey.path, survey.number, options.compressions);
     this.#blocks = this.#table.blocks();
     this.#nextBlock();
   }

@@ -65,6 +65,8 @@ export class Core {
   readonly snapshots: { readonly index: Index };
   readonly #founders: Configuration;
   #memberships: Memberships;
+  /** A damaged entry may hold one: who belongs to the group is not known until it is mended. */
+  #lacksConfigurations = false;
 
   /** Never falls. Durable before a message of this term leaves. */
   term: Term;
@@ -118,15 +120,19 @@ export class Core {
    * do not hold it yet may need the only log that is complete (thesis, section 4.2.2).
    */
   get mayCampaign(): boolean {
-    return this.#memberships.mayVote(this.id);
+    // Who has forgotten entries leads nobody, and who can't tell the members counts no votes.
+    return this.#memberships.mayVote(this.id) && !this.log.damage.isFenced && !this.#lacksConfigurations;
   }
 
   /** At the end of the log, or over a suffix that another leader contradicts. @throws EnvelopeError `FORMAT` */
   append(entry: Entry): void {
     const configuration = entry.kind === EntryKind.Configuration ? decodeConfiguration(entry.payload) : null;
+    const replaces = entry.index <= this.log.lastIndex;
     this.#memberships.truncate(entry.index);
     this.log.append(entry);
     if (configuration !== null) this.#memberships.add(entry.index, configuration);
+    // What was damaged may be among what is replaced.
+    if (replaces) this.onMended();
   }
 
   send(to: NodeId, message: Message): void {
@@ -172,8 +178,29 @@ export class Core {
 
   /** Section 5.4.1: only a log that is at least as complete as ours may lead us. */
   isUpToDate(lastIndex: Index, lastTerm: Term): boolean {
+    const { isFenced, fenceTerm } = this.log.damage;
+    // What this node has forgotten may have been as new as that.
+    if (isFenced && lastTerm <= fenceTerm) return false;
     const ownTerm = this.log.lastTerm;
     return lastTerm > ownTerm || (lastTerm === ownTerm && lastIndex >= this.log.lastIndex);
+  }
+
+  /** Drops what the log holds from `index` on, which is not and will not be committed. */
+  discard(index: Index): void {
+    assert(index > this.commitIndex, 'what is committed is never dropped', {
+      index,
+      commit: this.commitIndex,
+    });
+    this.#memberships.truncate(index);
+    this.log.damage.discard(index);
+  }
+
+  /** Damaged entries can be read again: one of them may hold a configuration. */
+  onMended(): void {
+    if (!this.#lacksConfigurations || this.#isConfigurationDamaged) return;
+    this.#memberships.truncate(this.#memberships.firstIndex + 1);
+    this.#readConfigurations();
+    this.#memberships.onCommit(this.commitIndex);
   }
 
   advanceCommit(index: Index): void {
@@ -214,16 +241,30 @@ export class Core {
     return this.nowMs + timeout + this.random.below(timeout);
   }
 
-  /** What the log holds behind the commit index. */
+  /** What the log holds behind the first configuration that is known, as far as it can be read. */
   #readConfigurations(): void {
     const { log } = this;
-    for (let from = Math.max(this.commitIndex + 1, log.firstIndex); from <= log.lastIndex; ) {
-      const entries = log.entries(from, log.lastIndex + 1, READ_BYTES_MAX);
+    this.#lacksConfigurations = false;
+    for (let from = Math.max(this.#memberships.firstIndex + 1, log.firstIndex); from <= log.lastIndex; ) {
+      if (log.damage.isDamaged(from)) {
+        this.#lacksConfigurations ||= log.damage.mayBeConfiguration(from);
+        from++;
+        continue;
+      }
+      const end = Math.min(log.lastIndex + 1, log.damage.damagedFrom(from));
+      const entries = log.entries(from, end, READ_BYTES_MAX);
       for (const { index, kind, payload } of entries) {
         if (kind === EntryKind.Configuration) this.#memberships.add(index, decodeConfiguration(payload));
       }
       from += entries.length;
     }
+  }
+
+  get #isConfigurationDamaged(): boolean {
+    const { damage, lastIndex } = this.log;
+    let index = damage.damagedFrom(this.#memberships.firstIndex + 1);
+    while (index <= lastIndex && !damage.mayBeConfiguration(index)) index = damage.damagedFrom(index + 1);
+    return index <= lastIndex;
   }
 
   #persist(): void {

@@ -66,7 +66,8 @@ export class Follower {
     // Behind the last entry of this message our log may still differ from the leader's.
     core.advanceCommit(Math.min(message.commitIndex, expected - 1));
     // Even when it says nothing new: the answer to a probe, or to a repetition after a lost answer.
-    if (log.durableIndex >= expected - 1) this.#acknowledge(from);
+    // And what can't be read holds nothing else up: the leader goes on, and sends it again, from where it can.
+    if (log.durableIndex >= expected - 1 || log.damage.damagedCount > 0) this.#acknowledge(from);
   }
 
   onHeartbeat(from: NodeId, message: Message & { type: 'heartbeat' }): void {
@@ -157,6 +158,10 @@ export class Follower {
     if (entry.index < log.firstIndex) return;
     if (entry.index <= log.lastIndex && log.termAt(entry.index) === entry.term) {
       sometimes('an append repeats what the log holds');
+      if (log.damage.isDamaged(entry.index)) {
+        sometimes('a damaged entry comes with an append');
+        log.damage.mend(entry);
+      }
       return;
     }
     assert(entry.index > commitIndex, 'a committed entry is never replaced', {

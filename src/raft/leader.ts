@@ -26,7 +26,7 @@ import { type AskedRead, ReadRounds } from './read_rounds.ts';
 import { Uncommitted } from './uncommitted.ts';
 
 /** Why a proposal is not taken. */
-export type Refusal = 'not-leader' | 'handing-over' | 'overloaded';
+export type Refusal = 'not-leader' | 'handing-over' | 'overloaded' | 'mending';
 
 /** What became of a change that was asked for. */
 export type ChangeAnswer =
@@ -102,6 +102,10 @@ export class Leader {
   propose(payload: Uint8Array): Index | Refusal {
     // What is proposed now would keep the successor from catching up.
     if (this.#transfer !== null || this.#isLeaving) return 'handing-over';
+    if (this.#core.log.damage.damagedCount > 0) {
+      sometimes('a proposal is refused to mend the log first');
+      return 'mending';
+    }
     const { bytes } = this.#uncommitted;
     if (bytes > 0 && bytes + payload.length > this.#core.flow.uncommittedBytesMax) {
       sometimes('a proposal is refused because too much is not committed');
@@ -114,6 +118,7 @@ export class Leader {
   changeMembership(change: MembershipChange): ChangeAnswer {
     const { configuration, configurationIndex, commitIndex } = this.#core;
     if (this.#transfer !== null || this.#isLeaving) return { type: 'refused', why: 'handing-over' };
+    if (this.#core.log.damage.damagedCount > 0) return { type: 'refused', why: 'mending' };
     if (commitIndex < this.#firstIndexOfTerm) return { type: 'refused', why: 'too-early' };
     if (isJoint(configuration) || configurationIndex > commitIndex) {
       rarely('a change of membership is refused beside another');
@@ -231,10 +236,12 @@ export class Leader {
         }
         if (progress.nextIndex !== sharedFrom) {
           sharedFrom = progress.nextIndex;
-          const { lastIndex } = core.log;
+          const lastIndex = Math.min(core.log.lastIndex, core.log.damage.damagedFrom(sharedFrom) - 1);
           const end = maybe('short-append') ? Math.min(sharedFrom, lastIndex) + 1 : lastIndex + 1;
           shared = sharedFrom > lastIndex ? [] : core.log.entries(sharedFrom, end, core.flow.appendBytesMax);
         }
+        // What comes next can't be read here.
+        if (shared.length === 0 && progress.state === 'replicate') break;
         this.#sendAppend(peer, progress, shared);
       }
     }

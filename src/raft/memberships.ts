@@ -25,6 +25,11 @@ export class Memberships {
     return current;
   }
 
+  /** Of the first of `all`, or an index behind that. */
+  get firstIndex(): Index {
+    return this.#indices[0] ?? 0;
+  }
+
   get currentIndex(): Index {
     return this.#indices.at(-1) ?? 0;
   }

@@ -66,6 +66,28 @@ export type Message =
       readonly index: Index;
       readonly snapshotTerm: Term;
     }
+  /** The sender's log holds these entries, by index and term, and can't read them. */
+  | {
+      readonly type: 'mend-request';
+      readonly term: Term;
+      /** Ascending. */
+      readonly indices: readonly Index[];
+      readonly terms: readonly Term[];
+    }
+  /** What the sender knows of the entries that it was asked for; of those that it doesn't mention it says nothing yet. */
+  | {
+      readonly type: 'mend-reply';
+      readonly term: Term;
+      /** By ascending index, with gaps. */
+      readonly entries: readonly Entry[];
+      /** The sender does not hold, and has not forgotten, an entry of this index and the term asked for. */
+      readonly absent: readonly Index[];
+      /** It holds them, damaged as well; or it has forgotten what it held. */
+      readonly cannotSay: readonly Index[];
+      /** Some that were asked for are in its log no more: what it can give is the state as of this index; 0: none were. */
+      readonly snapshotIndex: Index;
+      readonly snapshotTerm: Term;
+    }
   /** The leader hands over: the receiver, whose log is complete, campaigns at once (thesis, section 3.10). */
   | { readonly type: 'timeout-now'; readonly term: Term };
 

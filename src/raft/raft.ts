@@ -14,7 +14,7 @@
  */
 
 import { assert, unreachable } from '../base/assert.ts';
-import { sometimes } from '../base/rare.ts';
+import { rarely, sometimes } from '../base/rare.ts';
 import type { Index, Term } from '../log/entry.ts';
 import { Candidate, type Occasion } from './candidate.ts';
 import type { Configuration } from './configuration.ts';
@@ -22,6 +22,7 @@ import { Core, type CoreOptions } from './core.ts';
 import { Follower } from './follower.ts';
 import { type ChangeAnswer, Leader, type Refusal } from './leader.ts';
 import type { MembershipChange } from './membership_change.ts';
+import { Mending, type MendingStatus } from './mending.ts';
 import type { Message, NodeId, ReadBasis } from './message.ts';
 import type { HardState, Output } from './output.ts';
 
@@ -35,17 +36,25 @@ export interface RaftOptions extends CoreOptions {
 
 export class Raft {
   readonly #core: Core;
+  readonly #mending: Mending;
   #role: Follower | Candidate | Leader;
+  /** When it was looked at last. */
+  #firstDamaged: Index;
 
   constructor(options: RaftOptions) {
     const { hardState, log } = options;
     // The log may be ahead of the hard state by a term that was never acknowledged to anyone: nothing was voted in it.
-    const behind = log.lastTerm > hardState.term;
-    const term = behind ? log.lastTerm : hardState.term;
+    // A fence: of its term and those before, this node does not know what it has acknowledged. So a leader of such a term
+    // must give way: it counts copies that are no more.
+    const { fenceTerm, isFenced } = log.damage;
+    const term = Math.max(hardState.term, log.lastTerm, isFenced ? fenceTerm + 1 : 0);
+    const behind = term > hardState.term;
     this.#core = new Core(options, term, behind ? null : hardState.vote, options.appliedIndex);
     this.#core.nowMs = options.nowMs;
+    this.#mending = new Mending(this.#core);
     // An earlier life may have heard a leader just now, and promised it not to vote.
     if (this.#core.leaseMs !== null) this.#core.heardLeaderAtMs = options.nowMs;
+    this.#firstDamaged = log.damage.firstDamaged;
     const follower = new Follower(this.#core, null);
     // Nobody else can be leader of a group of one: it need not wait.
     if (this.#isAlone) follower.electionDeadlineMs = options.nowMs;
@@ -103,11 +112,18 @@ export class Raft {
 
   /** Monotonic time at which `tick` has something to do. May move later; a tick too early does nothing. */
   get deadlineMs(): number {
-    return this.#role.role === 'leader' ? this.#role.deadlineMs : this.#role.electionDeadlineMs;
+    const roleMs = this.#role.role === 'leader' ? this.#role.deadlineMs : this.#role.electionDeadlineMs;
+    return Math.min(roleMs, this.#mending.deadlineMs);
+  }
+
+  /** What is damaged, and who is waited for; null: nothing is. */
+  get mending(): MendingStatus | null {
+    return this.#mending.status;
   }
 
   tick(nowMs: number): void {
     this.#setTime(nowMs);
+    if (nowMs >= this.#mending.deadlineMs) this.#mending.ask(this.leader);
     const role = this.#role;
     if (role.role === 'leader') {
       if (!role.tick()) {
@@ -187,6 +203,7 @@ export class Raft {
   /** The log has become durable up to `durableIndex`. */
   onDurable(durableIndex: Index, nowMs: number): void {
     this.#setTime(nowMs);
+    if (this.#core.log.damage.firstDamaged !== this.#firstDamaged) this.#onMended();
     if (this.#role.role === 'follower') this.#role.onDurable(durableIndex);
     else if (this.#role.role === 'leader') this.#role.onDurable();
     this.#retireIfGone();
@@ -262,6 +279,15 @@ export class Raft {
       case 'snapshot-offer':
         this.#followerOf(from).onSnapshotOffer(from, message);
         return;
+      case 'mend-request':
+        this.#mending.onRequest(from, message);
+        return;
+      case 'mend-reply': {
+        const role = this.#role.role === 'leader' ? 'leads' : 'does-not-lead';
+        const index = this.#mending.onReply(from, message, role);
+        if (index !== null) this.#discard(index);
+        return;
+      }
       case 'timeout-now':
         this.#onTimeoutNow(from);
         return;
@@ -328,6 +354,22 @@ export class Raft {
       this.#becomeFollower(null);
     }
     core.send(from, { type: 'vote-reply', term: core.term, granted });
+  }
+
+  #onMended(): void {
+    this.#firstDamaged = this.#core.log.damage.firstDamaged;
+    this.#mending.onMended();
+    this.#core.onMended();
+  }
+
+  /**
+   * The entry at `index` was never committed, and never will be. This leadership ends first: a leader does not take back
+   * what it has written, its entries of this term are known to others by their indices.
+   */
+  #discard(index: Index): void {
+    rarely('a damaged entry is discarded that a majority never had');
+    this.#becomeFollower(null);
+    this.#core.discard(index);
   }
 
   #retireIfGone(): void {

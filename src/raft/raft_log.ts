@@ -1,4 +1,5 @@
 /** What the consensus core needs of a log. `GroupLog` of the log layer satisfies it. */
+import type { LogDamage } from '../log/damage.ts';
 import type { Entry, Index, Term } from '../log/entry.ts';
 
 export interface RaftLog {
@@ -6,7 +7,7 @@ export interface RaftLog {
   readonly firstIndex: Index;
   readonly lastIndex: Index;
   readonly lastTerm: Term;
-  /** Every entry up to it survives a crash. Falls when a suffix is replaced. */
+  /** Every entry up to it can be read and survives a crash. Falls when a suffix is replaced. */
   readonly durableIndex: Index;
   /** From `firstIndex - 1`; 0 for index 0. */
   termAt(index: Index): Term;
@@ -16,4 +17,6 @@ export interface RaftLog {
   append(entry: Entry): void;
   /** Drops all entries: a snapshot stands for everything up to `index`, whose entry was of `term`. */
   reset(index: Index, term: Term): void;
+  /** What of it can't be read, or is not known any more. */
+  readonly damage: LogDamage;
 }

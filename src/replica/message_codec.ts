@@ -23,6 +23,8 @@ const Type = {
   ReadIndex: 11,
   ReadIndexReply: 12,
   SnapshotOffer: 13,
+  MendRequest: 14,
+  MendReply: 15,
 } as const;
 
 export class MessageFormatError extends EnvelopeError {
@@ -66,6 +68,14 @@ export class MessageEncoder {
         return [Type.HeartbeatReply, message.term, message.round, message.sentAtMs];
       case 'snapshot-offer':
         return [Type.SnapshotOffer, message.term, message.index, message.snapshotTerm];
+      case 'mend-request':
+        return [Type.MendRequest, message.term, message.indices, message.terms];
+      case 'mend-reply': {
+        const { term, entries, absent, cannotSay, snapshotIndex, snapshotTerm } = message;
+        const indices = entries.map(({ index }) => index);
+        const packed = packEntries(entries);
+        return [Type.MendReply, term, indices, packed, absent, cannotSay, snapshotIndex, snapshotTerm];
+      }
       case 'timeout-now':
         return [Type.TimeoutNow, message.term];
       case 'read-index':
@@ -139,6 +149,26 @@ export function decodeMessage(fields: readonly unknown[]): Message {
       return { type: 'heartbeat-reply', term, round: integer(fields, 2), sentAtMs: integer(fields, 3) };
     case Type.SnapshotOffer:
       return { type: 'snapshot-offer', term, index: integer(fields, 2), snapshotTerm: integer(fields, 3) };
+    case Type.MendRequest: {
+      const indices = integers(fields, 2);
+      const terms = integers(fields, 3);
+      if (terms.length !== indices.length) throw new MessageFormatError('not a term for each index');
+      return { type: 'mend-request', term, indices, terms };
+    }
+    case Type.MendReply: {
+      const indices = integers(fields, 2);
+      const entries = unpackEntries(bytes(fields, 3), 0);
+      if (entries.length !== indices.length) throw new MessageFormatError('not an index for each entry');
+      return {
+        type: 'mend-reply',
+        term,
+        entries: entries.map((entry, at) => ({ ...entry, index: indices[at] ?? 0 })),
+        absent: integers(fields, 4),
+        cannotSay: integers(fields, 5),
+        snapshotIndex: integer(fields, 6),
+        snapshotTerm: integer(fields, 7),
+      };
+    }
     case Type.TimeoutNow:
       return { type: 'timeout-now', term };
     case Type.ReadIndex:
@@ -194,6 +224,12 @@ function integer(fields: readonly unknown[], at: number): number {
     throw new MessageFormatError(`field ${at} is not an unsigned integer`);
   }
   return value;
+}
+
+function integers(fields: readonly unknown[], at: number): number[] {
+  const values = fields[at];
+  if (!Array.isArray(values)) throw new MessageFormatError(`field ${at} is not a list`);
+  return values.map((_value, place) => integer(values as unknown[], place));
 }
 
 function flag(fields: readonly unknown[], at: number): boolean {

@@ -14,6 +14,10 @@ import type { Entry, Index, Term } from '../log/entry.ts';
 export const SUPERSEDED = errorResult('unknown', 'leadership changed: the write may or may not take effect');
 /** Another entry was applied in its place. */
 export const NOT_LEADER = errorResult('unavailable', 'this node does not lead');
+export const MENDING = errorResult(
+  'unavailable',
+  'the leader waits for damaged entries of its log, which it fetches from other nodes: see INFO',
+);
 
 const NOT_IN_TIME = errorResult(
   'unknown',

@@ -39,8 +39,9 @@ import type { Message, NodeId, ReadBasis } from '../raft/message.ts';
 import type { Envelope, Output } from '../raft/output.ts';
 import { Raft } from '../raft/raft.ts';
 import type { HardStateFile } from './hard_state_file.ts';
+import { DamageReport, dropCovered } from './log_damage.ts';
 import { LogRetention } from './log_retention.ts';
-import { NOT_LEADER, Proposals, SUPERSEDED } from './proposals.ts';
+import { MENDING, NOT_LEADER, Proposals, SUPERSEDED } from './proposals.ts';
 import { RangeSource } from './range_source.ts';
 import type { SnapshotMessage } from './snapshot_codec.ts';
 import { type SnapshotLimits, Snapshots, snapshotPath } from './snapshots.ts';
@@ -162,6 +163,7 @@ export class Replica {
   readonly mender: TableMender;
   readonly #ranges: RangeSource;
   readonly #retention: LogRetention;
+  readonly #damageReport: DamageReport;
   /** The index of the snapshot that was offered last. */
   #offeredIndex: Index = 0;
 
@@ -237,6 +239,7 @@ export class Replica {
       limits: options.snapshots,
       heldIndex: () => this.#snapshots.heldIndex,
     });
+    this.#damageReport = new DamageReport(options.id, options.logger);
     this.#staleReads = new StaleReads({
       run: (request, terms, done) => this.#runStaleRead(request, terms, done),
       ask: (nowMs) => this.#askForProof(nowMs),
@@ -434,6 +437,8 @@ export class Replica {
         return NOT_LEADER;
       case 'handing-over':
         return HANDING_OVER;
+      case 'mending':
+        return MENDING;
       case 'overloaded': {
         const { proposalBytesMax, flow } = this.#options;
         const bytesMax = Math.min(proposalBytesMax, flow.uncommittedBytesMax);
@@ -468,6 +473,10 @@ export class Replica {
     }
     if (this.#stopped || this.#raft.leader === null) {
       done(NOT_LEADER);
+      return;
+    }
+    if (this.#raft.role === 'leader' && this.#options.log.damagedCount > 0) {
+      done(MENDING);
       return;
     }
     const basis = terms?.consistency === 'lease' || maybe('read-by-lease') ? 'lease' : 'round';
@@ -587,6 +596,7 @@ export class Replica {
     this.#staleReads.expire(nowMs);
     this.#runReads();
     this.#sweep(nowMs);
+    this.#damageReport.review(this.#raft.mending, nowMs);
     this.#noticeLeader();
     this.#noticeMembers();
     this.#setTimer();
@@ -659,7 +669,10 @@ export class Replica {
       this.#offeredIndex = snapshot.index;
       this.#snapshots.onOffer(snapshot.from);
     }
-    this.#snapshots.onCommitted(this.#raft.commitIndex, this.#offeredIndex);
+    // What can't be read is of no use here, committed or not.
+    const { log } = this.#options;
+    const reached = log.damagedCount === 0 ? this.#raft.commitIndex : this.appliedIndex;
+    this.#snapshots.onCommitted(reached, this.#offeredIndex);
   }
 
   /** The store holds what another node had applied up to `index`; the log goes on from there. */
@@ -676,6 +689,7 @@ export class Replica {
       return;
     }
     this.#proposals.onSnapshot(index);
+    dropCovered(this.#options.log, this.#options.store);
     this.#planTurn();
   }
 

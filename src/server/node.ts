@@ -27,6 +27,7 @@ import { DEFAULT_CLOCK_DRIFT_PPM_MAX, DEFAULT_TIMING, type RaftTiming } from '..
 import { DEFAULT_FLOW, type FlowLimits } from '../raft/flow.ts';
 import type { NodeId } from '../raft/message.ts';
 import { HardStateFile } from '../replica/hard_state_file.ts';
+import { describeMending, dropCovered, fenceForgotten } from '../replica/log_damage.ts';
 import { decodeMessage, MessageEncoder } from '../replica/message_codec.ts';
 import { Replica } from '../replica/replica.ts';
 import { decodeSnapshotMessage, encodeSnapshotMessage } from '../replica/snapshot_codec.ts';
@@ -141,10 +142,12 @@ export class Node {
     const openHardState: Opener<HardStateFile> = (group, opened) =>
       HardStateFile.open({ disk, directory: directoryOf(directory, group), group, node: id }, opened);
     openEach(groups, openHardState, fail, (hardStates) => {
-      Log.open({ disk, directory: `${directory}/log`, clock, logger, ...options.log }, (log) => {
+      const logOptions = { disk, directory: `${directory}/log`, clock, logger, ...options.log };
+      Log.open({ damage: 'name', ...logOptions }, (log) => {
         if (!log.ok) return fail(log.error);
         for (const [at, group] of groups.entries()) {
-          if (!hardStates[at].isNew || log.value.group(group).lastIndex === 0) continue;
+          const { lastIndex, isOpen } = log.value.group(group);
+          if (!hardStates[at].isNew || (lastIndex === 0 && !isOpen)) continue;
           const what = 'the files of term and vote are missing beside a log';
           return fail(new CorruptionError(directoryOf(directory, group), 0, what));
         }
@@ -198,7 +201,10 @@ export class Node {
     const groupLog = log.group(group);
     const directory = directoryOf(options.directory, group);
     store.onFailure = (error) => this.#fail(error);
-    if (mendLog(options.disk, directory, store, groupLog)) log.flush();
+    fenceForgotten(groupLog, hardState.initial, logger);
+    mendLog(options.disk, directory, store, groupLog);
+    dropCovered(groupLog, store);
+    log.flush();
     const replica = new Replica({
       id,
       founders: foundingConfiguration(
@@ -290,6 +296,7 @@ export class Node {
       flushed_index: this.store.flushedIndex,
       ...careStatus(this.replica, this.store),
       connections: this.#connections.size,
+      ...describeMending(raft.mending),
     };
   }
 

@@ -28,6 +28,7 @@ import {
 import { decodeRequest, decodeResult, encodeRequest, encodeResult } from '../kv/request_codec.ts';
 import type { GroupId } from '../log/entry.ts';
 import type { NodeId } from '../raft/message.ts';
+import { MENDING } from '../replica/proposals.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { PeerFrame } from './peer_protocol.ts';
 
@@ -88,6 +89,8 @@ interface Job {
   peer: NodeId | null;
   /** A read that met damage: this is the answer if nobody gives a better one in time. */
   damage: Result | null;
+  /** What is said when nobody takes it in time. */
+  refusal: Result;
 }
 
 const SWEEP_MS = 50;
@@ -150,6 +153,7 @@ export class Router {
       isOvertaken: false,
       peer: null,
       damage: null,
+      refusal: NO_LEADER,
     };
     lane.jobs.push(job);
     this.#dispatch(job);
@@ -272,8 +276,10 @@ export class Router {
 
   #onResult(job: Job, result: Result): void {
     // Not executed for certain: another leader may take it, as long as there is time.
-    if (isUnavailable(result) && !this.#stopped && !isOfThisNode(job.request)) this.#takeBack(job);
-    else if (this.#isToBeReadElsewhere(job, result)) {
+    if (isUnavailable(result) && !this.#stopped && !isOfThisNode(job.request)) {
+      job.refusal = isOfMending(result) ? MENDING : NO_LEADER;
+      this.#takeBack(job);
+    } else if (this.#isToBeReadElsewhere(job, result)) {
       sometimes('a read that meets damage is handed on');
       job.damage = result;
       this.#takeBack(job);
@@ -329,7 +335,7 @@ export class Router {
     const { clock, waitingMax } = this.#options;
     job.state = 'waiting';
     if (this.#waiting.length >= waitingMax || clock.monotonicMs() >= job.leaderDeadlineMs) {
-      this.#finish(job, job.damage ?? NO_LEADER);
+      this.#finish(job, job.damage ?? job.refusal);
       return;
     }
     this.#waiting.push(job);
@@ -348,7 +354,7 @@ export class Router {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const job of waiting) {
-      if (nowMs >= job.leaderDeadlineMs) this.#finish(job, job.damage ?? NO_LEADER);
+      if (nowMs >= job.leaderDeadlineMs) this.#finish(job, job.damage ?? job.refusal);
       else this.#dispatch(job);
     }
     for (const [id, job] of this.#forwarded) {
@@ -379,6 +385,11 @@ function isNextToSend(job: Job, peer: NodeId | null): boolean {
     if (earlier.state !== 'sent' || earlier.peer !== peer) return false;
   }
   return true;
+}
+
+/** Also as another node has said it. */
+function isOfMending(result: Result): boolean {
+  return result.type === 'error' && MENDING.type === 'error' && result.message === MENDING.message;
 }
 
 /** It was certainly not executed. */

@@ -3,6 +3,7 @@
  * `inbox` until they are delivered, entries become durable when `sync` is called.
  */
 import type { Random } from '../../src/io/random.ts';
+import { type LogDamage, NO_DAMAGE } from '../../src/log/damage.ts';
 import { type Entry, EntryKind, type Index, type Term } from '../../src/log/entry.ts';
 import { type Configuration, decodeConfiguration } from '../../src/raft/configuration.ts';
 import { DEFAULT_FLOW, type FlowLimits } from '../../src/raft/flow.ts';
@@ -18,6 +19,7 @@ export class MemoryLog implements RaftLog {
   #baseTerm: Term = 0;
   #entries: Entry[] = [];
   durableIndex: Index = 0;
+  readonly damage: LogDamage = NO_DAMAGE;
 
   get firstIndex(): Index {
     return this.#baseIndex + 1;

@@ -29,6 +29,12 @@ export function messageText(message: Message): string {
       return `${head} of ${message.index}/${message.snapshotTerm}`;
     case 'timeout-now':
       return head;
+    case 'mend-request':
+      return `${head} of ${message.indices.map((index, at) => `${index}/${message.terms[at]}`).join(' ')}`;
+    case 'mend-reply': {
+      const given = message.entries.map(entryText).join(' ') || 'nothing';
+      return `${head} ${given} absent ${message.absent.join(' ') || 'none'}`;
+    }
     case 'read-index':
       return `${head} number ${message.id} by ${message.basis}`;
     case 'read-index-reply':

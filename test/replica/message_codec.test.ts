@@ -39,6 +39,28 @@ const message: fc.Arbitrary<Message> = fc.oneof(
     term: n,
     granted: fc.boolean(),
   }),
+  fc
+    .record({ term: n, identities: fc.array(fc.tuple(n, n), { maxLength: 20 }) })
+    .map(({ term, identities }) => ({
+      type: 'mend-request' as const,
+      term,
+      indices: identities.map(([index]) => index),
+      terms: identities.map(([, entryTerm]) => entryTerm),
+    })),
+  fc
+    .record({
+      term: n,
+      entries: fc.array(fc.tuple(n, entry), { maxLength: 20 }),
+      absent: fc.array(n),
+      cannotSay: fc.array(n),
+      snapshotIndex: n,
+      snapshotTerm: n,
+    })
+    .map(({ entries, ...fields }) => ({
+      type: 'mend-reply' as const,
+      ...fields,
+      entries: entries.map(([index, fieldsOfEntry]) => ({ index, ...fieldsOfEntry })),
+    })),
   fc.record({ type: fc.constant('append-accepted' as const), term: n, matchIndex: n }),
   fc.record({
     type: fc.constant('append-rejected' as const),

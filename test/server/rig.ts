@@ -116,6 +116,14 @@ export class ServerRig {
     machine.process.restart();
   }
 
+  /** Its process ends; the machine goes on, and what was written is there. */
+  kill(id: number): void {
+    const machine = this.machine(id);
+    machine.node = null;
+    machine.process.crash();
+    machine.process.restart();
+  }
+
   run(ms: number): void {
     this.scheduler.runUntil(this.scheduler.nowUs + ms * 1000);
   }

@@ -1,0 +1,185 @@
+/** Nodes whose logs have rotted while they were down. */
+import { describe, expect, it } from 'vitest';
+import type { NodeOptions } from '../../src/server/node.ts';
+import { type LogRecord, recordsOf, rotHeader, rotPayload } from './log_records.ts';
+import { ServerRig, type TestMachine } from './rig.ts';
+
+/** All writes stay in the log. */
+const LONG_LOG: Partial<NodeOptions> = { log: { segmentBytes: 4096, cacheBytes: 1024 } };
+const WRITES = 40;
+
+interface Written {
+  readonly rig: ServerRig;
+  readonly leader: number;
+  readonly followers: readonly [number, number];
+}
+
+function written(options = LONG_LOG): Written {
+  const rig = new ServerRig(3, options);
+  const leader = rig.leader();
+  const [a, b] = rig.machines.map(({ id }) => id).filter((id) => id !== leader);
+  if (a === undefined || b === undefined) throw new Error('three nodes');
+  const client = rig.connect(leader);
+  for (let n = 0; n < WRITES; n++) {
+    expect(client.ask(`SET key${n} ${'x'.repeat(100)}${n}\r\n`, 20)).toBe('+OK\r\n');
+  }
+  rig.run(200);
+  return { rig, leader, followers: [a, b] };
+}
+
+function entryAt(rig: ServerRig, machine: TestMachine, index: number): LogRecord {
+  const record = recordsOf(rig, machine).findLast((one) => one.kind === 'entry' && one.index === index);
+  if (record === undefined) throw new Error(`no record of entry ${index}`);
+  return record;
+}
+
+function nodeOf(rig: ServerRig, id: number): NonNullable<TestMachine['node']> {
+  const { node, failure } = rig.machine(id);
+  if (node === null) throw failure ?? new Error(`node ${id} is down`);
+  return node;
+}
+
+/** The entries as they are in the log, to compare. */
+function entriesOf(rig: ServerRig, id: number): string[] {
+  const { groupLog } = nodeOf(rig, id);
+  const { firstIndex, lastIndex } = groupLog;
+  return groupLog
+    .entries(firstIndex, lastIndex + 1, Number.POSITIVE_INFINITY)
+    .map(({ index, term, payload }) => `${index}/${term} ${Buffer.from(payload).toString('hex')}`);
+}
+
+function expectAllWritten(rig: ServerRig, id: number): void {
+  const client = rig.connect(id);
+  for (let n = 0; n < WRITES; n++) {
+    expect(client.ask(`GET key${n}\r\n`, 200)).toContain(`${'x'.repeat(100)}${n}`);
+  }
+}
+
+describe('a follower with a damaged entry', () => {
+  it('starts, fetches it from the leader that is in office, and holds it durably', () => {
+    const { rig, leader, followers } = written();
+    const [id] = followers;
+    rig.crash(id);
+    rotPayload(rig.machine(id), entryAt(rig, rig.machine(id), 10));
+    rotPayload(rig.machine(id), entryAt(rig, rig.machine(id), 11));
+    rig.boot(id);
+    rig.run(50);
+    expect(nodeOf(rig, id).status()).toMatchObject({ damaged_entries: 2, mending_index: 10 });
+    expect(nodeOf(rig, id).groupLog.durableIndex).toBe(9);
+    rig.run(1000);
+    expect(nodeOf(rig, id).status()).toMatchObject({ damaged_entries: 0 });
+    expect(entriesOf(rig, id)).toEqual(entriesOf(rig, leader));
+    rig.crash(id);
+    rig.crash(leader);
+    rig.crash(followers[1]);
+    // Alone: nobody could give it anything.
+    rig.boot(id);
+    rig.run(50);
+    expect(nodeOf(rig, id).status()).toMatchObject({ damaged_entries: 0 });
+    rig.boot(followers[1]);
+    rig.run(3000);
+    expectAllWritten(rig, id);
+  });
+
+  it('does so whatever byte of whatever record it is, also when nothing names the entry any more', () => {
+    const { rig, leader, followers } = written();
+    const [id] = followers;
+    const machine = rig.machine(id);
+    rig.crash(id);
+    const records = recordsOf(rig, machine).slice(0, -1);
+    for (let at = 0; at < records.length; at += 7) {
+      const record = records[at];
+      if (record === undefined) continue;
+      rotHeader(machine, record);
+      rig.boot(id);
+      rig.run(2500);
+      expect(nodeOf(rig, id).status(), `record ${at}`).toMatchObject({ damaged_entries: 0 });
+      rig.leader();
+      expect(entriesOf(rig, id), `record ${at}`).toEqual(entriesOf(rig, rig.leader()));
+      rig.crash(id);
+    }
+    rig.boot(id);
+    rig.run(1000);
+    expect(rig.machine(leader).failure).toBeNull();
+    expectAllWritten(rig, id);
+  });
+});
+
+describe('a node with a damaged entry that comes to lead', () => {
+  it('mends its log before it takes or answers anything', () => {
+    const { rig, leader, followers } = written();
+    const [id, other] = followers;
+    rig.crash(other);
+    // Only these two have the last of it.
+    const client = rig.connect(leader);
+    expect(client.ask('SET last one\r\n')).toBe('+OK\r\n');
+    rig.crash(leader);
+    rig.crash(id);
+    rotPayload(rig.machine(id), entryAt(rig, rig.machine(id), 12));
+    rig.boot(id);
+    rig.boot(other);
+    rig.run(5000);
+    expect(nodeOf(rig, id).replica.isLeader).toBe(true);
+    expect(rig.connect(id).ask('GET last\r\n', 1000)).toContain('one');
+    expectAllWritten(rig, id);
+  });
+
+  it('waits, and says for what, when nobody who answers can give it', () => {
+    const { rig, leader, followers } = written();
+    const [id, other] = followers;
+    rig.crash(other);
+    expect(rig.connect(leader).ask('SET last one\r\n')).toBe('+OK\r\n');
+    rig.crash(leader);
+    rig.kill(id);
+    const records = recordsOf(rig, rig.machine(id)).filter(({ kind }) => kind === 'entry');
+    const last = records.at(-1);
+    if (last === undefined) throw new Error('no record');
+    rotPayload(rig.machine(id), last);
+    rig.boot(id);
+    rig.boot(other);
+    rig.run(5000);
+    const { replica } = nodeOf(rig, id);
+    expect(replica.isLeader).toBe(true);
+    expect(nodeOf(rig, id).status()).toMatchObject({
+      damaged_entries: 1,
+      mending_index: last.index,
+      mending_unheard: `${leader}`,
+    });
+    const client = rig.connect(id);
+    expect(client.ask('GET last\r\n', 12_000)).toMatch(/^-ERR the leader waits/);
+    expect(client.ask('SET more two\r\n', 12_000)).toMatch(/^-ERR the leader waits/);
+    rig.boot(leader);
+    rig.run(3000);
+    expect(client.ask('GET last\r\n', 1000)).toContain('one');
+    expect(client.ask('SET more two\r\n', 1000)).toBe('+OK\r\n');
+  });
+
+  it('discards it when a majority never had it', () => {
+    const { rig, leader, followers } = written();
+    const [a, b] = followers;
+    const { lastIndex } = nodeOf(rig, leader).groupLog;
+    rig.crash(a);
+    rig.crash(b);
+    // Nobody is told that this is executed.
+    expect(rig.connect(leader).ask('SET lost one\r\n', 100)).toBe('');
+    rig.kill(leader);
+    const machine = rig.machine(leader);
+    const last = entryAt(rig, machine, lastIndex + 1);
+    rotPayload(machine, last);
+    rig.boot(leader);
+    rig.run(50);
+    expect(nodeOf(rig, leader).groupLog.lastIndex).toBe(lastIndex + 1);
+    // With the first of them it leads, and cannot know; with both it can.
+    rig.boot(a);
+    rig.run(3000);
+    expect(nodeOf(rig, leader).replica.isLeader).toBe(true);
+    expect(nodeOf(rig, leader).status()).toMatchObject({ damaged_entries: 1, mending_unheard: `${b}` });
+    rig.boot(b);
+    rig.run(3000);
+    expect(nodeOf(rig, leader).status()).toMatchObject({ damaged_entries: 0 });
+    const client = rig.connect(leader);
+    expect(client.ask('GET lost\r\n', 1000)).toMatch(/NIL|null|\$-1/i);
+    expect(client.ask('SET more two\r\n', 1000)).toBe('+OK\r\n');
+    expectAllWritten(rig, leader);
+  });
+});
