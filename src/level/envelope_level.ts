@@ -22,7 +22,15 @@ import {
   valueWalk,
   type WalkOptions,
 } from './iterators.ts';
-import type { DatabaseOptions, StartEndOptions } from './options.ts';
+import type {
+  BatchOperation,
+  BatchOptions,
+  ClearOptions,
+  DatabaseOptions,
+  DelOptions,
+  PutOptions,
+  StartEndOptions,
+} from './options.ts';
 import { EnvelopeSnapshot } from './snapshot.ts';
 import { durabilityOf, type TimedOptions, type WriteOptions } from './write_options.ts';
 
@@ -49,6 +57,23 @@ interface Opened {
   readonly readers: Readers;
 }
 
+/** The methods of `abstract-level` whose options this database adds to, as types only. */
+export interface EnvelopeLevel<KDefault = string, VDefault = string> {
+  put(key: KDefault, value: VDefault): Promise<void>;
+  put<K = KDefault, V = VDefault>(key: K, value: V, options: PutOptions<K, V>): Promise<void>;
+  del(key: KDefault): Promise<void>;
+  del<K = KDefault>(key: K, options: DelOptions<K>): Promise<void>;
+  clear(): Promise<void>;
+  clear<K = KDefault>(options: ClearOptions<K>): Promise<void>;
+  batch(): EnvelopeChainedBatch<this, KDefault, VDefault>;
+  batch(operations: BatchOperation<this, KDefault, VDefault>[]): Promise<void>;
+  batch<K = KDefault, V = VDefault>(
+    operations: BatchOperation<this, K, V>[],
+    options: BatchOptions<K, V>,
+  ): Promise<void>;
+}
+
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: each method is there, and takes these options.
 export class EnvelopeLevel<KDefault = string, VDefault = string> extends AbstractLevel<
   string | Buffer | Uint8Array,
   KDefault,

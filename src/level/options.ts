@@ -1,6 +1,15 @@
 /** Options that are this database's own, as TypeScript sees them. */
-import type { AbstractDatabaseOptions, Transcoder } from 'abstract-level';
+import type {
+  AbstractBatchOperation,
+  AbstractBatchOptions,
+  AbstractClearOptions,
+  AbstractDatabaseOptions,
+  AbstractDelOptions,
+  AbstractPutOptions,
+  Transcoder,
+} from 'abstract-level';
 import type { OpenOptions } from '../embedded/database.ts';
+import type { TimedOptions, WriteOptions } from './write_options.ts';
 
 export interface DatabaseOptions<K, V>
   extends Omit<AbstractDatabaseOptions<K, V>, 'createIfMissing' | 'errorIfExists'>,
@@ -13,3 +22,11 @@ export interface StartEndOptions<K> {
   /** Of `start` and `end`. */
   readonly keyEncoding?: string | Transcoder.PartialEncoder<K>;
 }
+
+export type PutOptions<K, V> = AbstractPutOptions<K, V> & TimedOptions;
+export type DelOptions<K> = AbstractDelOptions<K> & WriteOptions;
+export type ClearOptions<K> = AbstractClearOptions<K> & WriteOptions;
+/** `ttlMs` is of each operation that has none of its own. */
+export type BatchOptions<K, V> = AbstractBatchOptions<K, V> & TimedOptions;
+export type BatchOperation<TDatabase, K, V> = AbstractBatchOperation<TDatabase, K, V> &
+  Pick<TimedOptions, 'ttlMs'>;
