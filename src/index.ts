@@ -18,11 +18,13 @@ export type { Cursor } from './embedded/cursor.ts';
 export {
   type Batch,
   type BucketOptions,
+  type CompactOptions,
   type Database,
   type OpenOptions,
   open,
   type Snapshot,
 } from './embedded/database.ts';
+export type { DatabaseStatistics } from './embedded/database_statistics.ts';
 export type { Encoded, Encoding, KeyEncoding, TypeOf, ValueEncoding } from './embedded/encoding.ts';
 export type { Durability, StoreTuning } from './embedded/engine.ts';
 export type { Bounds, Range } from './embedded/range.ts';

@@ -82,14 +82,14 @@ class Envelope implements Contender {
   };
 
   statistics(): Statistics {
-    const { writtenBytes, flushedBytes, mergedBytes, indexBytes, filterBytes } = this.#opened.statistics();
+    const { writtenBytes, flushedBytes, mergedBytes, indexBytes, filterBytes } = this.#opened.stats();
     return { writeAmplification: (flushedBytes + mergedBytes) / writtenBytes, indexBytes, filterBytes };
   }
 
   /** What is merged is merged in one go: when nothing has been written for a while, nothing is due. */
   async settle(): Promise<void> {
     const written = (): string => {
-      const { flushes, merges, moves, debtBytes } = this.#opened.statistics();
+      const { flushes, merges, moves, debtBytes } = this.#opened.stats();
       return `${flushes} ${merges} ${moves} ${debtBytes}`;
     };
     let before = '';

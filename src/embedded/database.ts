@@ -13,7 +13,6 @@ import { NodeDisk } from '../io/node/disk.ts';
 import { NodeLogger } from '../io/node/logger.ts';
 import { BatchWriter } from '../kv/batch.ts';
 import { DEFAULT_BUCKET, VALUE_BYTES_MAX } from '../kv/request.ts';
-import type { StoreStatistics } from '../lsm/store.ts';
 import { ThreadRunBuilder } from '../threads/thread_run_builder.ts';
 import {
   Bucket,
@@ -24,11 +23,13 @@ import {
   written,
 } from './bucket.ts';
 import { type Backup, type BackupOptions, type Checkpoint, Copies } from './checkpoint.ts';
+import type { DatabaseStatistics } from './database_statistics.ts';
 import { encodingOf, type KeyEncoding, type TypeOf, type ValueEncoding } from './encoding.ts';
 import { Engine, type EngineOptions, type Moment, type StoreTuning } from './engine.ts';
 
 const BUFFERED_MS = 100;
 const SEGMENT_BYTES_MIN = 4096;
+const PROGRESS_MS = 100;
 /** Of keys and values, and a few bytes more for each. */
 const BATCH_BYTES_MAX = VALUE_BYTES_MAX;
 
@@ -52,6 +53,13 @@ export interface OpenOptions {
    * between other work.
    */
   readonly background?: 'thread' | 'steps';
+}
+
+export interface CompactOptions {
+  /** Gives the merge up. */
+  readonly signal?: AbortSignal;
+  /** Told every tenth of a second while tables are merged: how many bytes of them, and about how many are done. */
+  readonly onProgress?: (progress: { readonly inputBytes: number; readonly doneBytes: number }) => void;
 }
 
 export interface BucketOptions<K extends KeyEncoding, V extends ValueEncoding> {
@@ -159,8 +167,9 @@ export class Database {
     return this.#engine.failure;
   }
 
-  statistics(): StoreStatistics {
-    return this.#engine.store.statistics();
+  /** Counts, sizes and rates: see `DatabaseStatistics`. Costs some microseconds for each table. */
+  stats(): DatabaseStatistics {
+    return this.#engine.statistics();
   }
 
   /** Everything that was written is durable, in tables. */
@@ -168,9 +177,33 @@ export class Database {
     return settled((done) => this.#engine.flush(done));
   }
 
-  /** Merges all tables: what is deleted or superseded is gone. The store serves meanwhile. */
-  compact(): Promise<void> {
-    return settled((done) => this.#engine.compact(done));
+  /**
+   * Merges all tables: what is deleted, superseded or expired is gone. The store serves meanwhile.
+   * @throws The reason of the signal, once what was written for the merge is given up; CorruptionError; DiskError
+   */
+  async compact({ signal, onProgress }: CompactOptions = {}): Promise<void> {
+    signal?.throwIfAborted();
+    let stop: (error: Error) => void = () => {};
+    const onAbort = (): void => stop(new EnvelopeError('ABORTED', 'the merge was given up'));
+    const timer =
+      onProgress === undefined ? null : setInterval(() => this.#tellProgress(onProgress), PROGRESS_MS);
+    try {
+      await settled((done) => {
+        stop = this.#engine.compact(done);
+        signal?.addEventListener('abort', onAbort);
+      });
+    } catch (error) {
+      if (error instanceof EnvelopeError && error.code === 'ABORTED') signal?.throwIfAborted();
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+      if (timer !== null) clearInterval(timer);
+    }
+  }
+
+  #tellProgress(onProgress: NonNullable<CompactOptions['onProgress']>): void {
+    const { compaction } = this.#engine.store;
+    if (compaction?.isOfAll === true) onProgress(compaction);
   }
 
   /**

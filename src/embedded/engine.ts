@@ -24,8 +24,10 @@ import { encodeWrite } from '../kv/write_codec.ts';
 import { EntryKind, type Index } from '../log/entry.ts';
 import type { GroupLog } from '../log/group_log.ts';
 import { Log } from '../log/log.ts';
-import { type ReadSnapshot, Store, type StoreOptions } from '../lsm/store.ts';
+import { recordBytes } from '../log/record.ts';
+import { type AbandonMerge, type ReadSnapshot, Store, type StoreOptions } from '../lsm/store.ts';
 import type { IteratorRange, StoreIterator } from '../lsm/store_iterator.ts';
+import { type DatabaseStatistics, databaseStatistics } from './database_statistics.ts';
 import { ownedWrite } from './owned_write.ts';
 
 const GROUP = 1;
@@ -87,6 +89,11 @@ export class Engine {
   readonly #holds = new Set<{ readonly index: Index }>();
   /** The latest time seen: what has expired stays so when the wall clock goes back. */
   #timeMs = 0;
+  #logWrittenBytes = 0;
+  /** Times that writes had to wait for the store, how long in all, and since when they do now. */
+  #stalls = 0;
+  #stalledMs = 0;
+  #stalledSinceMs: number | null = null;
   #failure: Error | null = null;
   #closed = false;
 
@@ -147,14 +154,28 @@ export class Engine {
     return this.#store;
   }
 
+  /** See `DatabaseStatistics`. */
+  statistics(): DatabaseStatistics {
+    const log = this.#log.statistics();
+    const now = this.#stalledSinceMs === null ? 0 : this.#options.clock.monotonicMs() - this.#stalledSinceMs;
+    return databaseStatistics(this.#store.statistics(), {
+      logBytes: log.bytes,
+      logWrittenBytes: this.#logWrittenBytes,
+      logSyncs: log.syncs,
+      stalls: this.#stalls,
+      stalledMs: this.#stalledMs + now,
+      waitingWrites: this.#postponed.length,
+    });
+  }
+
   /** Why writes are refused; null: they are not. */
   get failure(): Error | null {
     return this.#failure;
   }
 
   /**
-   * Writes are carried out in the order of these calls. Their bytes are copied, but those of a batch, which must stay. `done` may be called before this returns when `durability` is
-   * `buffered`. It is told the outcome of conditions, and errors: what a write depends on is damaged; the store is closed;
+   * Writes are carried out in the order of these calls. Their bytes are copied, but those of a batch, which must stay.
+   * `done` may be called before this returns when `durability` is `buffered`. It is told the outcome of conditions, and errors: what a write depends on is damaged; the store is closed;
    * or it has failed, after which no write is accepted until it is opened again.
    */
   write(write: Write, durability: Durability, done: Done): void {
@@ -163,6 +184,7 @@ export class Engine {
       return;
     }
     if (this.#postponed.length > 0 || !this.#mayGoOn) {
+      this.#noteStall();
       this.#postponed.push({ write: ownedWrite(write), durability, done });
     } else this.#carryOut({ write, durability, done });
   }
@@ -201,16 +223,33 @@ export class Engine {
     });
   }
 
-  /** As `flush`, and all tables are merged: what is deleted, superseded or expired is gone. */
-  compact(done: (error: Error | null) => void): void {
-    const merge = (): void =>
-      this.#store.merge((error) => {
+  /**
+   * As `flush`, and all tables are merged: what is deleted, superseded or expired is gone.
+   * @returns gives it up, with this error for `done` if that was not called yet; what was flushed stays so.
+   */
+  compact(done: (error: Error | null) => void): (error: Error) => void {
+    let abandon: AbandonMerge | null = null;
+    let isOver = false;
+    const end = (error: Error | null): void => {
+      if (isOver) return;
+      isOver = true;
+      done(error);
+    };
+    const merge = (): void => {
+      if (isOver) return;
+      abandon = this.#store.merge((error) => {
         if (error === null) this.#shortenLog();
-        done(error);
+        end(error);
       });
+    };
     // What has expired goes by the time that tables hold: an entry brings that up to now, if there was ever need of one.
     if (this.#machine.nowMs === 0 || this.#failure !== null || this.#closed) merge();
-    else this.write({ type: 'tick' }, 'buffered', (outcome) => (outcome.ok ? merge() : done(outcome.error)));
+    else this.write({ type: 'tick' }, 'buffered', (outcome) => (outcome.ok ? merge() : end(outcome.error)));
+    return (error) => {
+      if (isOver) return;
+      abandon?.();
+      end(error);
+    };
   }
 
   /** The state of now: its files and its part of the log stay until it is released. @throws EnvelopeError */
@@ -257,6 +296,19 @@ export class Engine {
     return this.#turnBytes < TURN_BYTES && this.#store.writable;
   }
 
+  /** Writes wait for the store, not just for the next turn. */
+  #noteStall(): void {
+    if (this.#stalledSinceMs !== null || this.#store.writable) return;
+    this.#stalls++;
+    this.#stalledSinceMs = this.#options.clock.monotonicMs();
+  }
+
+  #noteStallEnd(): void {
+    if (this.#stalledSinceMs === null || !this.#store.writable) return;
+    this.#stalledMs += this.#options.clock.monotonicMs() - this.#stalledSinceMs;
+    this.#stalledSinceMs = null;
+  }
+
   #countBytes(bytes: number): void {
     if (this.#turnBytes === 0) {
       this.#options.clock.later(() => {
@@ -272,6 +324,7 @@ export class Engine {
     const { timeMs } = this;
     const payload = encodeWrite(write, timeMs);
     this.#countBytes(payload.length);
+    this.#logWrittenBytes += recordBytes(payload.length);
     let result: Result | null;
     try {
       result = this.#machine.applyWrite(index, { timeMs, write }, 'wanted');
@@ -333,10 +386,12 @@ export class Engine {
   }
 
   #resume(): void {
+    this.#noteStallEnd();
     while (this.#postponed.length > 0 && this.#mayGoOn && this.#failure === null && !this.#closed) {
       const next = this.#postponed.shift();
       if (next !== undefined) this.#carryOut(next);
     }
+    if (this.#postponed.length > 0) this.#noteStall();
   }
 
   /** Applies what tables do not cover, as memory allows. */

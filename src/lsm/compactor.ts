@@ -11,7 +11,7 @@ import type { Index } from '../log/entry.ts';
 import { type Compaction, chooseCompaction, compactAll, type Expired } from './compaction.ts';
 import { ALL_VISIBLE } from './record.ts';
 import { type Build, startBuild } from './run_build.ts';
-import type { StoreSettings } from './store_options.ts';
+import type { CompactionProgress, StoreSettings } from './store_options.ts';
 import { getFromRuns } from './store_reads.ts';
 import type { Table } from './table.ts';
 import type { TableReader } from './table_reader.ts';
@@ -45,6 +45,9 @@ export class Compactor {
   #stopped = false;
   /** Who waits for everything to be merged; those of the job under way come first. */
   #waiters: Done[] = [];
+  /** Who asked for the job under way. */
+  #waitedFor: readonly Done[] = [];
+  #job: Omit<CompactionProgress, 'doneBytes'> | null = null;
   merges = 0;
   moves = 0;
   mergedBytes = 0;
@@ -64,6 +67,22 @@ export class Compactor {
   mergeAll(done: Done): void {
     this.#waiters.push(done);
     this.work();
+  }
+
+  /** `done` of a `mergeAll` is not called any more; a merge that nobody else waits for is given up. */
+  abandon(done: Done): void {
+    if (!this.#waiters.includes(done)) return;
+    this.#waiters = this.#waiters.filter((other) => other !== done);
+    const isWanted = this.#waitedFor.some((other) => this.#waiters.includes(other));
+    if (this.#waitedFor.includes(done) && !isWanted && this.#giveUp()) this.work();
+  }
+
+  /** Of the merge under way, null when there is none. */
+  get progress(): CompactionProgress | null {
+    const job = this.#job;
+    if (!this.#isBusy || job === null) return null;
+    if (this.#build === null) return { ...job, doneBytes: this.#retry === null ? job.inputBytes : 0 };
+    return { ...job, doneBytes: Math.min(job.inputBytes, this.#build.steps * this.#options.stepBytes) };
   }
 
   /** Starts what is due, if nothing is under way. */
@@ -93,7 +112,12 @@ export class Compactor {
   /** Nothing is compacted until `resume`; a merge that is being built is given up, and begun anew then. */
   pause(): void {
     this.#isPaused = true;
-    if (this.#build === null && this.#retry === null) return;
+    this.#giveUp();
+  }
+
+  /** What is being built, or waits for space. False when there is nothing of the kind. */
+  #giveUp(): boolean {
+    if (this.#build === null && this.#retry === null) return false;
     rarely('a compaction is given up');
     this.#build?.stop();
     this.#build?.discard();
@@ -101,6 +125,7 @@ export class Compactor {
     this.#retry?.cancel();
     this.#retry = null;
     this.#isBusy = false;
+    return true;
   }
 
   resume(): void {
@@ -135,7 +160,10 @@ export class Compactor {
 
   #start(choice: Compaction, { timeMs }: Expired, waiters: readonly Done[]): void {
     this.#isBusy = true;
+    this.#waitedFor = waiters;
     const { inputs, below } = choice;
+    const inputBytes = inputs.flat().reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    this.#job = { level: choice.level, inputBytes, isOfAll: waiters.length > 0 };
     if (choice.kind === 'move') {
       sometimes('a table moves a level down');
       this.moves++;
@@ -183,8 +211,9 @@ export class Compactor {
         this.#isBusy = false;
         if (kind === 'merge') this.merges++;
         for (const { sizeBytes } of built) this.mergedBytes += sizeBytes;
+        const told = waiters.filter((done) => this.#waiters.includes(done));
         this.#waiters = this.#waiters.filter((done) => !waiters.includes(done));
-        for (const done of waiters) done(null);
+        for (const done of told) done(null);
         this.work();
         this.#host.onCompacted();
       },

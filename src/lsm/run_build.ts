@@ -51,6 +51,8 @@ export interface FlushOrMerge extends RunBuildJob {
 }
 
 export interface Build {
+  /** Done so far, of `stepBytes` of records each. */
+  readonly steps: number;
   /** No step follows and `done` is never called. */
   stop(): void;
   /** Removes what a build that failed or was stopped has left. What cannot be removed now is removed at the next open. */
@@ -84,6 +86,7 @@ export class SteppedRun implements Build {
   #steps: Generator<AppendFile | null, void> | null = null;
   #opening: Opening | null = null;
   #stopped = false;
+  steps = 0;
 
   constructor(options: RunBuildOptions, job: RunBuildJob, input: RunInput, done: Done) {
     this.#options = options;
@@ -107,6 +110,7 @@ export class SteppedRun implements Build {
     if (this.#stopped) return;
     try {
       this.#steps ??= this.#writer.steps();
+      this.steps++;
       const { done, value } = this.#steps.next();
       if (done === true) this.#finish();
       else if (value) this.#sync(value);
@@ -181,6 +185,10 @@ class OrderedRun implements Build {
       if (outcome.ok) this.#opening = new Opening(options, outcome.value, done);
       else done(outcome);
     });
+  }
+
+  get steps(): number {
+    return this.#started.steps;
   }
 
   stop(): void {

@@ -22,6 +22,8 @@ export interface RunBuilder {
 }
 
 export interface StartedBuild {
+  /** Done so far, of `stepBytes` of records each. */
+  readonly steps: number;
   /** When it returns nothing is written any more, and `done` is never called. */
   stop(): void;
 }

@@ -20,6 +20,7 @@ import type { Expiry } from './expiry.ts';
 import { LiveRecords, RecordsAt } from './live_records.ts';
 import type { TableEntry } from './manifest.ts';
 import { Memtable } from './memtable.ts';
+import { ReadCounters } from './read_counters.ts';
 import { ReadSnapshot, type SnapshotSource } from './read_snapshot.ts';
 import { ALL_VISIBLE, type Cursor, RecordKind } from './record.ts';
 import { Retention } from './retention.ts';
@@ -28,6 +29,7 @@ import { Scrubber } from './scrubber.ts';
 import { type OpenedFiles, readState, renewManifest } from './store_files.ts';
 import { type IteratorRange, StoreIterator } from './store_iterator.ts';
 import {
+  type CompactionProgress,
   type StoreOptions,
   type StoreSettings,
   type StoreStatistics,
@@ -50,6 +52,9 @@ const NOTHING_BELOW = { mayHold: () => false };
 const ANYTHING_BELOW = { mayHold: () => true };
 
 type Done = (error: Error | null) => void;
+
+/** Gives a merge up, if nobody else waits for it: what it has written is removed. */
+export type AbandonMerge = () => void;
 
 /** A full memtable, waiting for its flush. */
 interface Immutable {
@@ -134,6 +139,7 @@ export class Store {
   #flushes = 0;
   #flushedBytes = 0;
   #writtenBytes = 0;
+  readonly #reads = new ReadCounters();
 
   /**
    * Recovers a store, or makes a new one. `done` gets CorruptionError when a file is damaged or missing, DiskError when
@@ -314,13 +320,23 @@ export class Store {
     else this.#flushWaiters.push({ index: last.coveredIndex, done });
   }
 
-  /** Flushes, then merges all tables into one run: what is deleted or superseded is gone. `done` comes later. */
-  merge(done: Done): void {
-    if (!this.#isUsable(done)) return;
-    this.flush((error) => {
-      if (error !== null) done(error);
-      else if (this.#isUsable(done)) this.#compactor.mergeAll(done);
-    });
+  /**
+   * Flushes, then merges all tables into one run: what is deleted or superseded is gone. `done` comes later, but not once
+   * the merge was abandoned.
+   */
+  merge(done: Done): AbandonMerge {
+    let isAbandoned = false;
+    if (this.#isUsable(done)) {
+      this.flush((error) => {
+        if (isAbandoned) return;
+        if (error !== null) done(error);
+        else if (this.#isUsable(done)) this.#compactor.mergeAll(done);
+      });
+    }
+    return () => {
+      isAbandoned = true;
+      this.#compactor.abandon(done);
+    };
   }
 
   /** The tables in force: their files stay as they are until `release`. With the log behind `flushedIndex` they are all. */
@@ -451,6 +467,11 @@ export class Store {
     if (!this.#closed && this.#incoming === null) this.#compactor.resume();
   }
 
+  /** The compaction under way; null: none is. */
+  get compaction(): CompactionProgress | null {
+    return this.#compactor.progress;
+  }
+
   statistics(): StoreStatistics {
     const { merges, moves, mergedBytes } = this.#compactor;
     return statisticsOf(
@@ -468,6 +489,12 @@ export class Store {
         snapshots: this.#snapshots.length,
         scrubbedBytes: this.#scrubber?.bytes ?? 0,
         scrubs: this.#scrubber?.passes ?? 0,
+        tableReads: this.#reads.reads,
+        filterNegatives: this.#reads.filterNegatives,
+        filterTruePositives: this.#reads.filterTruePositives,
+        filterFalsePositives: this.#reads.filterFalsePositives,
+        isFlushing: this.#isFlushing,
+        compaction: this.compaction,
       },
     );
   }
@@ -493,7 +520,7 @@ export class Store {
       const found = getFromMemtable(this.#immutables[at].memtable, key, visible);
       if (found !== undefined) return found;
     }
-    return getFromRuns(this.#tables.version.runs, key, visible);
+    return getFromRuns(this.#tables.version.runs, key, visible, this.#reads);
   }
 
   #iteratorAt(range: IteratorRange, visible: Index): StoreIterator {

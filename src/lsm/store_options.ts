@@ -7,6 +7,7 @@ import type { Logger } from '../io/logger.ts';
 import { BlockCache } from './block_cache.ts';
 import { DirectorySync } from './directory_sync.ts';
 import type { ExpiryRule } from './expiry.ts';
+import type { LiveBytes } from './live_bytes.ts';
 import type { RunBuilder } from './run_builder.ts';
 
 /**
@@ -81,6 +82,17 @@ export interface StoreOptions {
  */
 export type WritePressure = 'none' | 'slow' | 'stop';
 
+/** A compaction under way. */
+export interface CompactionProgress {
+  /** That its tables go to. */
+  readonly level: number;
+  readonly inputBytes: number;
+  /** About so many of them have been read; compressed tables count more than they have. */
+  readonly doneBytes: number;
+  /** Somebody has asked for all tables to be merged. */
+  readonly isOfAll: boolean;
+}
+
 export interface LevelStatistics {
   readonly level: number;
   readonly runs: number;
@@ -132,6 +144,16 @@ export interface StoreStatistics {
   /** Bytes that the scrubber has read, and how often it has been through all tables. */
   readonly scrubbedBytes: number;
   readonly scrubs: number;
+  /** Point reads that no memtable could answer, and what the filters of tables were good for: see `ReadCounters`. */
+  readonly tableReads: number;
+  readonly filterNegatives: number;
+  readonly filterTruePositives: number;
+  readonly filterFalsePositives: number;
+  /** Of `tableBytes`: bounds of what a read of now can see. See `live_bytes.ts`. */
+  readonly liveBytes: LiveBytes;
+  readonly isFlushing: boolean;
+  /** Null: none is under way. */
+  readonly compaction: CompactionProgress | null;
 }
 
 const KIB = 1024;

@@ -6,6 +6,7 @@ import type { Index } from '../log/entry.ts';
 import { hashKey } from './bloom_filter.ts';
 import { type Memtable, MemtableCursor } from './memtable.ts';
 import type { RangeTombstones } from './range_tombstones.ts';
+import { type ReadCounters, UNCOUNTED } from './read_counters.ts';
 import { RecordKind, type TwoWayCursor } from './record.ts';
 import { RunCursor } from './run_cursor.ts';
 import { boundsOf, type IteratorRange, type IteratorSources } from './store_iterator.ts';
@@ -25,13 +26,19 @@ export function getFromMemtable(
 }
 
 /** The value, as a view; null when the key is deleted or nowhere. @throws CorruptionError, DiskError */
-export function getFromRuns(runs: readonly Run[], key: Uint8Array, visible: Index): Uint8Array | null {
+export function getFromRuns(
+  runs: readonly Run[],
+  key: Uint8Array,
+  visible: Index,
+  counters: ReadCounters = UNCOUNTED,
+): Uint8Array | null {
+  if (runs.length > 0) counters.reads++;
   const hash = hashKey(key);
   for (const run of runs) {
     const table = run.tableFor(key);
     if (table === null) continue;
     const { reader } = table;
-    const record = reader.find(key, hash, visible);
+    const record = reader.find(key, hash, visible, counters);
     if (reader.ranges !== null) {
       const cover = reader.ranges.coverAt(key, visible);
       if (cover > 0 && (record === null || cover > record.sequence)) return null;

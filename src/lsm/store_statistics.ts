@@ -1,5 +1,6 @@
 /** What a store tells about itself, put together from its parts. */
 import { debtBytes } from './compaction.ts';
+import { liveBytes } from './live_bytes.ts';
 import type { Memtable } from './memtable.ts';
 import type { LevelStatistics, StoreSettings, StoreStatistics } from './store_options.ts';
 import type { Version } from './version.ts';
@@ -17,6 +18,12 @@ type Counted = Pick<
   | 'snapshots'
   | 'scrubbedBytes'
   | 'scrubs'
+  | 'tableReads'
+  | 'filterNegatives'
+  | 'filterTruePositives'
+  | 'filterFalsePositives'
+  | 'isFlushing'
+  | 'compaction'
 >;
 
 export function statisticsOf(
@@ -62,10 +69,12 @@ export function statisticsOf(
     }
   }
   const { blockCache } = settings;
+  const covers = memtables.flatMap(({ ranges }) => (ranges === null ? [] : [ranges]));
   return {
     ...totals,
     ...counted,
     levels: [...levels.values()],
+    liveBytes: liveBytes(version, covers),
     debtBytes: debtBytes(version, settings),
     blockCacheHits: blockCache?.hits ?? 0,
     blockCacheMisses: blockCache?.misses ?? 0,

@@ -15,6 +15,7 @@ import { type BlockPlace, BlockReader, verifyBlock } from './block_reader.ts';
 import { mayContain } from './bloom_filter.ts';
 import { unpackBlock } from './packed_block.ts';
 import type { RangeTombstones } from './range_tombstones.ts';
+import { type ReadCounters, UNCOUNTED } from './read_counters.ts';
 import {
   behindKey,
   decodeFooter,
@@ -100,16 +101,29 @@ export class TableReader {
 
   /**
    * The newest record of the key that is not above `visible`, of use until the next lookup or until control returns to the
-   * event loop; null when the table has none. `hash` is `hashKey(key)`. Range tombstones are not asked.
+   * event loop; null when the table has none. `hash` is `hashKey(key)`. Range tombstones are not asked. What the filter was
+   * good for goes to `counters`.
    * @throws CorruptionError, DiskError
    */
-  find(key: Uint8Array, hash: number, visible: Index): BlockLookup | null {
-    if (!mayContain(this.#filter, hash)) return null;
-    for (let block = this.blockFor(key); block < this.blocks; block++) {
-      if (this.#findInBlock(block, key, visible)) return this.#lookup;
-      // Versions of the key go on in the next block only if it is this one's last.
-      if (this.#compareAnchor(block, key) !== 0) return null;
+  find(
+    key: Uint8Array,
+    hash: number,
+    visible: Index,
+    counters: ReadCounters = UNCOUNTED,
+  ): BlockLookup | null {
+    if (!mayContain(this.#filter, hash)) {
+      counters.filterNegatives++;
+      return null;
     }
+    for (let block = this.blockFor(key); block < this.blocks; block++) {
+      if (this.#findInBlock(block, key, visible)) {
+        counters.filterTruePositives++;
+        return this.#lookup;
+      }
+      // Versions of the key go on in the next block only if it is this one's last.
+      if (this.#compareAnchor(block, key) !== 0) break;
+    }
+    counters.filterFalsePositives++;
     return null;
   }
 

@@ -11,7 +11,7 @@ export interface WriterSettings {
 export interface BuildMessage {
   readonly id: number;
   readonly order: BuildOrder;
-  /** One word, of `Phase`: both threads change it atomically. */
+  /** A word of `Phase`, and how many steps were done: both threads change them atomically. */
   readonly phase: Int32Array;
 }
 
@@ -20,6 +20,10 @@ export interface BuildMessage {
  * store, or to `Ended` by the writer; `Stopping` to `Ended`. Nothing is written but in `Begun` and `Stopping`.
  */
 export const Phase = { Waiting: 0, Begun: 1, Stopping: 2, Ended: 3, Cancelled: 4 } as const;
+
+/** Of a build's shared words: the first is its phase. */
+export const PHASE_WORDS = 2;
+export const STEPS_WORD = 1;
 
 export type BuildReply =
   | { readonly id: number; readonly type: 'built'; readonly numbers: readonly number[] }

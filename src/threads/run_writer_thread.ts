@@ -8,7 +8,14 @@ import { nodeCompressions } from '../io/node/compression.ts';
 import { NodeDisk } from '../io/node/disk.ts';
 import { storedExpiry } from '../kv/stored_expiry.ts';
 import { OrderedBuild } from '../lsm/run_builder.ts';
-import { type BuildMessage, type BuildReply, Phase, sentError, type WriterSettings } from './messages.ts';
+import {
+  type BuildMessage,
+  type BuildReply,
+  Phase,
+  STEPS_WORD,
+  sentError,
+  type WriterSettings,
+} from './messages.ts';
 
 const PARTS = { rule: storedExpiry, compressions: nodeCompressions };
 const settings = workerData as WriterSettings;
@@ -32,6 +39,7 @@ class Work {
   readonly #step = (): void => {
     this.#guarded(() => {
       const next = this.#steps?.next();
+      Atomics.add(this.#message.phase, STEPS_WORD, 1);
       if (next === undefined || next.done === true) {
         const numbers = this.#build?.writer.numbers ?? [];
         this.#end({ id: this.#message.id, type: 'built', numbers });

@@ -7,7 +7,15 @@ import { assert } from '../base/assert.ts';
 import { EnvelopeError, type Outcome } from '../base/errors.ts';
 import type { Reads } from '../io/node/read_file.ts';
 import type { BuildOrder, RunBuilder, StartedBuild } from '../lsm/run_builder.ts';
-import { type BuildMessage, type BuildReply, Phase, receivedError, type WriterSettings } from './messages.ts';
+import {
+  type BuildMessage,
+  type BuildReply,
+  PHASE_WORDS,
+  Phase,
+  receivedError,
+  STEPS_WORD,
+  type WriterSettings,
+} from './messages.ts';
 
 type Done = (outcome: Outcome<readonly number[]>) => void;
 
@@ -27,12 +35,15 @@ export class ThreadRunBuilder implements RunBuilder {
 
   build(order: BuildOrder, done: Done): StartedBuild {
     const id = ++this.#orders;
-    const phase = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+    const phase = new Int32Array(new SharedArrayBuffer(PHASE_WORDS * Int32Array.BYTES_PER_ELEMENT));
     this.#waiting.set(id, done);
     this.#worker ??= this.#start();
     this.#worker.ref();
     this.#worker.postMessage({ id, order, phase } satisfies BuildMessage);
     return {
+      get steps(): number {
+        return Atomics.load(phase, STEPS_WORD);
+      },
       stop: () => {
         if (this.#waiting.delete(id)) stop(phase);
         this.#rest();

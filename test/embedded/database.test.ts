@@ -48,7 +48,7 @@ describe('an embedded store', () => {
     await reopen();
     const found = db.bucket().getMany(['k6', 'k7', 'k8', 'k99']);
     expect(found).toEqual(['old', 'new', 'newer', undefined]);
-    expect(db.statistics().tables).toBe(1);
+    expect(db.stats().tables).toBe(1);
   });
 
   it('goes through keys in order, both ways, within bounds, as of when it began', async () => {
@@ -171,7 +171,7 @@ describe('an embedded store', () => {
     while (names.some((name) => bucket.has(name))) await new Promise((resolve) => setImmediate(resolve));
     await db.compact();
     // Two keys, the entry of one in the index of expiries, and the time.
-    expect(db.statistics()).toMatchObject({ entries: 4, tombstones: 0 });
+    expect(db.stats()).toMatchObject({ entries: 4, tombstones: 0 });
     expect([...bucket.keys()]).toEqual(['ever', 'long']);
   });
 
@@ -304,7 +304,7 @@ describe('an embedded store', () => {
     using snapshot = db.snapshot();
     await bucket.deleteRange({ gte: 'k0100', lt: 'k2400' });
     await db.flush();
-    expect(db.statistics()).toMatchObject({ rangeTombstones: 1, tombstones: 0 });
+    expect(db.stats()).toMatchObject({ rangeTombstones: 1, tombstones: 0 });
     await bucket.put('k0200', 'new');
     expect([bucket.get('k0100'), bucket.get('k0200'), bucket.get('k2400')]).toEqual([undefined, 'new', 'v']);
     expect(await bucket.count()).toBe(201);

@@ -73,6 +73,6 @@ describe("abstract-level's suite, over a bucket of a store on a simulated disk",
   it('was asked all of it, and has gone through flushes and merges', () => {
     expect(tests.count).toBeGreaterThanOrEqual(TESTS);
     expect(tests.assertions).toBeGreaterThanOrEqual(ASSERTIONS);
-    expect(database.statistics().merges).toBeGreaterThan(0);
+    expect(database.stats().merges).toBeGreaterThan(0);
   });
 });
