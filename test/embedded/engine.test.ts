@@ -58,6 +58,8 @@ type Step =
   | { readonly type: 'pass'; readonly us: number }
   | { readonly type: 'flush' }
   | { readonly type: 'compact' }
+  /** Of the merge that was asked for last. */
+  | { readonly type: 'give-up' }
   | { readonly type: 'crash' };
 
 const key = fc.constantFrom(...KEYS);
@@ -75,7 +77,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('delete' as const), key, durability }) },
   { weight: 3, arbitrary: fc.record({ type: fc.constant('pass' as const), us: fc.nat(8000) }) },
-  { weight: 1, arbitrary: fc.constantFrom({ type: 'flush' as const }, { type: 'compact' as const }) },
+  { weight: 1, arbitrary: fc.constant({ type: 'flush' as const }) },
+  { weight: 1, arbitrary: fc.constantFrom({ type: 'compact' as const }, { type: 'give-up' as const }) },
   { weight: 1, arbitrary: fc.constant({ type: 'crash' as const }) },
 );
 
@@ -91,12 +94,22 @@ describe('the embedded engine', () => {
         /** How many of them are known to last. */
         let durable = 1;
         let words = 0;
+        let giveUp: (error: Error) => void = () => {};
         for (const one of [...steps, { type: 'crash' } as const]) {
           if (one.type === 'pass') rig.pass(one.us);
           else if (one.type === 'flush') rig.process.run(() => engine.flush(() => {}));
-          else if (one.type === 'compact') rig.process.run(() => engine.compact(() => {}));
+          else if (one.type === 'compact') {
+            let isOver = false;
+            rig.process.run(() => {
+              giveUp = engine.compact(() => {
+                expect(isOver).toBe(false);
+                isOver = true;
+              });
+            });
+          } else if (one.type === 'give-up') rig.process.run(() => giveUp(new Error('enough')));
           else if (one.type === 'crash') {
             rig.crash();
+            giveUp = () => {};
             engine = rig.mustOpen();
             const found = new Map(
               KEYS.flatMap((name) => {
