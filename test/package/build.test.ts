@@ -1,22 +1,20 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-import { beforeAll, describe, expect, it } from 'vitest';
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Consumer, ROOT } from './consumer.ts';
 
 function run(...args: string[]): void {
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' });
   expect(`${status} ${stdout} ${stderr}`).toMatch(/^0 /);
 }
 
-describe('the built package', () => {
-  beforeAll(() => {
-    run('node_modules/typescript/bin/tsc', '--project', 'tsconfig.build.json');
-    run('scripts/strip_marks.mjs');
-  }, 60_000);
+beforeAll(() => {
+  run('node_modules/typescript/bin/tsc', '--project', 'tsconfig.build.json');
+  run('scripts/strip_marks.mjs');
+}, 120_000);
 
+describe('the built package', () => {
   it('has a file for each door and command that package.json names, with types', () => {
     const { exports, bin } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
       exports: Record<string, string | Record<string, string>>;
@@ -36,13 +34,73 @@ describe('the built package', () => {
       .filter((path) => /\b(sometimes|rarely|maybe)\(/.test(readFileSync(join(built, path), 'utf8')));
     expect(marked).toEqual([]);
   });
+});
 
-  it('simulates', async () => {
-    const sim = (await import(pathToFileURL(join(ROOT, 'dist/sim/index.js')).href)) as {
-      runSeed(seed: string, options: { stormMs: number }): { failure: unknown; events: number };
-    };
-    const { failure, events } = sim.runSeed('7', { stormMs: 1000 });
-    expect(failure).toBeNull();
-    expect(events).toBeGreaterThan(100);
+describe('the package as it is installed', () => {
+  let consumer: Consumer;
+
+  beforeAll(() => {
+    consumer = new Consumer();
+  }, 120_000);
+
+  afterAll(() => consumer.remove());
+
+  it('opens a store, and needs nothing of Level for it', () => {
+    const printed = consumer.run(
+      'store.js',
+      `import { open } from 'envelopedb';
+      const db = await open('./data');
+      const users = db.bucket('users', { values: 'json' });
+      await users.put('alice', { score: 100 });
+      await db.compact();
+      console.log(users.get('alice').score, db.stats().tables);
+      await db.close();
+      await import('envelopedb/level').catch(({ code, message }) => console.log(code, message.includes('abstract-level')));`,
+    );
+    expect(printed).toBe('100 1\nERR_MODULE_NOT_FOUND true\n');
+  });
+
+  it('simulates', () => {
+    const printed = consumer.run(
+      'sim.js',
+      `import { runSeed } from 'envelopedb/sim';
+      const { failure, events } = runSeed('7', { stormMs: 1000 });
+      console.log(failure, events > 100);`,
+    );
+    expect(printed).toBe('null true\n');
+  });
+
+  it('is a database of Level where abstract-level is installed', () => {
+    consumer.install('abstract-level');
+    const printed = consumer.run(
+      'level.js',
+      `import { EnvelopeLevel } from 'envelopedb/level';
+      const db = new EnvelopeLevel('./level', { valueEncoding: 'json' });
+      await db.put('a', { n: 1 }, { sync: true });
+      await db.batch([{ type: 'put', key: 'b', value: { n: 2 } }]);
+      for await (const [key, value] of db.iterator({ gte: 'a' })) console.log(key, value.n);
+      await db.close();`,
+    );
+    expect(printed).toBe('a 1\nb 2\n');
+  });
+
+  it('has types that say what its doors take', () => {
+    consumer.install('@types/node');
+    consumer.check(
+      'types.ts',
+      `import { type DatabaseStatistics, open } from 'envelopedb';
+      import { EnvelopeLevel } from 'envelopedb/level';
+      import { runSeed } from 'envelopedb/sim';
+      const db = await open('./data');
+      const score: unknown = db.bucket('users', { values: 'json' }).get('alice');
+      const bytes: Uint8Array | undefined = db.bucket('raw', { values: 'buffer' }).get('k');
+      const stats: DatabaseStatistics = db.stats();
+      const level = new EnvelopeLevel<string, number>(db, { bucket: 'l', valueEncoding: 'json' });
+      await level.put('a', 1, { sync: true, ttlMs: 1000 });
+      await level.batch().put('b', 2).write({ sync: true });
+      // @ts-expect-error: its values are numbers.
+      await level.put('a', 'text');
+      console.log(score, bytes, stats.levels, runSeed('1', { stormMs: 1 }).failure);`,
+    );
   });
 });
