@@ -22,7 +22,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   client: ['base', 'codec'],
   backup: ['base', 'io', 'io/node', 'codec', 'log', 'lsm'],
   embedded: ['base', 'io', 'io/node', 'codec', 'log', 'lsm', 'kv', 'threads', 'backup'],
-  inspect: ['base', 'io', 'codec', 'log', 'lsm', 'kv', 'replica', 'backup'],
+  inspect: ['base', 'io', 'io/node', 'codec', 'log', 'lsm', 'kv', 'replica', 'backup'],
   cli: ['base', 'io', 'io/node', 'codec', 'kv', 'client', 'server', 'inspect', 'backup', 'threads'],
 };
 
