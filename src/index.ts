@@ -29,6 +29,8 @@ export type { Encoded, Encoding, KeyEncoding, TypeOf, ValueEncoding } from './em
 export type { Durability, StoreTuning } from './embedded/engine.ts';
 export type { Bounds, Range } from './embedded/range.ts';
 export type { Scan } from './embedded/scan.ts';
+export type { Damage, Verification } from './inspect/verify.ts';
+export { type VerifyOptions, verifyStore } from './inspect/verify_store.ts';
 export type { Clock, Timer } from './io/clock.ts';
 export type { AppendFile, Disk, ReadFile } from './io/disk.ts';
 export type { LogFields, Logger, LogLevel } from './io/logger.ts';

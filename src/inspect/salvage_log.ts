@@ -19,6 +19,9 @@ import {
 import { SegmentScan } from '../log/segment_scan.ts';
 import { readAround } from './read_around.ts';
 
+/** More entries than this are not missing between two that are there: then one of the two is not of this log. */
+const GAP_MAX = 1 << 24;
+
 /** Entries `from` to `to`, both included; `to` null: nobody knows how many. */
 export interface LostEntries {
   readonly from: Index;
@@ -169,6 +172,10 @@ class Salvage {
       return;
     }
     if (this.#firstIndex === 0) this.#begin(scan.segment, index);
+    if (index > this.#lastIndex + GAP_MAX || index < 1) {
+      this.#note(scan.path, offset, `entry ${index} cannot follow entry ${this.#lastIndex}`);
+      return;
+    }
     if (index > this.#lastIndex + 1) this.#lose(this.#lastIndex + 1, index - 1);
     else this.#forgive();
     if (index <= this.#lastIndex) this.#supersede(index);
@@ -187,7 +194,10 @@ class Salvage {
 
   /** Entries from an index on are void. */
   #supersede(index: Index): void {
-    for (let at = index; at <= this.#lastIndex; at++) this.#places.delete(at);
+    // Whichever are fewer: those that are void, or those that are known.
+    if (this.#lastIndex - index < this.#places.size) {
+      for (let at = index; at <= this.#lastIndex; at++) this.#places.delete(at);
+    } else for (const at of this.#places.keys()) if (at >= index) this.#places.delete(at);
     this.#lost = this.#lost.filter(({ from }) => from < index);
     this.#firstIndex = Math.min(this.#firstIndex, index);
   }

@@ -45,6 +45,19 @@ export function verify(
   directory: string,
   onProgress: (bytes: number, of: number) => void = () => {},
 ): Verification {
+  const steps = verifyInSteps(disk, directory, onProgress);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
+}
+
+/** As `verify`, a block of a table at a time; the log is one step. */
+export function verifyInSteps(
+  disk: Disk,
+  directory: string,
+  onProgress: (bytes: number, of: number) => void = () => {},
+): Generator<null, Verification, void> {
   return new Verifier(disk, directory, onProgress).run();
 }
 
@@ -63,11 +76,11 @@ class Verifier {
     this.#onProgress = onProgress;
   }
 
-  run(): Verification {
+  *run(): Generator<null, Verification, void> {
     const directory = this.#directory;
     const logBytes = this.#sizeOf(`${directory}/log`);
     this.#bytesInAll = logBytes + this.#sizeOf(`${directory}/tables`);
-    const tables = this.#verifyTables(`${directory}/tables`);
+    const tables = yield* this.#verifyTables(`${directory}/tables`);
     const logRecords = this.#verifyLog(`${directory}/log`);
     this.#advance(logBytes);
     for (const { path, offset, what } of damageInVotes(this.#disk, directory)) {
@@ -91,7 +104,7 @@ class Verifier {
     return records;
   }
 
-  #verifyTables(directory: string): number {
+  *#verifyTables(directory: string): Generator<null, number, void> {
     if (!this.#disk.exists(directory)) return 0;
     const there = tablesIn(this.#disk.list(directory));
     let known: readonly TableEntry[] | null = null;
@@ -104,11 +117,13 @@ class Verifier {
       if (known !== null && !listed.has(number)) this.#leftovers.push(tablePath(directory, number));
     }
     const numbers = known === null ? there : [...listed.keys()];
-    for (const number of numbers) this.#verifyTable(tablePath(directory, number), number, listed.get(number));
+    for (const number of numbers) {
+      yield* this.#verifyTable(tablePath(directory, number), number, listed.get(number));
+    }
     return numbers.length;
   }
 
-  #verifyTable(path: string, number: number, entry: TableEntry | undefined): void {
+  *#verifyTable(path: string, number: number, entry: TableEntry | undefined): Generator<null, void, void> {
     const keys = entry === undefined ? null : { from: entry.low, to: entry.end };
     let reader: TableReader | null = null;
     this.#guard(keys, () => {
@@ -116,11 +131,15 @@ class Verifier {
     });
     const table = reader as TableReader | null;
     if (table === null) return;
-    for (let block = 0; block < table.blocks; block++) {
-      this.#guard(table.keysOf(block), () => this.#advance(table.verifyBlock(block)));
+    try {
+      for (let block = 0; block < table.blocks; block++) {
+        this.#guard(table.keysOf(block), () => this.#advance(table.verifyBlock(block)));
+        yield null;
+      }
+      this.#guard(keys, () => this.#advance(table.verifySections()));
+    } finally {
+      table.close();
     }
-    this.#guard(keys, () => this.#advance(table.verifySections()));
-    table.close();
   }
 
   #guard(keys: Damage['keys'], task: () => void): void {

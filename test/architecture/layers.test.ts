@@ -23,7 +23,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   backup: ['base', 'io', 'io/node', 'codec', 'log', 'lsm'],
   embedded: ['base', 'io', 'io/node', 'codec', 'log', 'lsm', 'kv', 'threads', 'backup'],
   level: ['base', 'codec', 'embedded'],
-  inspect: ['base', 'io', 'codec', 'log', 'lsm', 'kv', 'replica', 'backup'],
+  inspect: ['base', 'io', 'io/node', 'codec', 'log', 'lsm', 'kv', 'replica', 'backup'],
   cli: ['base', 'io', 'io/node', 'codec', 'kv', 'client', 'server', 'inspect', 'backup', 'threads'],
 };
 

@@ -1,0 +1,50 @@
+/** `verify` for a program: on the real disk, beside its other work. */
+import { existsSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
+import { EnvelopeError } from '../base/errors.ts';
+import { lockDirectory } from '../io/node/directory_lock.ts';
+import { NodeDisk } from '../io/node/disk.ts';
+import { isStore, type Verification, verifyInSteps } from './verify.ts';
+
+/** How long blocks are checked before the rest of the process gets its turn. */
+const TURN_MS = 2;
+
+export interface VerifyOptions {
+  /** Ends it with its reason. */
+  readonly signal?: AbortSignal;
+  /** Told after each block of a table, and after the log. */
+  readonly onProgress?: (progress: { readonly bytes: number; readonly totalBytes: number }) => void;
+}
+
+/**
+ * Checks every byte of a store that nobody has open; changes nothing. All damage is in the answer. The event loop has its
+ * turns, but for the time that reading the log takes.
+ * @throws EnvelopeError `USAGE` when there is no store, `LOCKED` when it is open, `LOG_FORMAT`; DiskError
+ */
+export async function verifyStore(
+  directory: string,
+  { signal, onProgress }: VerifyOptions = {},
+): Promise<Verification> {
+  const disk = new NodeDisk({ reads: 'pread' });
+  if (!existsSync(directory) || !isStore(disk, directory)) {
+    throw new EnvelopeError('USAGE', `${directory} holds no store`);
+  }
+  signal?.throwIfAborted();
+  const unlock = lockDirectory(directory);
+  const steps = verifyInSteps(disk, directory, (bytes, totalBytes) => onProgress?.({ bytes, totalBytes }));
+  try {
+    let beganMs = performance.now();
+    for (;;) {
+      const { done, value } = steps.next();
+      if (done === true) return value;
+      if (performance.now() - beganMs < TURN_MS) continue;
+      await setImmediate();
+      signal?.throwIfAborted();
+      beganMs = performance.now();
+    }
+  } finally {
+    // Ended before its end it lets go of the table that is open.
+    steps.return(undefined as never);
+    unlock();
+  }
+}
