@@ -13,6 +13,7 @@ type Counted = Pick<
   | 'merges'
   | 'moves'
   | 'mergedBytes'
+  | 'backgroundJobs'
   | 'pressure'
   | 'snapshots'
   | 'scrubbedBytes'
