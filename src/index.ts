@@ -35,5 +35,6 @@ export type { Clock, Timer } from './io/clock.ts';
 export type { AppendFile, Disk, ReadFile } from './io/disk.ts';
 export type { LogFields, Logger, LogLevel } from './io/logger.ts';
 export type { Address, Connection, ConnectionHandler, Listener, Network } from './io/network.ts';
+export type { PageCacheStatistics } from './io/node/page_cache.ts';
 export type { Random } from './io/random.ts';
 export { Node, type NodeOptions } from './server/node.ts';

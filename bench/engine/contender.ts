@@ -17,7 +17,7 @@ export interface Contender {
   readonly compact: (() => Promise<void>) | null;
   /** Null: the store does not tell. */
   statistics(): Statistics | null;
-  /** Waits until its background work rests; at once when the store does not tell. */
+  /** Brings what was written into tables and waits until background work rests; at once when the store does not tell. */
   settle(): Promise<void>;
 }
 

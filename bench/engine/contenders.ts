@@ -7,8 +7,7 @@ import { type Contender, type ContenderName, type Statistics, WRITE_BUFFER_BYTES
 
 const CACHE_BYTES = 64 * 1024 * 1024;
 const SCAN_ENTRIES = 1000;
-/** A merge of some hundred MiB takes less. */
-const RESTING_MS = 3000;
+const POLL_MS = 50;
 
 export function contender(name: ContenderName): Contender {
   switch (name) {
@@ -86,16 +85,10 @@ class Envelope implements Contender {
     return { writeAmplification: (flushedBytes + mergedBytes) / writtenBytes, indexBytes, filterBytes };
   }
 
-  /** What is merged is merged in one go: when nothing has been written for a while, nothing is due. */
   async settle(): Promise<void> {
-    const written = (): string => {
-      const { flushes, merges, moves, debtBytes } = this.#opened.stats();
-      return `${flushes} ${merges} ${moves} ${debtBytes}`;
-    };
-    let before = '';
-    while (before !== written()) {
-      before = written();
-      await new Promise((resolve) => setTimeout(resolve, RESTING_MS));
+    await this.#opened.flush();
+    while (this.#opened.stats().backgroundJobs > 0) {
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
   }
 

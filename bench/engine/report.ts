@@ -112,7 +112,7 @@ function formatSizes({ measured, keys, reopenMib, fullIndexBytes }: Report): str
       then(({ diskBytes }) => diskBytes / liveBytes),
       of(({ diskBytes }) => diskBytes / liveBytes, 2),
       of(({ reopenMs: ms }) => ms, 0),
-      number(reopenMs, 0),
+      ...(reopenMib > 0 ? [number(reopenMs, 0)] : []),
     ];
   });
   return formatTable([
@@ -127,7 +127,7 @@ function formatSizes({ measured, keys, reopenMib, fullIndexBytes }: Report): str
       'space amp.',
       'at the end',
       'reopen ms',
-      `of ${reopenMib} MiB`,
+      ...(reopenMib > 0 ? [`of ${reopenMib} MiB`] : []),
     ],
     ...rows,
   ]);

@@ -11,6 +11,7 @@ import { nodeCompressions } from '../io/node/compression.ts';
 import { lockDirectory } from '../io/node/directory_lock.ts';
 import { NodeDisk } from '../io/node/disk.ts';
 import { NodeLogger } from '../io/node/logger.ts';
+import type { PageCache, PageCacheStatistics } from '../io/node/page_cache.ts';
 import { BatchWriter } from '../kv/batch.ts';
 import { DEFAULT_BUCKET, VALUE_BYTES_MAX } from '../kv/request.ts';
 import { ThreadRunBuilder } from '../threads/thread_run_builder.ts';
@@ -30,6 +31,7 @@ import { Engine, type EngineOptions, type Moment, type StoreTuning } from './eng
 const BUFFERED_MS = 100;
 const SEGMENT_BYTES_MIN = 4096;
 const PROGRESS_MS = 100;
+const PAGE_CACHE_BYTES_MAX = 3 * 1024 * 1024 * 1024;
 /** Of keys and values, and a few bytes more for each. */
 const BATCH_BYTES_MAX = VALUE_BYTES_MAX;
 
@@ -48,6 +50,11 @@ export interface OpenOptions {
   /** Sizes and limits of the storage engine, see docs/storage.md. */
   readonly tuning?: StoreTuning;
   readonly logLevel?: LogLevel | 'silent';
+  /**
+   * Tables are read past the system's cache into one of the store's own, of this many bytes, which is allocated at once.
+   * Without it they are mapped. See docs/storage.md.
+   */
+  readonly pageCacheBytes?: number;
   /**
    * Who writes tables: a `thread` of their own, which is the default, or the caller's, in `steps` of about a millisecond
    * between other work.
@@ -85,6 +92,8 @@ export async function open(directory: string, options: OpenOptions = {}): Promis
   if (!createIfMissing && !holdsStore(directory)) {
     throw new EnvelopeError('MISSING', `a store in ${directory} does not exist, and none is to be made`);
   }
+  const { pageCacheBytes } = options;
+  checkPageCache(pageCacheBytes);
   mkdirSync(directory, { recursive: true });
   const unlock = lockDirectory(directory);
   if (errorIfExists && holdsStore(directory)) {
@@ -92,9 +101,11 @@ export async function open(directory: string, options: OpenOptions = {}): Promis
     throw new EnvelopeError('EXISTS', `a store in ${directory} exists, and a new one is wanted`);
   }
   const { bufferedMs = BUFFERED_MS, tuning = {}, logLevel = 'silent', background = 'thread' } = options;
-  const thread = background === 'thread' ? new ThreadRunBuilder('auto') : null;
+  const reads = pageCacheBytes === undefined ? 'auto' : 'direct';
+  const thread = background === 'thread' ? new ThreadRunBuilder(reads) : null;
+  const disk = new NodeDisk(pageCacheBytes === undefined ? { reads } : { reads, pageCacheBytes });
   const engine = await openEngine({
-    disk: new NodeDisk({ reads: 'auto' }),
+    disk,
     directory,
     clock: new NodeClock(),
     logger: new NodeLogger({ level: logLevel }),
@@ -106,7 +117,7 @@ export async function open(directory: string, options: OpenOptions = {}): Promis
     unlock();
     throw error;
   });
-  return new Database(engine, () => {
+  return new Database(engine, disk.pageCache, () => {
     void thread?.close();
     unlock();
   });
@@ -115,6 +126,14 @@ export async function open(directory: string, options: OpenOptions = {}): Promis
 /** Whether anything of a store is there, also of one that a crash has cut short. */
 function holdsStore(directory: string): boolean {
   return ['log', 'tables'].some((part) => existsSync(join(directory, part)));
+}
+
+/** @throws EnvelopeError `INVALID` */
+function checkPageCache(bytes: number | undefined): void {
+  if (bytes === undefined || (Number.isSafeInteger(bytes) && bytes > 0 && bytes <= PAGE_CACHE_BYTES_MAX)) {
+    return;
+  }
+  throw new EnvelopeError('INVALID', `pageCacheBytes is ${bytes}: it is from 1 to ${PAGE_CACHE_BYTES_MAX}`);
 }
 
 function openEngine(options: EngineOptions): Promise<Engine> {
@@ -128,14 +147,16 @@ function openEngine(options: EngineOptions): Promise<Engine> {
 
 export class Database {
   readonly #engine: Engine;
+  readonly #pageCache: PageCache | null;
   readonly #onClosed: () => void;
   readonly #copies: Copies;
   #closing: Promise<void> | null = null;
 
   /** For `open`. */
-  constructor(engine: Engine, onClosed: () => void) {
+  constructor(engine: Engine, pageCache: PageCache | null, onClosed: () => void) {
     this.#engine = engine;
     this.#copies = new Copies(engine);
+    this.#pageCache = pageCache;
     this.#onClosed = onClosed;
   }
 
@@ -170,6 +191,11 @@ export class Database {
   /** Counts, sizes and rates: see `DatabaseStatistics`. Costs some microseconds for each table. */
   stats(): DatabaseStatistics {
     return this.#engine.statistics();
+  }
+
+  /** Of the cache that `pageCacheBytes` has made; null: there is none. */
+  pageCacheStatistics(): PageCacheStatistics | null {
+    return this.#pageCache?.statistics() ?? null;
   }
 
   /** Everything that was written is durable, in tables. */

@@ -485,6 +485,7 @@ export class Store {
         merges,
         moves,
         mergedBytes,
+        backgroundJobs: (this.#isFlushing ? 1 : 0) + (this.#compactor.isBusy ? 1 : 0),
         pressure: this.pressure,
         snapshots: this.#snapshots.length,
         scrubbedBytes: this.#scrubber?.bytes ?? 0,

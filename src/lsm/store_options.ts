@@ -134,6 +134,8 @@ export interface StoreStatistics {
   readonly filterBytes: number;
   /** Bytes above what levels should hold. */
   readonly debtBytes: number;
+  /** Flushes and compactions under way, 0 to 2; with none, nothing is due. */
+  readonly backgroundJobs: number;
   readonly pressure: WritePressure;
   readonly snapshots: number;
   readonly quarantinedTables: number;

@@ -14,6 +14,7 @@ type Counted = Pick<
   | 'merges'
   | 'moves'
   | 'mergedBytes'
+  | 'backgroundJobs'
   | 'pressure'
   | 'snapshots'
   | 'scrubbedBytes'

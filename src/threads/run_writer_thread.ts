@@ -19,7 +19,8 @@ import {
 
 const PARTS = { rule: storedExpiry, compressions: nodeCompressions };
 const settings = workerData as WriterSettings;
-const disk = new NodeDisk({ reads: settings.reads });
+// Merges read each block once, in order.
+const disk = new NodeDisk({ reads: settings.reads, pageCacheBytes: 1024 * 1024 });
 
 class Work {
   readonly #message: BuildMessage;

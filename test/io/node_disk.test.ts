@@ -10,7 +10,7 @@ import { canMap, MAPPED_BYTES_MAX, mapFile } from '../../src/io/node/mmap.ts';
 import { describeDisk } from './disk_compliance.ts';
 import { makeRoot, settle } from './node_harness.ts';
 
-for (const reads of ['mmap', 'pread', 'auto'] as const) {
+for (const reads of ['mmap', 'pread', 'auto', 'direct'] as const) {
   describe.skipIf(reads === 'mmap' && !canMap())(`reads by ${reads}:`, () => {
     describeDisk('the real disk', () => ({
       disk: new NodeDisk({ reads }),

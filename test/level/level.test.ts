@@ -266,7 +266,7 @@ describe('a Level database over a disk that loses its power', () => {
       }
       return promise;
     };
-    const opened = (): EnvelopeLevel => new EnvelopeLevel(new Database(rig.mustOpen(), () => {}));
+    const opened = (): EnvelopeLevel => new EnvelopeLevel(new Database(rig.mustOpen(), null, () => {}));
     let durable = 0;
     let written = 0;
     for (let round = 0; round < 10; round++) {

@@ -47,7 +47,7 @@ describe("abstract-level's suite, over a bucket of a store on a simulated disk",
   const rig = new EngineRig('level', {
     store: { memtableBytes: 16 * 1024, blockBytes: 256, mergeAtTables: 2 },
   });
-  const database = new Database(rig.mustOpen(), () => {});
+  const database = new Database(rig.mustOpen(), null, () => {});
   const tests = new TapeTests();
   let buckets = 0;
   let turn: NodeJS.Immediate;

@@ -27,20 +27,29 @@ import { type Done, NodeAppendFile } from './append_file.ts';
 import { closeQuietly } from './descriptor.ts';
 import { attempt, toDiskError } from './disk_error.ts';
 import { canMap } from './mmap.ts';
+import { PageCache } from './page_cache.ts';
 import { preallocateFile } from './preallocate.ts';
 import { openReadFile, type Reads } from './read_file.ts';
 
 export interface NodeDiskOptions {
   readonly reads: Reads;
+  /** For `direct`: how much memory the pages of files may take, in bytes; 64 MiB unless said otherwise. */
+  readonly pageCacheBytes?: number;
 }
+
+const PAGE_CACHE_BYTES = 64 * 1024 * 1024;
 
 export class NodeDisk implements Disk {
   readonly #reads: Reads;
+  /** Null: the disk has none of its own. */
+  readonly pageCache: PageCache | null;
 
   constructor(options: NodeDiskOptions) {
     this.#reads = options.reads;
+    this.pageCache =
+      options.reads === 'direct' ? new PageCache(options.pageCacheBytes ?? PAGE_CACHE_BYTES) : null;
     // What maps files is loaded now: it would hold up the first flush for ten milliseconds and more.
-    if (options.reads !== 'pread') canMap();
+    if (options.reads === 'auto' || options.reads === 'mmap') canMap();
   }
 
   list(directory: string): string[] {
@@ -64,7 +73,7 @@ export class NodeDisk implements Disk {
   }
 
   open(path: string): ReadFile {
-    return openReadFile(path, this.#reads);
+    return openReadFile(path, this.#reads, this.pageCache);
   }
 
   create(path: string): AppendFile {
