@@ -16,6 +16,7 @@ import type { Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Address, Connection, ConnectionHandler, Listener, Network } from '../io/network.ts';
 import type { Random } from '../io/random.ts';
+import { DEFAULT_JOURNAL_LIMITS } from '../kv/journal.ts';
 import { StateMachine } from '../kv/state_machine.ts';
 import type { GroupId } from '../log/entry.ts';
 import type { GroupLog } from '../log/group_log.ts';
@@ -209,7 +210,7 @@ export class Node {
       log: groupLog,
       hardState,
       store,
-      stateMachine: new StateMachine(store),
+      stateMachine: new StateMachine(store, DEFAULT_JOURNAL_LIMITS, members.length === 1 ? 'throw' : 'wait'),
       clock,
       random,
       logger,
