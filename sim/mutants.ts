@@ -137,8 +137,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'apply-before-durable',
     what: 'entries are applied that are not durable on this node',
     file: 'src/replica/replica.ts',
-    find: '    const target = Math.min(this.#raft.commitIndex, log.durableIndex);\n',
-    replace: '    const target = this.#raft.commitIndex;\n',
+    find: 'Math.min(this.#raft.commitIndex, log.durableIndex, this.mender.applyLimit)',
+    replace: 'Math.min(this.#raft.commitIndex, this.mender.applyLimit)',
   },
   {
     name: 'superseded-is-refused',
@@ -599,8 +599,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'damage-is-absence',
     what: 'a read that meets damage says that there is no such key',
     file: 'src/kv/state_machine.ts',
-    find: "    if (error instanceof CorruptionError) return errorResult('corruption', error.message);\n",
-    replace: "    if (error instanceof CorruptionError) return { type: 'value', value: null };\n",
+    find: "        return errorResult('corruption', error.message);\n",
+    replace: "        return { type: 'value', value: null };\n",
   },
   {
     name: 'condition-ignored',
@@ -807,5 +807,19 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/server/node.ts',
     find: "{ damagedTables: 'quarantine', ",
     replace: "{ damagedTables: 'refuse', ",
+  },
+  {
+    name: 'lost-disk-not-noticed',
+    what: 'a founding node that comes back with an empty disk is taken for what it was',
+    file: 'src/server/node.ts',
+    find: '    if (known !== null && known !== identity) {\n',
+    replace: '    if (known !== null && known !== identity && known < 0) {\n',
+  },
+  {
+    name: 'identities-in-memory',
+    what: 'which directories the members have is forgotten with a restart',
+    file: 'src/server/identity_registry.ts',
+    find: 'for (const name of disk.list(directory)) {',
+    replace: 'for (const name of disk.list(directory).slice(0, 0)) {',
   },
 ];

@@ -39,6 +39,7 @@ import { Trace } from './trace.ts';
 import { tryCores } from './trials/core_trial.ts';
 import { tryEngine } from './trials/engine_trial.ts';
 import { tryLog } from './trials/log_trial.ts';
+import { tryLostDisksNowAndThen } from './trials/lost_disk_trial.ts';
 import { tryMembersNowAndThen } from './trials/member_trial.ts';
 import { tryMendingNowAndThen } from './trials/mend_trial.ts';
 import { tryRanges } from './trials/range_trial.ts';
@@ -58,6 +59,7 @@ const TRIALS = [
   ['member trial', tryMembersNowAndThen],
   ['stale trial', tryStaleReadsNowAndThen],
   ['range trial', tryRanges],
+  ['lost disk trial', tryLostDisksNowAndThen],
   ['mend trial', tryMendingNowAndThen],
 ] as const;
 const DATA = '/data';

@@ -178,7 +178,8 @@ export class Compactor {
     const isOfNew =
       damagedTables === 'quarantine' && error instanceof CorruptionError && damaged === undefined;
     if (isOutOfSpace(error) || isOfNew) {
-      rarely(isOfNew ? 'a merged table is damaged at once' : 'there is no space for a compaction');
+      if (isOfNew) rarely('a merged table is damaged at once');
+      else rarely('there is no space for a compaction');
       this.#retry = clock.after(outOfSpaceRetryMs, () => {
         this.#retry = null;
         this.#isBusy = false;
