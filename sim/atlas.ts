@@ -11,6 +11,8 @@
  *   again when the cause is gone, and must then be as good as ever. Any machine can bear that, at any time.
  * - `damage`: what was durable is not any more, and whoever reads it can tell. The node works as long as it does not
  *   meet the place; it is right to stop, or not to start, when it does, and is then down for good.
+ *   Of a table that is otherwise: its node goes on, and mends it from another replica, so it must not stop because of it
+ *   (`isMendable`), and is in service until the end.
  * - `amnesia`: what was durable may vanish so that nobody can tell (a lost write at the end of the log looks like one
  *   that was never made; a log whose sync failed shows in memory what is not on the platter). The running process still
  *   knows it all. Another life of it would not, would vote and be counted as what it is not, and could undo with one
@@ -108,6 +110,12 @@ export class Atlas {
     return this.injuries(machine).some(({ cost, kind }) => cost !== 'passing' && !apartFrom.has(kind));
   }
 
+  /** What has struck it can be mended by its node itself: tables, where there are other replicas. */
+  isMendable(machine: number): boolean {
+    if (this.#machines === 1) return false;
+    return this.injuries(machine).every(({ cost, kind, path }) => cost === 'passing' || isMended(kind, path));
+  }
+
   /** An operator takes the machine out of service. */
   retire(machine: number): void {
     this.#downForGood.add(machine);
@@ -154,6 +162,9 @@ export class Atlas {
   }
 
   #verdictForCorruption(machine: number, error: CorruptionError): Verdict {
+    if (fileKindOf(error.path) === 'table' && this.#machines > 1) {
+      return { right: false, why: `${error.path} is a table, which other replicas could have mended` };
+    }
     const cause = this.#find(machine, error.path, ({ cost }) => cost !== 'passing');
     if (cause === null) return { right: false, why: `nothing has harmed ${error.path} of node ${machine}` };
     return { right: true, next: 'down for good', why: explain(cause) };
@@ -185,6 +196,11 @@ export class Atlas {
   #has(machine: number, cost: Cost): boolean {
     return this.injuries(machine).some((injury) => injury.cost === cost);
   }
+}
+
+/** Whoever reads it can tell, and goes on without. */
+function isMended(kind: InjuryKind, path: string): boolean {
+  return kind !== 'bad-sector' && kind !== 'wiped' && fileKindOf(path) === 'table';
 }
 
 const NOTHING: ReadonlySet<InjuryKind> = new Set();

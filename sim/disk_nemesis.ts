@@ -41,6 +41,17 @@ export function drawDamage(node: number, random: SimRandom): DiskStroke {
   };
 }
 
+export function drawTableRot(node: number, random: SimRandom): DiskStroke {
+  return {
+    kind: 'damage',
+    node,
+    how: random.pick(['rot', 'rot', 'lost-write', 'overwritten', 'lost-name']),
+    file: 'table',
+    which: random.below(1000),
+    where: random.below(1000),
+  };
+}
+
 export function drawStrayWrite(node: number, random: SimRandom): DiskStroke {
   return {
     kind: 'stray-write',

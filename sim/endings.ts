@@ -4,6 +4,8 @@
  * `world.ts` says in what order.
  */
 import { assert } from '../src/base/assert.ts';
+import { CorruptionError } from '../src/base/errors.ts';
+import type { Store } from '../src/lsm/store.ts';
 import { findWrite, refusedButCommitted } from './acknowledgements.ts';
 import type { Operation } from './check/history.ts';
 import { checkLinearizability, formatOperations } from './check/linearizability.ts';
@@ -53,8 +55,8 @@ export class Endings {
     for (const machine of this.#world.machines) {
       const { id, process, clock, disk } = machine;
       disk.heal();
-      if (this.#mustServe && this.#world.atlas.isDamaged(id)) {
-        // Nothing repairs it yet: an operator takes it out.
+      if (this.#mustServe && this.#world.atlas.isDamaged(id) && !this.#world.atlas.isMendable(id)) {
+        // Only tables are mended: an operator takes it out.
         if (process.alive) this.#world.crash(machine);
         this.#world.atlas.retire(id);
         continue;
@@ -193,7 +195,7 @@ export class Endings {
       return;
     }
     for (let waitedMs = 0; waitedMs < boundMs && !this.#world.failed; waitedMs += 100) {
-      if (unfinished === 0 && this.#replicasAgree()) {
+      if (unfinished === 0 && this.#replicasAgree() && this.#areWhole()) {
         this.#compare();
         return;
       }
@@ -201,11 +203,13 @@ export class Endings {
     }
     if (this.#world.failed) return;
     const applied = this.#world.machines.map(({ node }) => node?.replica.appliedIndex ?? 'down').join(', ');
+    const damaged = this.#world.machines
+      .map(({ node }) => node?.store.quarantined.length ?? 'down')
+      .join(', ');
+    const state = `the replicas had applied ${applied}, and of their tables ${damaged} were damaged`;
     const behind = this.#world.watchers.map((watcher) => watcher.difference).join('; ');
     const what =
-      unfinished > 0
-        ? `not every key could be read, or a feed's copy is behind: ${behind}`
-        : `the replicas had applied ${applied}`;
+      unfinished > 0 ? `not every key could be read, or a feed's copy is behind: ${behind}; ${state}` : state;
     this.#world.fail('liveness', `${boundMs} ms after ${after} ${what}`);
   }
 
@@ -213,6 +217,19 @@ export class Endings {
   #replicasAgree(): boolean {
     const [first, ...rest] = this.#world.inService().map(({ node }) => node?.replica.appliedIndex ?? -1);
     return first !== -1 && rest.every((index) => index === first);
+  }
+
+  /** All tables can be read. One that cannot is told its node, as a reader would, and must then be mended in time. */
+  #areWhole(): boolean {
+    let whole = true;
+    for (const { node, process } of this.#world.inService()) {
+      if (node === null || node.isStopped) continue;
+      const error = findDamage(node.store);
+      if (error === null) continue;
+      whole = false;
+      process.run(() => node.store.noteDamage(error));
+    }
+    return whole;
   }
 
   /**
@@ -252,6 +269,22 @@ export class Endings {
   #compare(): void {
     const difference = compareReplicas(this.#world.inService());
     if (difference !== null) this.#world.fail('replica equality', difference);
+  }
+}
+
+/** Of its tables, in whatever can be seen of them; null: there is none. */
+function findDamage(store: Store): CorruptionError | null {
+  try {
+    const iterator = store.iterator();
+    try {
+      while (iterator.next()) iterator.value();
+    } finally {
+      iterator.close();
+    }
+    return store.quarantined[0]?.damage ?? null;
+  } catch (error) {
+    if (error instanceof CorruptionError) return error;
+    throw error;
   }
 }
 

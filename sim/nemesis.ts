@@ -4,7 +4,14 @@
  * It leaves the repair of everything to its own later strokes and, at last, to the calm at the end of the run; it may
  * take down any number of nodes at a time.
  */
-import { drawDamage, drawDiskError, drawFailedSync, drawStrayWrite, pickDamageable } from './disk_nemesis.ts';
+import {
+  drawDamage,
+  drawDiskError,
+  drawFailedSync,
+  drawStrayWrite,
+  drawTableRot,
+  pickDamageable,
+} from './disk_nemesis.ts';
 import type { FaultMix } from './options.ts';
 import type { SimRandom } from './random.ts';
 import type { OperatorCommand, Route, StrokeAction } from './strokes.ts';
@@ -106,6 +113,7 @@ export class Nemesis {
     });
     this.#repeat(faults.failedSyncEveryMs, () => this.#harm(drawFailedSync));
     this.#repeat(faults.damageEveryMs, () => this.#harm(drawDamage));
+    this.#repeat(faults.tableRotEveryMs, () => this.#harm(drawTableRot));
     this.#repeat(faults.strayWriteEveryMs, () => this.#harm(drawStrayWrite));
     this.#repeat(faults.diskLostEveryMs, () => this.#harm((node) => ({ kind: 'disk-lost', node })));
     // A crash inside a disk operation leaves a node down without a stroke of ours.

@@ -36,6 +36,7 @@ export interface Tuning {
   readonly mergeAtTables: number;
   readonly immutableMemtablesMax: number;
   readonly stepBytes: number;
+  readonly scrubBytesPerSecond: number;
   /** As `RouterTimeouts`. */
   readonly noLeaderMs: number;
   readonly answerMs: number;
@@ -91,9 +92,11 @@ export interface FaultMix {
   /** A read or a write of a disk fails, once. */
   readonly diskErrorEveryMs: number;
   readonly diskFullEveryMs: number;
-  /** These three harm what is durable, on nodes that the atlas allows. */
+  /** These four harm what is durable, on nodes that the atlas allows. */
   readonly failedSyncEveryMs: number;
   readonly damageEveryMs: number;
+  /** As `damageEveryMs`, of tables alone: what a node mends by itself. */
+  readonly tableRotEveryMs: number;
   readonly strayWriteEveryMs: number;
   readonly diskLostEveryMs: number;
   /** Of a thousand elections, after how many a node crashes within milliseconds, to be back soon. */
@@ -134,6 +137,7 @@ export const NO_FAULTS: FaultMix = {
   diskFullEveryMs: 0,
   failedSyncEveryMs: 0,
   damageEveryMs: 0,
+  tableRotEveryMs: 0,
   strayWriteEveryMs: 0,
   diskLostEveryMs: 0,
   crashAtElectionPermille: 0,
@@ -153,6 +157,7 @@ export const PLAIN_TUNING: Tuning = {
   mergeAtTables: 4,
   immutableMemtablesMax: 2,
   stepBytes: 1 << 14,
+  scrubBytesPerSecond: 0,
   noLeaderMs: 3000,
   answerMs: 10_000,
   flow: DEFAULT_FLOW,
@@ -257,6 +262,7 @@ export function drawOptions(random: SimRandom): WorldOptions {
       mergeAtTables: tuning.between(2, 6),
       immutableMemtablesMax: tuning.pick([1, 2, 4]),
       stepBytes: 1 << tuning.between(8, 14),
+      scrubBytesPerSecond: random.fork('scrub').pick([0, 0, 3000, 100_000]),
       noLeaderMs: tuning.pick([100, 1000, 3000]),
       answerMs: tuning.pick([500, 3000, 10_000]),
       flow: drawFlow(random.fork('flow')),
@@ -409,6 +415,7 @@ function drawDiskFaults(random: SimRandom): Partial<FaultMix> {
     diskFullEveryMs: sometimes(random, 200, 2000, 8000),
     failedSyncEveryMs: sometimes(random, 200, 2000, 12_000),
     damageEveryMs: sometimes(random, 250, 300, 8000),
+    tableRotEveryMs: sometimes(random.fork('tables'), 300, 200, 4000),
     strayWriteEveryMs: sometimes(random, 200, 1000, 8000),
     diskLostEveryMs: sometimes(random, 100, 5000, 20_000),
   };

@@ -50,6 +50,8 @@ function lossBetween(node: Node, found: Node | Error): string | null {
       return `entry ${index} of term ${believed} is durable, it says; there is one of term ${real}`;
     }
   }
+  const [damaged] = found.store.quarantined;
+  if (damaged !== undefined) return `a table of its would be damaged: ${damaged.damage?.message}`;
   if (found.store.flushedIndex < node.store.flushedIndex) {
     return `its tables cover ${node.store.flushedIndex} entries, it says; they cover ${found.store.flushedIndex}`;
   }

@@ -40,7 +40,10 @@ import { Trace } from './trace.ts';
 import { tryCores } from './trials/core_trial.ts';
 import { tryEngine } from './trials/engine_trial.ts';
 import { tryLog } from './trials/log_trial.ts';
+import { tryLostDisksNowAndThen } from './trials/lost_disk_trial.ts';
 import { tryMembersNowAndThen } from './trials/member_trial.ts';
+import { tryMendingNowAndThen } from './trials/mend_trial.ts';
+import { tryRanges } from './trials/range_trial.ts';
 import { tryRouters } from './trials/router_trial.ts';
 import { tryStaleReadsNowAndThen } from './trials/stale_trial.ts';
 import { tryStore } from './trials/store_trial.ts';
@@ -59,6 +62,9 @@ const TRIALS = [
   ['engine trial', tryEngine],
   ['member trial', tryMembersNowAndThen],
   ['stale trial', tryStaleReadsNowAndThen],
+  ['range trial', tryRanges],
+  ['lost disk trial', tryLostDisksNowAndThen],
+  ['mend trial', tryMendingNowAndThen],
 ] as const;
 const DATA = '/data';
 const PORT = 9000;
@@ -369,11 +375,19 @@ export class World {
           return;
         }
         machine.node = outcome.value;
+        this.#checkTables(machine);
         this.#probe?.onUp(id);
         this.#powerCuts.consider(machine);
         this.#powerCuts.considerLater(machine);
       },
     );
+  }
+
+  /** Other replicas mend what a disk has damaged: what a node itself has got wrong must not pass for that. */
+  #checkTables({ id, node }: Machine): void {
+    const [table] = node?.store.quarantined ?? [];
+    if (table === undefined || this.atlas.isInjured(id)) return;
+    this.fail('tables', `nothing has harmed ${table.path} of node ${id}: ${table.damage?.message}`);
   }
 
   settings(id: number): Settings {
@@ -397,6 +411,7 @@ export class World {
         levelGrowth: 3,
         immutableMemtablesMax: tuning.immutableMemtablesMax,
         stepBytes: tuning.stepBytes,
+        scrubBytesPerSecond: tuning.scrubBytesPerSecond,
       },
     };
   }
@@ -535,6 +550,7 @@ export class World {
     if (!this.#isStorm) return;
     for (const machine of this.machines) {
       if (!machine.process.isRunning) continue;
+      if (name === 'a damaged table is put aside') this.#checkTables(machine);
       if (POWER_CUT_MARKS.has(name)) this.#powerCuts.consider(machine);
       this.onMark(machine.id, name);
     }

@@ -30,6 +30,8 @@ export function labelPeerFrame(frame: PeerFrame): MessageLabel {
   switch (frame.kind) {
     case 'hello':
       return { kind: 'control', isReply: false, term: 0, name: 'hello', text: `from node ${frame.from}` };
+    case 'refused':
+      return { kind: 'control', isReply: true, term: 0, name: 'refused', text: frame.why };
     case 'ping':
       return { kind: 'control', isReply: false, term: 0, name: 'ping', text: '' };
     case 'pong':

@@ -2,7 +2,7 @@
  * Runs a node over the real seams in this process: the edge where callbacks become promises and signals become an
  * orderly stop.
  */
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { EnvelopeError } from '../base/errors.ts';
 import type { LogLevel } from '../io/logger.ts';
 import type { Address } from '../io/network.ts';
@@ -15,7 +15,7 @@ import { NodeNetwork } from '../io/node/network.ts';
 import { NodeRandom } from '../io/node/random.ts';
 import { Node, type NodeOptions } from '../server/node.ts';
 import { ThreadRunBuilder } from '../threads/thread_run_builder.ts';
-import { join, readIdentity } from './identity.ts';
+import { founderIdentity, join, readIdentity } from './identity.ts';
 
 export type HostOptions = Start & Common;
 
@@ -47,8 +47,18 @@ export async function startNode(options: HostOptions): Promise<Node> {
   mkdirSync(directory, { recursive: true });
   lockDirectory(directory);
   if (options.clear)
-    for (const part of ['log', 'tables', 'vote-a', 'vote-b', 'snapshot', 'mend', 'identity.json'])
+    for (const part of [
+      'log',
+      'tables',
+      'vote-a',
+      'vote-b',
+      'snapshot',
+      'mend',
+      'identity.json',
+      'founder.json',
+    ])
       clear(`${directory}/${part}`);
+  if (options.clear) clearMatching(directory, /^identity-\d+(\.new)?$/);
   const place = await placeOf(options);
   return await new Promise<Node>((resolve, reject) => {
     Node.open(
@@ -89,8 +99,11 @@ function logTuning(logBytes: number | undefined): Pick<NodeOptions, 'log' | 'sna
 async function placeOf(
   options: HostOptions,
 ): Promise<Pick<NodeOptions, 'id' | 'members' | 'listen' | 'cluster' | 'identity'>> {
-  if (options.type === 'founder') return { id: options.id, members: options.members };
-  const { directory, self, via } = options;
+  const { directory } = options;
+  if (options.type === 'founder') {
+    return { id: options.id, members: options.members, identity: founderIdentity(directory) };
+  }
+  const { self, via } = options;
   const known = via === null ? readIdentity(directory) : await join(directory, via, self);
   if (known === null || known.node === 0) {
     throw new EnvelopeError(
@@ -114,6 +127,10 @@ export function stopOnSignal(node: Node): void {
       });
     });
   }
+}
+
+function clearMatching(directory: string, pattern: RegExp): void {
+  for (const name of readdirSync(directory)) if (pattern.test(name)) clear(`${directory}/${name}`);
 }
 
 function clear(path: string): void {

@@ -1,5 +1,5 @@
 /**
- * Who a node is that was added to a running group: a file of JSON in its data directory, made durable before the group is
+ * Who a node is. Of one that was added to a running group: a file of JSON in its data directory, made durable before the group is
  * told of it. With the directory goes the identity: a node that lost it can only join anew, under a number of its own, so
  * no vote is ever given twice.
  *
@@ -22,6 +22,7 @@ export interface Identity {
 }
 
 const FILE = 'identity.json';
+const FOUNDER_FILE = 'founder.json';
 const IDENTITY_MAX = 2 ** 47;
 
 /** Null: the directory has none, so its node is one of those that the group was founded with, or it is new. */
@@ -85,12 +86,42 @@ export async function join(directory: string, via: Address, self: Address): Prom
   }
 }
 
-/** Durable when it returns. */
+/**
+ * Of the data directory of a node that the group was founded with; drawn when the node is started with it first. In a file
+ * of its own, so that such a directory is not taken for that of a node that joined.
+ */
+export function founderIdentity(directory: string): number {
+  const path = `${directory}/${FOUNDER_FILE}`;
+  if (!existsSync(path)) {
+    const identity = randomInt(1, IDENTITY_MAX);
+    writeJson(directory, FOUNDER_FILE, { identity });
+    return identity;
+  }
+  let identity: unknown;
+  try {
+    ({ identity } = JSON.parse(readFileSync(path, 'utf8')) as { identity?: unknown });
+  } catch (error) {
+    throw new EnvelopeError(
+      'FORMAT',
+      `${path} is not JSON: ${error instanceof Error ? error.message : error}`,
+    );
+  }
+  if (typeof identity !== 'number' || !Number.isSafeInteger(identity) || identity < 1) {
+    throw new EnvelopeError('FORMAT', `${path}: 'identity' is not a whole number above 0`);
+  }
+  return identity;
+}
+
 function writeIdentity(directory: string, identity: Identity): void {
-  const path = `${directory}/${FILE}`;
+  writeJson(directory, FILE, identity);
+}
+
+/** Durable when it returns. */
+function writeJson(directory: string, name: string, content: object): void {
+  const path = `${directory}/${name}`;
   const file = openSync(`${path}.new`, 'w');
   try {
-    writeSync(file, `${JSON.stringify(identity)}\n`);
+    writeSync(file, `${JSON.stringify(content)}\n`);
     fsyncSync(file);
   } finally {
     closeSync(file);

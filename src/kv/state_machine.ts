@@ -55,11 +55,23 @@ export class StateMachine {
   /** A read has met this, and answers with it. */
   onDamage: (error: CorruptionError) => void = () => {};
 
-  /** @throws CorruptionError, DiskError when the store's own keys cannot be read. */
-  constructor(store: KeyValueStore, journalLimits: JournalLimits = DEFAULT_JOURNAL_LIMITS) {
+  /** What it keeps for itself could not be read: it is of no use before `reload`. */
+  readonly isUnreadable: boolean;
+
+  /**
+   * @param unreadable What to do when that is so.
+   * @throws DiskError, and CorruptionError with `throw`, when the store's own keys cannot be read.
+   */
+  constructor(
+    store: KeyValueStore,
+    journalLimits: JournalLimits = DEFAULT_JOURNAL_LIMITS,
+    unreadable: 'throw' | 'wait' = 'throw',
+  ) {
     this.#store = store;
     this.#journalLimits = journalLimits;
-    this.#state = loadState(store);
+    const state = unreadable === 'wait' ? loadIfReadable(store) : loadState(store);
+    this.isUnreadable = state === null;
+    this.#state = state ?? { nowMs: 0, drops: new Map(), nextDueMs: Number.POSITIVE_INFINITY };
     this.#journal = new Journal(store.appliedIndex, journalLimits);
     this.#keys = new LiveKeys(new JournaledCells(store, this.#journal), this.#state);
   }
@@ -273,6 +285,15 @@ export class StateMachine {
       seen.add(name);
     }
     return { type: 'count', count };
+  }
+}
+
+function loadIfReadable(store: KeyValueStore): MachineState | null {
+  try {
+    return loadState(store);
+  } catch (error) {
+    if (error instanceof CorruptionError) return null;
+    throw error;
   }
 }
 

@@ -222,19 +222,23 @@ export class Compactor {
 
   #onError(error: Error, inputs: readonly Table[]): void {
     const { clock, damagedTables, outOfSpaceRetryMs } = this.#options;
-    if (isOutOfSpace(error)) {
-      rarely('there is no space for a compaction');
+    const damaged =
+      error instanceof CorruptionError ? inputs.find(({ path }) => path === error.path) : undefined;
+    // What was written is not what is read back: it is written once more.
+    const isOfNew =
+      damagedTables === 'quarantine' && error instanceof CorruptionError && damaged === undefined;
+    if (isOutOfSpace(error) || isOfNew) {
+      if (isOfNew) rarely('a merged table is damaged at once');
+      else rarely('there is no space for a compaction');
       this.#retry = clock.after(outOfSpaceRetryMs, () => {
         this.#retry = null;
         this.#isBusy = false;
         this.work();
         this.#host.onCompacted();
       });
-      this.#host.onOutOfSpace(error);
+      if (!isOfNew) this.#host.onOutOfSpace(error);
       return;
     }
-    const damaged =
-      error instanceof CorruptionError ? inputs.find(({ path }) => path === error.path) : undefined;
     if (damagedTables === 'quarantine' && error instanceof CorruptionError && damaged !== undefined) {
       this.#isBusy = false;
       this.#host.onDamage(damaged, error);

@@ -8,7 +8,7 @@
  */
 
 import { assert } from '../base/assert.ts';
-import { type CorruptionError, EnvelopeError, type Outcome } from '../base/errors.ts';
+import { CorruptionError, EnvelopeError, type Outcome } from '../base/errors.ts';
 import { rarely, sometimes } from '../base/rare.ts';
 import { compareBytes } from '../codec/bytes.ts';
 import type { Timer } from '../io/clock.ts';
@@ -359,15 +359,15 @@ export class Store {
   }
 
   /**
-   * Replaces all that the store holds by `records`, the state as of the log entry `index`, which is above `appliedIndex`.
-   * `done` comes later, when that is durable; until then nothing must be applied, and the old state is there, also after a
-   * crash. No snapshot may be held.
+   * Replaces all that the store holds by `records`, the state as of the log entry `index`, which is not below
+   * `appliedIndex`. `done` comes later, when that is durable; until then nothing must be applied, and the old state is
+   * there, also after a crash. No snapshot may be held.
    */
   install(index: Index, records: Cursor, done: Done): void {
     if (!this.#isUsable(done)) return;
     assert(this.#incoming === null, 'one snapshot is installed at a time', { index });
     assert(this.#snapshots.length === 0, 'nobody reads what a raft snapshot replaces', { index });
-    assert(index > this.#appliedIndex, 'a snapshot brings something new', {
+    assert(index >= this.#appliedIndex, 'a snapshot does not go back', {
       index,
       applied: this.#appliedIndex,
     });
@@ -633,7 +633,7 @@ export class Store {
       expiry: this.#noExpiry,
     });
     const onBuilt = (built: readonly TableReader[]): void => {
-      assert(this.#appliedIndex < index, 'nothing is applied while a snapshot is installed', { index });
+      assert(this.#appliedIndex <= index, 'nothing is applied while a snapshot is installed', { index });
       const placed = this.#tables.version.placed();
       this.#tables.change({
         flushedIndex: index,
@@ -665,16 +665,27 @@ export class Store {
   #onBuilt(outcome: Outcome<TableReader[]>, onBuilt: (readers: readonly TableReader[]) => void): void {
     const build = this.#build;
     this.#build = null;
+    const isOfNew = !outcome.ok && this.#isOfNewTable(outcome.error);
     if (outcome.ok) onBuilt(outcome.value);
-    else if (isOutOfSpace(outcome.error)) {
-      rarely('there is no space for a flush');
+    else if (isOutOfSpace(outcome.error) || isOfNew) {
       build?.discard();
-      this.#noteOutOfSpace(outcome.error);
+      if (isOfNew) rarely('a table is damaged as soon as it is written');
+      else {
+        rarely('there is no space for a flush');
+        this.#noteOutOfSpace(outcome.error);
+      }
       this.#retry = this.#options.clock.after(this.#options.outOfSpaceRetryMs, () => {
         this.#isFlushing = false;
         this.#work();
       });
     } else this.#fail(outcome.error);
+  }
+
+  /** What has been written is not what is read back. With quarantine it is written once more: nothing rests on it yet. */
+  #isOfNewTable(error: Error): boolean {
+    if (this.#options.damagedTables !== 'quarantine' || !(error instanceof CorruptionError)) return false;
+    const { directory } = this.#options;
+    return error.path.startsWith(`${directory}/table-`);
   }
 
   /** Writers wait for what is built; so does everybody while a snapshot is installed. */

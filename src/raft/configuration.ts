@@ -46,6 +46,9 @@ export function foundingConfiguration(members: readonly Member[]): Configuration
   return { lastId: Math.max(0, ...voters), members, voters, outgoing: [], learners: [] };
 }
 
+/** Of a node that cannot read who belonged to its group: it has no say of its own until it is told (`Raft.learn`). */
+export const UNKNOWN_CONFIGURATION: Configuration = foundingConfiguration([]);
+
 export function isJoint({ outgoing }: Configuration): boolean {
   return outgoing.length > 0;
 }

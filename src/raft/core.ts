@@ -233,6 +233,11 @@ export class Core {
     this.#memberships.onCommit(index);
   }
 
+  /** See `Memberships.learn`. */
+  learn(configuration: Configuration): void {
+    this.#memberships.learn(configuration);
+  }
+
   /** A new, randomised moment at which silence becomes an election. */
   drawElectionDeadline(): number {
     const timeout = this.timing.electionTimeoutMs;

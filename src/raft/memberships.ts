@@ -4,7 +4,7 @@
  */
 import { assert } from '../base/assert.ts';
 import type { Index } from '../log/entry.ts';
-import { type Configuration, isVoter } from './configuration.ts';
+import { type Configuration, isVoter, UNKNOWN_CONFIGURATION } from './configuration.ts';
 import type { NodeId } from './message.ts';
 
 export class Memberships {
@@ -53,6 +53,12 @@ export class Memberships {
     });
     this.#configurations = [...this.#configurations, configuration];
     this.#indices = [...this.#indices, index];
+  }
+
+  /** Which configuration it was that was not known at the start; without effect once a later one is committed. */
+  learn(configuration: Configuration): void {
+    const [first, ...rest] = this.#configurations;
+    if (first === UNKNOWN_CONFIGURATION) this.#configurations = [configuration, ...rest];
   }
 
   /** The log has lost what it held from `index` on. */

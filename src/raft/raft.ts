@@ -200,6 +200,14 @@ export class Raft {
     return true;
   }
 
+  /**
+   * Which configuration was in force when this node started with `UNKNOWN_CONFIGURATION`: as of any index that is committed
+   * here. Without effect when the log has said so itself, or it was known.
+   */
+  learn(configuration: Configuration): void {
+    this.#core.learn(configuration);
+  }
+
   /** The log has become durable up to `durableIndex`. */
   onDurable(durableIndex: Index, nowMs: number): void {
     this.#setTime(nowMs);

@@ -30,7 +30,12 @@ import { encodeWrite } from '../kv/write_codec.ts';
 import { type Entry, EntryKind, type Index, type Term } from '../log/entry.ts';
 import type { GroupLog } from '../log/group_log.ts';
 import type { Store } from '../lsm/store.ts';
-import { type Configuration, decodeConfiguration, isJoint } from '../raft/configuration.ts';
+import {
+  type Configuration,
+  decodeConfiguration,
+  isJoint,
+  UNKNOWN_CONFIGURATION,
+} from '../raft/configuration.ts';
 import type { RaftTiming } from '../raft/core.ts';
 import type { FlowLimits } from '../raft/flow.ts';
 import type { ChangeAnswer, Refusal } from '../raft/leader.ts';
@@ -122,6 +127,7 @@ const SERVING_LAG_MAX = 10_000;
 const RANGE_IDLE_MS = 30_000;
 
 const NOT_IN_TIME = errorResult('unavailable', 'no leader has vouched for the read in time');
+const BEING_REBUILT = errorResult('unavailable', 'what this node holds is being rebuilt from another node');
 const HANDING_OVER = errorResult('unavailable', 'leadership is being handed over');
 
 export class Replica {
@@ -189,10 +195,11 @@ export class Replica {
         `the log begins behind index ${log.firstIndex - 1}, the tables cover ${store.flushedIndex}: log records are missing`,
       );
     }
+    const known = this.#configurationIfReadable();
     this.#raft = new Raft({
       id: options.id,
       voters: options.founders.voters,
-      configuration: this.#configuration(),
+      configuration: known,
       log,
       random: options.random,
       timing: options.timing,
@@ -216,6 +223,7 @@ export class Replica {
       directory: options.directory,
       limits: options.snapshots,
       send: options.sendSnapshot,
+      isSound: () => !this.mender.mustRebuild,
       onInstall: () => this.mender.onInstall(),
       onInstalled: (index, term) => this.#onInstalled(index, term),
       onKnown: (index, term) => {
@@ -228,11 +236,12 @@ export class Replica {
       store,
       clock,
       termAt: (index) => log.termAt(index),
-      isSound: () => !this.#snapshots.isInstalling,
+      isSound: () => !this.#snapshots.isInstalling && !this.mender.mustRebuild,
       chunkBytes: options.snapshots.chunkBytes,
       idleMs: RANGE_IDLE_MS,
     });
     this.mender = this.#makeMender();
+    if (options.stateMachine.isUnreadable || known === UNKNOWN_CONFIGURATION) this.mender.rebuild();
     this.#retention = new LogRetention({
       log,
       store,
@@ -272,7 +281,7 @@ export class Replica {
       leads: () => this.isLeader,
       handOver: () => this.transferLeadership(null),
       releaseHeld: () => this.#ranges.release(),
-      install: (identity) => this.#snapshots.install(identity),
+      install: (identity, atLeast) => this.#snapshots.install(identity, atLeast),
       onProgress: () => this.#planTurn(),
       onFailure,
     });
@@ -281,9 +290,9 @@ export class Replica {
   /** The other members, the leader first. */
   #peers(): NodeId[] {
     const { leader } = this.#raft;
-    const others = this.#raft.configuration.members
-      .map(({ id }) => id)
-      .filter((id) => id !== this.#options.id);
+    const { id: self } = this.#options;
+    const others = this.#raft.configuration.members.map(({ id }) => id).filter((id) => id !== self);
+    if (leader !== null && leader !== self && !others.includes(leader)) others.push(leader);
     return others.sort((a, b) => Number(b === leader) - Number(a === leader) || a - b);
   }
 
@@ -309,6 +318,8 @@ export class Replica {
     | 'step'
     | 'transferLeadership'
     | 'changeMembership'
+    | 'restore'
+    | 'learn'
   > {
     return this.#raft;
   }
@@ -416,6 +427,19 @@ export class Replica {
     return bytes === null ? this.#options.founders : decodeConfiguration(bytes);
   }
 
+  /** @throws CorruptionError when there is nobody who could tell. */
+  #configurationIfReadable(): Configuration {
+    try {
+      return this.#configuration();
+    } catch (error) {
+      const { founders, store } = this.#options;
+      const isAlone = founders.members.length === 1;
+      if (!(error instanceof CorruptionError) || isAlone || !store.noteDamage(error)) throw error;
+      rarely('a node starts without knowing its group');
+      return UNKNOWN_CONFIGURATION;
+    }
+  }
+
   #applyConfiguration({ index, term, payload }: Entry): void {
     this.#options.stateMachine.applyConfiguration(index, payload);
     const change = this.#pendingChange;
@@ -451,13 +475,14 @@ export class Replica {
 
   /** Reads that this node is asked for are better answered here than passed on: it knows whom to ask and keeps up. */
   get servesReads(): boolean {
-    if (this.mender.isBlocked) return false;
+    if (this.mender.isBlocked || this.mender.mustRebuild) return false;
     return this.#raft.leader !== null && this.#raft.commitIndex - this.appliedIndex <= SERVING_LAG_MAX;
   }
 
   /** Nobody else holds what this node holds. */
   get isAlone(): boolean {
-    return this.#peers().length === 0;
+    const { members } = this.#raft.configuration;
+    return members.length === 1 && members[0].id === this.#options.id;
   }
 
   /**
@@ -466,6 +491,10 @@ export class Replica {
    */
   read(request: Read, done: Done): void {
     const { terms } = request;
+    if (this.mender.mustRebuild) {
+      done(BEING_REBUILT);
+      return;
+    }
     if (terms?.consistency === 'stale' && !this.#stopped) {
       this.#staleReads.read(request, terms, this.#options.clock.monotonicMs(), done);
       if (!this.#staleReads.isIdle) this.#setTimer();
@@ -681,7 +710,9 @@ export class Replica {
     const { logger, id, clock, stateMachine } = this.#options;
     logger.log('info', 'snapshot-installed', { node: id, index, term });
     try {
-      this.#raft.restore(index, term, clock.monotonicMs(), this.#configuration());
+      const configuration = this.#configuration();
+      this.#raft.restore(index, term, clock.monotonicMs(), configuration);
+      this.#raft.learn(configuration);
       stateMachine.reload();
       this.mender.onInstalled();
     } catch (error) {
@@ -807,6 +838,10 @@ export class Replica {
   /** @param wallMs What has expired by then is not seen. */
   #runRead(request: Read, wallMs: number, done: Done): void {
     const { stateMachine, clock } = this.#options;
+    if (this.mender.mustRebuild) {
+      done(BEING_REBUILT);
+      return;
+    }
     if (!isLongRead(request)) {
       const result = stateMachine.read(request, wallMs);
       if (result === 'due') this.#readBehindTick(request, wallMs, done);
@@ -823,6 +858,11 @@ export class Replica {
       return;
     }
     const step = (): void => {
+      if (this.mender.mustRebuild) {
+        read.cancel();
+        done(BEING_REBUILT);
+        return;
+      }
       if (this.#stopped) {
         read.cancel();
         done(errorResult('unavailable', 'the node is stopping'));

@@ -49,6 +49,8 @@ export interface SnapshotsOptions {
   readonly directory: string;
   readonly limits: SnapshotLimits;
   readonly send: (to: NodeId, message: SnapshotMessage) => void;
+  /** Whether what the store holds may be given to others. */
+  readonly isSound: () => boolean;
   /** The store is about to change over; nobody may hold anything of it. */
   readonly onInstall: () => void;
   /** The store holds the state as of `index`, durably. */
@@ -128,7 +130,8 @@ export class Snapshots {
 
   /** Who cannot be answered because of damage asks again, once there is another leader or the damage is mended. */
   #answer(from: NodeId, message: SnapshotMessage & { type: 'fetch' }): void {
-    const { send, store } = this.#options;
+    const { send, store, isSound } = this.#options;
+    if (!isSound()) return;
     try {
       send(from, this.#source.answer(message));
     } catch (error) {
@@ -158,11 +161,11 @@ export class Snapshots {
     this.#cursor?.close();
   }
 
-  /** Installs the file, which is complete. */
-  install({ index, term }: SnapshotIdentity): void {
+  /** Installs the file, which is complete, if it reaches at least so far: what is not older is only replaced where it is of no use. */
+  install({ index, term }: SnapshotIdentity, atLeast = this.#options.store.appliedIndex + 1): void {
     const { store, disk, directory, onInstall, onInstalled, onKnown, onFailure } = this.#options;
     this.#fetch = null;
-    if (index <= store.appliedIndex) {
+    if (index < atLeast) {
       onKnown(index, term);
       return;
     }

@@ -52,7 +52,7 @@ export interface TableMenderOptions {
   /** Tables are about to be replaced: nothing may be held for others of what is older. */
   readonly releaseHeld: () => void;
   /** A whole state has been fetched. */
-  readonly install: (identity: SnapshotIdentity) => void;
+  readonly install: (identity: SnapshotIdentity, atLeast: Index) => void;
   /** What may be applied has changed. */
   readonly onProgress: () => void;
   readonly onFailure: (error: Error) => void;
@@ -67,7 +67,7 @@ interface Attempt {
   readonly range: Borders | null;
   readonly peer: NodeId;
   readonly request: number;
-  /** What was applied when the peer was asked. */
+  /** What comes must reach so far. */
   readonly askedAt: Index;
   readonly fetch: SnapshotFetch;
   /** Of the state that comes; null: not known yet. */
@@ -122,6 +122,11 @@ export class TableMender {
   /** The next entry can't be applied: it depends on what is damaged. */
   get isBlocked(): boolean {
     return this.#isBlocked;
+  }
+
+  /** What the store holds is not to be shown to anybody. */
+  get mustRebuild(): boolean {
+    return this.#mustRebuild;
   }
 
   get phase(): MenderPhase {
@@ -241,7 +246,7 @@ export class TableMender {
     const isWhole = this.#isBlocked || this.#mustRebuild || damaged === undefined;
     const range = isWhole ? null : { low: damaged.low, end: damaged.end };
     const request = random.below(2 ** 32);
-    const atLeast = store.appliedIndex + (isWhole ? 1 : 0);
+    const atLeast = store.appliedIndex + (this.#isBlocked ? 1 : 0);
     const fetch = new SnapshotFetch({
       disk,
       clock,
@@ -305,7 +310,7 @@ export class TableMender {
     sometimes('a whole state is fetched in place of a damaged one');
     this.rebuilt++;
     this.#abandon();
-    this.#options.install(identity);
+    this.#options.install(identity, attempt.askedAt);
   }
 
   #build(attempt: Attempt): void {
@@ -335,12 +340,10 @@ export class TableMender {
     this.#options.onProgress();
   }
 
-  /** No space, or what was fetched has rotted meanwhile: that may be otherwise the next time. */
+  /** No space, or what was written is not what is read back: that may be otherwise the next time. */
   #onError(error: Error): void {
-    const mayPass =
-      (error instanceof DiskError && error.errno === 'ENOSPC') ||
-      (error instanceof CorruptionError && error.path === this.#path);
-    if (mayPass) this.#giveUp();
+    if (error instanceof CorruptionError || (error instanceof DiskError && error.errno === 'ENOSPC'))
+      this.#giveUp();
     else {
       this.#abandon();
       this.#options.onFailure(error);

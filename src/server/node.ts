@@ -8,7 +8,8 @@
  */
 
 import { assert } from '../base/assert.ts';
-import { CorruptionError, type EnvelopeError, type Outcome } from '../base/errors.ts';
+import { CorruptionError, EnvelopeError, type Outcome } from '../base/errors.ts';
+import { sometimes } from '../base/rare.ts';
 import { utf8 } from '../codec/bytes.ts';
 import { crc32 } from '../codec/crc32.ts';
 import type { Clock, Timer } from '../io/clock.ts';
@@ -16,6 +17,7 @@ import type { Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Address, Connection, ConnectionHandler, Listener, Network } from '../io/network.ts';
 import type { Random } from '../io/random.ts';
+import { DEFAULT_JOURNAL_LIMITS } from '../kv/journal.ts';
 import { StateMachine } from '../kv/state_machine.ts';
 import type { GroupId } from '../log/entry.ts';
 import type { GroupLog } from '../log/group_log.ts';
@@ -35,7 +37,8 @@ import { DEFAULT_SNAPSHOT_LIMITS, mendLog, type SnapshotLimits } from '../replic
 import { careStatus } from './care_status.ts';
 import { CursorTable } from './cursor_table.ts';
 import { Departure } from './departure.ts';
-import { PeerAcceptor } from './peer_acceptor.ts';
+import { IdentityRegistry } from './identity_registry.ts';
+import { PeerAcceptor, type Refusal } from './peer_acceptor.ts';
 import { PeerLink } from './peer_link.ts';
 import { frameBytesMax, type Hello, type PeerFrame, PREAMBLE } from './peer_protocol.ts';
 import { Router, type RouterTimeouts } from './router.ts';
@@ -53,7 +56,7 @@ export interface NodeOptions {
   readonly listen?: Address;
   /** What a node that was added later was told of its group: see `Hello`. */
   readonly cluster?: number;
-  /** Of the data directory, drawn when it was made; 0: it has none. */
+  /** Of the data directory, drawn when it was made: whoever has met it refuses another one under this number. 0: none. */
   readonly identity?: number;
   /**
    * The groups that this node hosts, the same on all nodes; one, of the number 1, unless said. Each has its own leader,
@@ -125,6 +128,7 @@ export class Node {
   readonly #cursors: CursorTable;
   readonly #limits: ProtocolLimits;
   readonly #cluster: number;
+  readonly #identities: IdentityRegistry;
   readonly #address: string;
   /** Until those who have left the group are not talked to any more. */
   #farewell: Timer | null = null;
@@ -180,6 +184,7 @@ export class Node {
     this.#cursors = new CursorTable(random);
     this.#log = log;
     this.#limits = options.limits ?? DEFAULT_LIMITS;
+    this.#identities = new IdentityRegistry(options.disk, options.directory, (error) => this.#fail(error));
     this.#cluster = options.cluster ?? clusterChecksum(members);
     this.#address = format(members[id - 1] ?? options.listen);
     log.onFailure = (error) => this.#fail(error);
@@ -215,7 +220,7 @@ export class Node {
       log: groupLog,
       hardState,
       store,
-      stateMachine: new StateMachine(store),
+      stateMachine: new StateMachine(store, DEFAULT_JOURNAL_LIMITS, members.length === 1 ? 'throw' : 'wait'),
       clock,
       random,
       logger,
@@ -439,6 +444,7 @@ export class Node {
         this.#groups.get(frame.group)?.router.onResponse(from, frame.id, frame.result);
         return;
       case 'hello':
+      case 'refused':
       case 'ping':
       case 'pong':
         return;
@@ -485,16 +491,25 @@ export class Node {
     }
   }
 
-  #refusalOf({ cluster, from, to, address, identity }: Hello): string | null {
+  #refusalOf({ cluster, from, to, address, identity }: Hello): Refusal | null {
     const { id } = this.#options;
-    if (cluster !== this.#cluster) return 'it belongs to another group';
-    if (to !== id) return `it takes us for node ${to}`;
+    if (cluster !== this.#cluster) return forNow('it belongs to another group');
+    if (to !== id) return forNow(`it takes us for node ${to}`);
     const member = this.#knownMembers().find((one) => one.id === from);
-    if (member !== undefined && member.identity !== 0 && member.identity !== identity) {
-      return `node ${from} has lost its data directory, or this is not it: it must be removed and added anew`;
+    // The configuration says it of those who have joined.
+    const known =
+      member === undefined || member.identity === 0 ? this.#identities.identityOf(from) : member.identity;
+    if (known !== null && known !== identity) {
+      sometimes('a node without its data directory is refused');
+      const why = `node ${from} has lost its data directory, or this is not it: it must be removed and added anew`;
+      return { why, holds: 'for-good' };
+    }
+    if (known === null && member !== undefined && identity !== 0) {
+      this.#identities.note(from, identity);
+      return forNow('its identity is being written down');
     }
     const { lastId } = this.replica.raft.configuration;
-    if (member === undefined && (from < 1 || from === id)) return `node ${from} is not a member`;
+    if (member === undefined && (from < 1 || from === id)) return forNow(`node ${from} is not a member`);
     // This node has not been told of it yet, and needs to answer.
     if (member === undefined && from > lastId) this.#addLink(from, address);
     return null;
@@ -519,6 +534,7 @@ export class Node {
       clock,
       random,
       logger,
+      onRefused: (why) => this.#fail(new EnvelopeError('REFUSED', `the group refuses this node: ${why}`)),
       onUp: () => {
         for (const { replica } of this.#groups.values()) replica.onPeerReset(peer);
       },
@@ -554,6 +570,10 @@ export class Node {
     }
     if (how === 'at-once') for (const { store } of this.#groups.values()) store.close();
   }
+}
+
+function forNow(why: string): Refusal {
+  return { why, holds: 'for-now' };
 }
 
 type Opener<T> = (group: GroupId, opened: (outcome: Outcome<T>) => void) => void;

@@ -9,10 +9,16 @@ import type { Connection, ConnectionHandler } from '../io/network.ts';
 import type { NodeId } from '../raft/message.ts';
 import { decodePeerFrame, encodePeerFrame, type Hello, type PeerFrame, PREAMBLE } from './peer_protocol.ts';
 
+export interface Refusal {
+  readonly why: string;
+  /** `for-good`: the peer is told, since it is of no use to ask again. */
+  readonly holds: 'for-good' | 'for-now';
+}
+
 export interface PeerAcceptorOptions {
   readonly self: NodeId;
   /** Why a peer is not let in; null: it is. */
-  readonly refusalOf: (hello: Hello) => string | null;
+  readonly refusalOf: (hello: Hello) => Refusal | null;
   readonly frameBytesMax: number;
   readonly logger: Logger;
   /** May throw: a malformed message breaks the connection, anything else is the owner's to handle. */
@@ -89,15 +95,30 @@ export class PeerAcceptor implements ConnectionHandler {
       this.#refuse('it did not greet');
       return;
     }
-    const why = this.#options.refusalOf(frame);
-    if (why === null) this.#from = frame.from;
-    else this.#refuse(why);
+    const refusal = this.#options.refusalOf(frame);
+    if (refusal === null) {
+      this.#from = frame.from;
+      return;
+    }
+    const { why, holds } = refusal;
+    if (holds === 'for-now') {
+      this.#refuse(why);
+      return;
+    }
+    this.#log(why);
+    this.#isOpen = false;
+    this.#connection.write(encodePeerFrame({ kind: 'refused', why }));
+    this.#connection.close();
   }
 
   #refuse(why: string): void {
-    const { logger, self } = this.#options;
-    logger.log('warn', 'peer-refused', { node: self, remote: this.#connection.remote, why });
+    this.#log(why);
     this.#isOpen = false;
     this.#connection.destroy();
+  }
+
+  #log(why: string): void {
+    const { logger, self } = this.#options;
+    logger.log('warn', 'peer-refused', { node: self, remote: this.#connection.remote, why });
   }
 }

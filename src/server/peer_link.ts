@@ -25,6 +25,8 @@ export interface PeerLinkOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** The peer will never listen to this node, and says why. */
+  readonly onRefused: (why: string) => void;
   /** The link has opened: what was sent over an earlier connection may be lost. */
   readonly onUp: () => void;
   /** The link was lost, or its buffer overflowed and was dropped. */
@@ -118,7 +120,10 @@ export class PeerLink {
     this.#redialMs = REDIAL_MIN_MS;
     try {
       reader.push(bytes);
-      for (let body = reader.next(); body !== null; body = reader.next()) decodePeerFrame(body);
+      for (let body = reader.next(); body !== null; body = reader.next()) {
+        const frame = decodePeerFrame(body);
+        if (frame.kind === 'refused') this.#options.onRefused(frame.why);
+      }
     } catch {
       this.#drop();
     }

@@ -1,6 +1,7 @@
 /**
  * What nodes say to each other over a peer connection: frames (see `codec/frame.ts`) of MessagePack arrays whose first
- * element is the kind. A connection carries one direction: the node that dialled speaks, the other only answers pings.
+ * element is the kind. A connection carries one direction: the node that dialled speaks, the other only answers pings, or
+ * says why it will never listen to it.
  *
  * The dialling node opens with `PREAMBLE`, whose first byte no client dialect begins with, then a `hello`.
  */
@@ -21,6 +22,7 @@ export const FrameKind = {
   Ping: 4,
   Pong: 5,
   Snapshot: 6,
+  Refused: 16,
 } as const;
 
 /** Frames larger than this are refused: the largest value or answer, with room for what is around it. */
@@ -56,6 +58,8 @@ export type PeerFrame =
       readonly result: readonly unknown[];
     }
   | { readonly kind: 'snapshot'; readonly group: number; readonly message: readonly unknown[] }
+  /** In answer to a hello that is turned down for good. */
+  | { readonly kind: 'refused'; readonly why: string }
   | { readonly kind: 'ping' }
   | { readonly kind: 'pong' };
 
@@ -94,6 +98,8 @@ export function decodePeerFrame(body: Uint8Array): PeerFrame {
       return { kind: 'response', group: unsigned(a), id: unsigned(b), result: array(c) };
     case FrameKind.Snapshot:
       return { kind: 'snapshot', group: unsigned(a), message: array(b) };
+    case FrameKind.Refused:
+      return { kind: 'refused', why: text(a) };
     case FrameKind.Ping:
       return { kind: 'ping' };
     case FrameKind.Pong:
@@ -115,6 +121,8 @@ function fieldsOf(frame: PeerFrame): unknown[] {
       return [FrameKind.Response, frame.group, frame.id, frame.result];
     case 'snapshot':
       return [FrameKind.Snapshot, frame.group, frame.message];
+    case 'refused':
+      return [FrameKind.Refused, frame.why];
     case 'ping':
       return [FrameKind.Ping];
     case 'pong':

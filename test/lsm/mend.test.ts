@@ -1,10 +1,11 @@
 /** A range of keys is replaced by what another replica holds of it, while the store goes on. */
 import { describe, expect, it } from 'vitest';
 import { SimRandom } from '../../sim/random.ts';
+import { tryRanges } from '../../sim/trials/range_trial.ts';
 import { compareBytes, utf8 } from '../../src/codec/bytes.ts';
 import type { Index } from '../../src/log/entry.ts';
 import { type Cursor, RecordKind } from '../../src/lsm/record.ts';
-import type { MendPlace, Store, StoreOptions } from '../../src/lsm/store.ts';
+import type { Store, StoreOptions } from '../../src/lsm/store.ts';
 import type { Borders } from '../../src/lsm/table.ts';
 import { contents, put, Rig } from './rig.ts';
 
@@ -117,59 +118,8 @@ function damageOne(rig: Rig, store: Store, random: SimRandom): Borders | null {
 }
 
 describe('a store that mends a range', () => {
-  it('holds what it should after any history, before and after a restart', { timeout: 60_000 }, () => {
-    let mended = 0;
-    for (let seed = 0; seed < 150; seed++) {
-      const random = new SimRandom(`mend ${seed}`);
-      const options = drawOptions(random);
-      const rig = new Rig(`mend ${seed}`);
-      const store = rig.open(options);
-      const writer = new Writer(random);
-      for (let rounds = random.between(1, 12); rounds > 0; rounds--) {
-        writer.write(store, random.between(1, 12));
-        rig.settle();
-      }
-      const range = damageOne(rig, store, random);
-      if (range === null) continue;
-      // What is not durable yet, and a compaction that has just begun, are there as well.
-      writer.write(store, random.below(20));
-      rig.steps(random.below(20));
-      let place: MendPlace | null = null;
-      store.beginMend((outcome) => {
-        if (outcome.ok) place = outcome.value;
-      });
-      const asOf = new Map(writer.model);
-      // As a replica does it: what is applied meanwhile stands before what is fetched.
-      while (place === null) {
-        if (store.writable && random.chance(500)) writer.write(store, random.below(4));
-        rig.steps(3);
-      }
-      writer.write(store, random.below(30));
-      rig.steps(random.below(60));
-      let error: Error | null | 'waits' = 'waits';
-      store.mend(range, place, new ModelCursor(asOf, range), (outcome) => {
-        error = outcome;
-      });
-      while (error === 'waits') {
-        if (store.writable && random.chance(200)) writer.write(store, 1);
-        rig.steps(1);
-      }
-      expect(error).toBe(null);
-      store.endMend();
-      mended++;
-      expect(store.quarantined).toEqual([]);
-      expect(contents(store)).toEqual(writer.sorted);
-      rig.settle();
-      writer.write(store, 20);
-      store.merge(() => {});
-      rig.settle();
-      expect(contents(store)).toEqual(writer.sorted);
-      expect(rig.failure).toBe(null);
-      store.close();
-      rig.settle();
-      expect(contents(rig.open(options))).toEqual(writer.sorted);
-    }
-    expect(mended).toBeGreaterThan(100);
+  it('holds what it should after any history, before and after a restart or a crash', () => {
+    for (let seed = 0; seed < 80; seed++) expect(tryRanges(new SimRandom(`range ${seed}`))).toBeNull();
   });
 
   it('is damaged as before, or mended, after a crash at any time', { timeout: 60_000 }, () => {
@@ -256,7 +206,7 @@ describe('a store that mends a range', () => {
 
 describe('an entry that is taken back', () => {
   it('leaves nothing, whatever it has written', { timeout: 60_000 }, () => {
-    for (let seed = 0; seed < 12; seed++) {
+    for (let seed = 0; seed < 5; seed++) {
       const random = new SimRandom(`abandon ${seed}`);
       const rig = new Rig(`abandon ${seed}`);
       const store = rig.open({ memtableBytes: 1 << 20 });

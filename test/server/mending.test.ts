@@ -136,6 +136,34 @@ describe('a node with damaged tables', () => {
     }
   });
 
+  it('starts although it cannot read who belongs to its group, and is rebuilt', () => {
+    const { rig, leader, follower } = filled();
+    // The configuration becomes a part of the data.
+    expect(rig.connect(leader).ask('MEMBER ADD node4:9000 77\r\n')).toBe(':4\r\n');
+    rig.join(77);
+    rig.run(3000);
+    expect(rig.connect(leader).ask('FLUSH\r\n')).toContain('+OK');
+    expect(rig.connect(follower).ask('FLUSH\r\n')).toContain('+OK');
+    rig.run(500);
+    rig.crash(follower);
+    const { disk } = rig.machine(follower);
+    for (const path of disk.files()) {
+      if (path.includes('/table-')) for (let at = 0; at < disk.sizeOf(path); at += 8) disk.flipByte(path, at);
+    }
+    rig.boot(follower);
+    rig.run(200);
+    expect(rig.machine(follower).failure).toBe(null);
+    expect(rig.connect(follower).ask('READ STALE MAXAGE 100000 GET key00\r\n', 10)).not.toContain('$');
+    rig.run(5000);
+    expect(info(rig, follower, 'rebuilt')).toBe('1');
+    expect(info(rig, follower, 'voters')).toBe('1 2 3 4');
+    expectAll(rig.connect(follower));
+    // It counts itself again: it can lead.
+    expect(rig.connect(leader).ask(`MEMBER TRANSFER ${follower}\r\n`)).toBe('+OK\r\n');
+    rig.run(1000);
+    expect(rig.leader()).toBe(follower);
+  });
+
   it('says what is damaged when nobody has another copy', () => {
     const { rig, leader } = filled();
     for (const id of [1, 2, 3]) breakTables(rig, id);

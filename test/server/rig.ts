@@ -69,7 +69,7 @@ export class ServerRig {
     return machine;
   }
 
-  /** @param identity Of the data directory, of a node that joined. */
+  /** @param identity Of the data directory. */
   boot(id: number, identity = id): void {
     const machine = this.machine(id);
     const { process, disk } = machine;
@@ -103,7 +103,7 @@ export class ServerRig {
     id: number,
     identity: number,
   ): Pick<NodeOptions, 'members' | 'listen' | 'cluster' | 'identity'> {
-    if (id <= this.#members.length) return { members: this.#members };
+    if (id <= this.#members.length) return { members: this.#members, identity };
     const cluster = Number(this.machine(1).node?.status().cluster);
     return { members: [], listen: { host: `node${id}`, port: PORT }, cluster, identity };
   }

@@ -62,8 +62,8 @@ describe('the atlas', () => {
   it('finds waiting right from the loss of a majority on', () => {
     const atlas = make(3, 'unrecoverable');
     const lose = (machine: number): void => {
-      atlas.book(machine, injury('rot', '/data/tables/table-1', 5, 6));
-      const verdict = atlas.onStopped(machine, new CorruptionError('/data/tables/table-1', 0, 'damaged'));
+      atlas.book(machine, injury('rot', '/data/tables/manifest-1', 5, 6));
+      const verdict = atlas.onStopped(machine, new CorruptionError('/data/tables/manifest-1', 0, 'damaged'));
       expect(verdict.right).toBe(true);
     };
     expect(atlas.isWaitingRight).toBe(false);
@@ -72,6 +72,27 @@ describe('the atlas', () => {
     lose(3);
     expect(atlas.isWaitingRight).toBe(true);
     expect([1, 2, 3].map((machine) => atlas.isDownForGood(machine))).toEqual([true, false, true]);
+  });
+});
+
+describe('a machine that can be mended', () => {
+  it('is one whose tables alone are harmed, in bytes that can be told to be wrong', () => {
+    for (const [kind, path, is] of [
+      ['rot', '/data/tables/table-1', true],
+      ['lost-name', '/data/tables/table-1', true],
+      ['failed-sync', '/data/tables/table-1', true],
+      ['bad-sector', '/data/tables/table-1', false],
+      ['rot', '/data/tables/manifest-1', false],
+      ['rot', '/data/log/000001.log', false],
+    ] as const) {
+      const atlas = make();
+      atlas.book(1, injury('rot', '/data/tables/table-7', 1, 2));
+      atlas.book(1, injury(kind, path, 1, 2));
+      expect([kind, path, atlas.isMendable(1)]).toEqual([kind, path, is]);
+    }
+    const alone = make(1, 'unrecoverable');
+    alone.book(1, injury('rot', '/data/tables/table-7', 1, 2));
+    expect(alone.isMendable(1)).toBe(false);
   });
 });
 
@@ -99,7 +120,9 @@ describe('corruption reported by a node', () => {
       ['/data/vote-a', '/data/vote-b', true],
       ['/data/vote-a', '/data', true],
       ['/data/tables/table-1', '/data/log/000001.log', false],
-      ['/data/vote-a', '/data/tables/table-1', false],
+      ['/data/vote-a', '/data/tables/manifest-1', false],
+      // Other replicas hold what is in it.
+      ['/data/tables/table-1', '/data/tables/table-1', false],
     ] as const) {
       const atlas = make();
       atlas.book(1, injury('rot', harmed, 1, 2));
