@@ -37,6 +37,7 @@ import { Scheduler } from './scheduler.ts';
 import { applyStroke, describeStroke, hostOf, isFault, type Stroke, type StrokeAction } from './strokes.ts';
 import { Trace } from './trace.ts';
 import { tryCores } from './trials/core_trial.ts';
+import { tryDamage } from './trials/damage_trial.ts';
 import { tryEngine } from './trials/engine_trial.ts';
 import { tryLog } from './trials/log_trial.ts';
 import { tryMembersNowAndThen } from './trials/member_trial.ts';
@@ -55,6 +56,7 @@ const TRIALS = [
   ['engine trial', tryEngine],
   ['member trial', tryMembersNowAndThen],
   ['stale trial', tryStaleReadsNowAndThen],
+  ['damage trial', tryDamage],
 ] as const;
 const DATA = '/data';
 const PORT = 9000;

@@ -227,7 +227,7 @@ class Recovery {
     const { recordKind } = scan.reader;
     if (recordKind === RecordKind.Entry) this.#takeEntry(scan, offset, isIntact);
     else if (recordKind === RecordKind.Reset) this.#takeReset(scan);
-    else if (recordKind === RecordKind.Fence) this.#takeFence(scan);
+    else if (recordKind === RecordKind.Fence) this.#takeFence(scan, offset, isIntact);
     // A damaged mend has mended nothing.
     else if (recordKind === RecordKind.Mend && isIntact) this.#takeMend(scan, offset);
   }
@@ -259,10 +259,13 @@ class Recovery {
     this.#stateOf(group).mend(index, term, { segment, offset, payloadBytes });
   }
 
-  #takeFence({ reader, segment }: SegmentScan): void {
-    const state = this.#stateOf(reader.group);
-    state.fence(reader.term, segment);
-    this.#gaps.onCertain(state);
+  #takeFence({ reader, segment }: SegmentScan, offset: number, isIntact: boolean): void {
+    const { group, index, term } = reader;
+    const state = this.#stateOf(group);
+    const isKnown = isIntact && this.#gaps.resolveFence(state, index, reader.fencedTerm(offset));
+    state.fence(term, segment);
+    // The log that was fenced off is not what is left of it now.
+    state.isOpen = !isKnown;
   }
 
   /** @throws CorruptionError `damage`, unless damage is to be named. */
