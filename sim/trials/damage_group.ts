@@ -44,6 +44,8 @@ export interface DamageNode {
   groupLog: GroupLog | null;
   raft: Raft | null;
   applied: Index;
+  /** What the last life could read and had durable; 0: its log has rotted since. */
+  kept: Index;
   /** When its core is to be woken. */
   watchedMs: number;
 }
@@ -83,6 +85,7 @@ export class DamageGroup {
         groupLog: null,
         raft: null,
         applied: 0,
+        kept: 0,
         watchedMs: Number.POSITIVE_INFINITY,
       };
     });
@@ -127,6 +130,9 @@ export class DamageGroup {
       node.log = log;
       node.groupLog = groupLog;
       node.applied = 0;
+      if (groupLog.durableIndex < node.kept) {
+        this.fail(`node ${node.id} had ${node.kept} entries durable, and finds ${groupLog.durableIndex}`);
+      }
       node.raft = new Raft({
         id: node.id,
         voters: this.nodes.map(({ id }) => id),
@@ -171,6 +177,7 @@ export class DamageGroup {
 
   /** Its process ends; `power`: so does its machine. */
   end(node: DamageNode, how: 'process' | 'power' = 'process'): void {
+    node.kept = node.groupLog?.durableIndex ?? 0;
     node.process.crash();
     if (how === 'power') node.disk.crash();
     node.process.restart();

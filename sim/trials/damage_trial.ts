@@ -134,7 +134,7 @@ class DamageTrial {
     const random = this.#random;
     if (node.raft === null) return;
     group.end(node, random.chance(500) ? 'power' : 'process');
-    if (this.#rotten.includes(node) && random.chance(600)) rotLog(node.disk, random);
+    if (this.#rotten.includes(node) && random.chance(600) && rotLog(node.disk, random)) node.kept = 0;
     group.scheduler.after(random.below(4 * TIMEOUT_US), () => {
       if (!this.#isCalm && node.raft === null && group.failure === null) group.start(node);
     });
