@@ -506,7 +506,10 @@ export class Log {
 
   #read(state: GroupState, index: Index): Entry {
     const term = state.termAt(index);
-    const { segment, offset, payloadBytes } = state.placeOf(index);
+    const mended = state.mendedAt(index);
+    const segment = mended === null ? state.segmentAt(index) : mended.segment;
+    const offset = mended === null ? state.offsetAt(index) : mended.offset;
+    const payloadBytes = state.payloadBytesAt(index);
     if (state.holes.has(index)) {
       const name = `group ${state.group} index ${index} term ${term}`;
       throw new CorruptionError(this.#path(segment), offset, `the record of ${name} is damaged`);

@@ -105,6 +105,55 @@ describe('a follower with a damaged entry', () => {
   });
 });
 
+describe('damage that nobody can mend entry by entry', () => {
+  const SHORT: Partial<NodeOptions> = {
+    log: { segmentBytes: 4096, cacheBytes: 4096 },
+    store: { memtableBytes: 4096, blockBytes: 256 },
+    snapshots: { logTailEntries: 10, chunkBytes: 500, bytesPerSecondMax: 1_000_000 },
+  };
+
+  it('is let go where tables cover it', () => {
+    const { rig, followers } = written({ ...SHORT, snapshots: { logTailEntries: 1000 } });
+    const [id] = followers;
+    const { flushedIndex } = nodeOf(rig, id).store;
+    expect(flushedIndex).toBeGreaterThan(10);
+    rig.kill(id);
+    const machine = rig.machine(id);
+    for (const index of [3, flushedIndex]) rotPayload(machine, entryAt(rig, machine, index));
+    rig.boot(id);
+    rig.run(1000);
+    expect(nodeOf(rig, id).status()).toMatchObject({ damaged_entries: 0 });
+    expect(nodeOf(rig, id).groupLog.firstIndex).toBe(flushedIndex + 1);
+    expectAllWritten(rig, id);
+  });
+
+  it('is made up for by a snapshot where the others have compacted it', () => {
+    const { rig, leader, followers } = written({ ...SHORT, store: { memtableBytes: 1 << 20 } });
+    const [id] = followers;
+    // Tables of the leader cover what this node has in its log only.
+    rig.kill(id);
+    const machine = rig.machine(id);
+    rotPayload(machine, entryAt(rig, machine, 5));
+    let isFlushed = false;
+    nodeOf(rig, leader).store.flush(() => {
+      isFlushed = true;
+    });
+    rig.run(500);
+    expect(isFlushed).toBe(true);
+    expect(rig.connect(leader).ask('SET more two\r\n')).toBe('+OK\r\n');
+    expect(nodeOf(rig, leader).groupLog.firstIndex).toBeGreaterThan(5);
+    rig.boot(id);
+    rig.run(5000);
+    expect(nodeOf(rig, id).status()).toMatchObject({ damaged_entries: 0 });
+    expectAllWritten(rig, id);
+    expect(rig.connect(id).ask('GET more\r\n')).toContain('two');
+    rig.crash(id);
+    rig.boot(id);
+    rig.run(1000);
+    expect(nodeOf(rig, id).status()).toMatchObject({ damaged_entries: 0 });
+  });
+});
+
 describe('a node with a damaged entry that comes to lead', () => {
   it('mends its log before it takes or answers anything', () => {
     const { rig, leader, followers } = written();
