@@ -232,3 +232,31 @@ describe('a node with a damaged entry that comes to lead', () => {
     expectAllWritten(rig, leader);
   });
 });
+
+describe('a sector that cannot be read', () => {
+  it('is mended in the middle of the log, and is no torn tail at its end', () => {
+    const { rig, followers } = written();
+    const [id] = followers;
+    const machine = rig.machine(id);
+    rig.kill(id);
+    const middle = entryAt(rig, machine, 10);
+    machine.disk.breakSector(middle.path, middle.offset);
+    rig.boot(id);
+    rig.run(2500);
+    expect(nodeOf(rig, id).status()).toMatchObject({ damaged_entries: 0 });
+    expect(nodeOf(rig, id).groupLog.durableIndex).toBe(nodeOf(rig, rig.leader()).groupLog.lastIndex);
+    rig.kill(id);
+    const last = lastSegmentOf(machine);
+    machine.disk.breakSector(last, 0);
+    machine.disk.breakSector(last, machine.disk.sizeOf(last) - 1);
+    rig.boot(id);
+    rig.run(1000);
+    expect(machine.node).toBeNull();
+    expect(machine.failure?.message).toMatch(/EIO/);
+  });
+});
+
+function lastSegmentOf({ disk }: TestMachine): string {
+  const segments = disk.files().filter((path) => path.startsWith('/data/log/0'));
+  return segments.sort().at(-1) ?? '';
+}
