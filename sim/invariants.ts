@@ -43,7 +43,7 @@ export interface FollowedNode {
   readonly replica: Pick<Replica, 'raft' | 'appliedIndex'>;
   readonly groupLog: Pick<
     GroupLog,
-    'firstIndex' | 'lastIndex' | 'lastTerm' | 'durableIndex' | 'termAt' | 'entry'
+    'firstIndex' | 'lastIndex' | 'lastTerm' | 'durableIndex' | 'termAt' | 'entry' | 'damage'
   >;
   readonly hardState: Pick<HardStateFile, 'durable'>;
   /** Left out: it has no tables. */
@@ -205,6 +205,8 @@ export class Invariants {
     if (term < durableTerm || (term === durableTerm && durableVote !== null && vote !== durableVote)) {
       fail('term and vote are kept', { id, durableTerm, durableVote, term, vote });
     }
+    // It knows that it has forgotten what it held, and neither votes nor is counted as if it had not.
+    if (groupLog.damage.isFenced && this.mayBeDamaged(id)) return;
     const { lastIndex } = groupLog;
     for (let index = groupLog.firstIndex; index <= durableIndex; index++) {
       const found = index <= lastIndex ? groupLog.termAt(index) : null;

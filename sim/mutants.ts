@@ -2,6 +2,8 @@
  * Known bugs to plant: each replaces one piece of text in a copy of the sources. They test the simulator: a rig that
  * does not find these soon would not find others.
  */
+import { DAMAGE_MUTANTS } from './damage_mutants.ts';
+
 export interface Mutant {
   readonly name: string;
   readonly what: string;
@@ -907,4 +909,5 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'for (const name of disk.list(directory)) {',
     replace: 'for (const name of disk.list(directory).slice(0, 0)) {',
   },
+  ...DAMAGE_MUTANTS,
 ];

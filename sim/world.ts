@@ -38,6 +38,7 @@ import { Scheduler } from './scheduler.ts';
 import { applyStroke, describeStroke, hostOf, isFault, type Stroke, type StrokeAction } from './strokes.ts';
 import { Trace } from './trace.ts';
 import { tryCores } from './trials/core_trial.ts';
+import { tryDamage } from './trials/damage_trial.ts';
 import { tryEngine } from './trials/engine_trial.ts';
 import { tryLog } from './trials/log_trial.ts';
 import { tryLostDisksNowAndThen } from './trials/lost_disk_trial.ts';
@@ -65,6 +66,7 @@ const TRIALS = [
   ['range trial', tryRanges],
   ['lost disk trial', tryLostDisksNowAndThen],
   ['mend trial', tryMendingNowAndThen],
+  ['damage trial', tryDamage],
 ] as const;
 const DATA = '/data';
 const PORT = 9000;

@@ -76,6 +76,19 @@ export class Gaps {
     return true;
   }
 
+  /**
+   * A fence was written behind the entry at `index`, of `term`; what is left of the log may be less by now, or something
+   * else. Brings it to that entry, if it holds it.
+   */
+  resolveFence(state: GroupState, index: Index, term: Term): boolean {
+    const base = state.firstIndex - 1;
+    if (index < base || index > state.lastIndex) return false;
+    if (index > base && state.termAt(index) !== term) return false;
+    if (index < state.lastIndex) state.truncate(index + 1);
+    this.onCertain(state);
+    return true;
+  }
+
   #open(state: GroupState): false {
     state.isOpen = true;
     return false;

@@ -130,6 +130,7 @@ export class GroupState {
     if (!this.holes.has(index) || this.termAt(index) !== term) return false;
     this.holes.remove(index);
     this.#mended.set(index, place);
+    this.#page(index).payloadBytes[(index - 1) & PAGE_MASK] = place.payloadBytes;
     return true;
   }
 
@@ -160,16 +161,9 @@ export class GroupState {
     return Math.min(this.durableIndex, this.holes.first - 1);
   }
 
-  /** Where the record to read is. */
-  placeOf(index: Index): Place {
-    const mended = this.#mended.size === 0 ? undefined : this.#mended.get(index);
-    return (
-      mended ?? {
-        segment: this.segmentAt(index),
-        offset: this.offsetAt(index),
-        payloadBytes: this.payloadBytesAt(index),
-      }
-    );
+  /** Where the record to read is instead of the first one; null: that one is to be read. */
+  mendedAt(index: Index): Place | null {
+    return this.#mended.size === 0 ? null : (this.#mended.get(index) ?? null);
   }
 
   #forgetFrom(index: Index): void {

@@ -24,7 +24,14 @@ import type { Entry, EntryKind, GroupId, Index, Term } from './entry.ts';
 import { type EntryStorage, GroupLog } from './group_log.ts';
 import { GroupState, type Place } from './group_state.ts';
 import { type OpenedLog, openSegments } from './opening.ts';
-import { PAYLOAD_BYTES_MAX, RECORD_HEADER_BYTES, RecordField, RecordKind, recordBytes } from './record.ts';
+import {
+  FENCE_PAYLOAD_BYTES,
+  PAYLOAD_BYTES_MAX,
+  RECORD_HEADER_BYTES,
+  RecordField,
+  RecordKind,
+  recordBytes,
+} from './record.ts';
 import { RecordReader } from './record_reader.ts';
 import { RecordWriter } from './record_writer.ts';
 import { SealedSegments } from './sealed_segments.ts';
@@ -284,10 +291,11 @@ export class Log {
     this.#assertUsable();
     const batch = this.#batch;
     if (batch.batchBytes === 0) this.#beginBatch();
-    const at = batch.reserve(RECORD_HEADER_BYTES);
+    const at = batch.reserve(recordBytes(FENCE_PAYLOAD_BYTES));
     const offset = batch.offsetOf(at);
     const { segment } = batch;
-    this.#writer.writeFence(batch.target, at, segment, offset, { group: state.group, index: 0, term });
+    const { group, lastIndex, lastTerm } = state;
+    this.#writer.writeFence(batch.target, at, segment, offset, { group, index: lastIndex, term }, lastTerm);
     state.fence(term, segment);
   }
 
@@ -498,7 +506,10 @@ export class Log {
 
   #read(state: GroupState, index: Index): Entry {
     const term = state.termAt(index);
-    const { segment, offset, payloadBytes } = state.placeOf(index);
+    const mended = state.mendedAt(index);
+    const segment = mended === null ? state.segmentAt(index) : mended.segment;
+    const offset = mended === null ? state.offsetAt(index) : mended.offset;
+    const payloadBytes = state.payloadBytesAt(index);
     if (state.holes.has(index)) {
       const name = `group ${state.group} index ${index} term ${term}`;
       throw new CorruptionError(this.#path(segment), offset, `the record of ${name} is damaged`);

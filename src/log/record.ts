@@ -18,7 +18,8 @@
  *
  * A mend is an entry once more, since the record that held it is damaged. It replaces nothing else.
  *
- * A fence says that entries of the group, of terms up to `term`, may have stood before it that nobody can name any more.
+ * A fence says that entries of the group, of terms up to `term`, may have stood before it that nobody can name any more;
+ * the group's log goes on behind `index`. Its payload is the term of the entry there, u64.
  *
  * "Term before", of an entry, is a mark of the term of the entry before its index (`termMark`); 0: none was written. It
  * says on whose heels an entry came when damage lies between the two.
@@ -31,6 +32,7 @@ export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind];
 
 export const RECORD_ALIGNMENT_BYTES = 8;
 export const RECORD_HEADER_BYTES = 40;
+export const FENCE_PAYLOAD_BYTES = 8;
 export const PAYLOAD_BYTES_MAX = 1024 * 1024 * 1024;
 
 export const RecordField = {

@@ -83,6 +83,11 @@ export class RecordReader {
     return this.payloadBytes <= PAYLOAD_BYTES_MAX;
   }
 
+  /** Of an intact fence that was read last, at `offset`: the term of the entry that it stands behind. */
+  fencedTerm(offset: number): Term {
+    return getUint53(this.#view, offset - this.#base + RECORD_HEADER_BYTES);
+  }
+
   /** Size in bytes of the record read last, padding included. */
   get bytes(): number {
     return recordBytes(this.payloadBytes);

@@ -2,6 +2,7 @@
 import { crc32 } from '../codec/crc32.ts';
 import type { Entry, GroupId, Index, Term } from './entry.ts';
 import {
+  FENCE_PAYLOAD_BYTES,
   placeSeed,
   RECORD_HEADER_BYTES,
   RECORD_MAGIC,
@@ -11,6 +12,8 @@ import {
   setUint53,
   termMark,
 } from './record.ts';
+
+const NOTHING = new Uint8Array(0);
 
 /** A place in a group's log. */
 export interface GroupPoint {
@@ -96,12 +99,21 @@ export class RecordWriter {
 
   /** Writes that a group goes on behind `index`, whose entry was of `term`. */
   writeReset(target: Uint8Array, at: number, segment: number, offset: number, reset: GroupPoint): void {
-    this.#writePoint(RecordKind.Reset, target, at, segment, offset, reset);
+    this.#writePoint(RecordKind.Reset, target, at, segment, offset, reset, NOTHING);
   }
 
-  /** Writes that entries of terms up to `term` may be missing before it; its index is 0. */
-  writeFence(target: Uint8Array, at: number, segment: number, offset: number, fence: GroupPoint): void {
-    this.#writePoint(RecordKind.Fence, target, at, segment, offset, fence);
+  /** Writes that entries of terms up to `term` may be missing behind `index`, whose entry is of `lastTerm`. */
+  writeFence(
+    target: Uint8Array,
+    at: number,
+    segment: number,
+    offset: number,
+    fence: GroupPoint,
+    lastTerm: Term,
+  ): void {
+    const payload = new Uint8Array(FENCE_PAYLOAD_BYTES);
+    setUint53(new DataView(payload.buffer), 0, lastTerm);
+    this.#writePoint(RecordKind.Fence, target, at, segment, offset, fence, payload);
   }
 
   #writePoint(
@@ -111,16 +123,18 @@ export class RecordWriter {
     segment: number,
     offset: number,
     { group, index, term }: GroupPoint,
+    payload: Uint8Array,
   ): void {
     this.#header[RecordField.RecordKind] = recordKind;
     this.#header[RecordField.EntryKind] = 0;
     this.#view.setUint16(RecordField.TermBefore, 0, true);
     this.#view.setUint32(RecordField.Group, group, true);
-    this.#view.setUint32(RecordField.Length, 0, true);
+    this.#view.setUint32(RecordField.Length, payload.length, true);
     setUint53(this.#view, RecordField.Index, index);
     setUint53(this.#view, RecordField.Term, term);
-    this.#view.setUint32(RecordField.PayloadCrc, 0, true);
+    this.#view.setUint32(RecordField.PayloadCrc, payload.length === 0 ? 0 : crc32(payload), true);
     this.#seal(target, at, segment, offset);
+    target.set(payload, at + RECORD_HEADER_BYTES);
   }
 
   #seal(target: Uint8Array, at: number, segment: number, offset: number): void {

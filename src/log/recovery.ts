@@ -77,6 +77,8 @@ class Recovery {
   readonly #mode: DamageMode;
   readonly #damage: CorruptionError[] = [];
   readonly #gaps = new Gaps();
+  /** By segment, where sectors can't be read. */
+  readonly #unreadable = new Map<number, Readable>();
   readonly #groups = new Map<GroupId, GroupState>();
   #records = 0;
   #firstSegment = 1;
@@ -148,6 +150,7 @@ class Recovery {
       const end = this.#readRecords(scan, bytes.length, (bad) =>
         scan.lastNonZero(bad.offset) > bad.offset ? scan.damage(bad, 'a later segment exists') : null,
       );
+      this.#assertReadable(number, end.offset);
       // Zeros may be what is left of records, when the header that told their end is lost.
       if (this.#mode === 'name' && this.#isBegun(number + 1, last)) this.#gaps.onGap();
       return end.offset;
@@ -174,6 +177,7 @@ class Recovery {
         // Only segments before one that is durable are removed.
         const isDurable = number > 1 && number === this.#firstSegment;
         if (!isDurable && scan.findAttestation(SEGMENT_HEADER_BYTES, 0) === null) {
+          this.#assertReadable(number, 0);
           this.#endsAttested = true;
           return { position: 0, dirtyEnd: scan.lastNonZero(0) };
         }
@@ -183,6 +187,7 @@ class Recovery {
         const marker = scan.findAttestation(bad.offset, bad.offset);
         return marker === null ? null : scan.damage(bad, `the marker at offset ${marker} attests it`);
       });
+      this.#assertReadable(number, end.offset);
       return { position: end.offset, dirtyEnd: scan.lastNonZero(end.offset) };
     });
   }
@@ -227,7 +232,7 @@ class Recovery {
     const { recordKind } = scan.reader;
     if (recordKind === RecordKind.Entry) this.#takeEntry(scan, offset, isIntact);
     else if (recordKind === RecordKind.Reset) this.#takeReset(scan);
-    else if (recordKind === RecordKind.Fence) this.#takeFence(scan);
+    else if (recordKind === RecordKind.Fence) this.#takeFence(scan, offset, isIntact);
     // A damaged mend has mended nothing.
     else if (recordKind === RecordKind.Mend && isIntact) this.#takeMend(scan, offset);
   }
@@ -259,10 +264,20 @@ class Recovery {
     this.#stateOf(group).mend(index, term, { segment, offset, payloadBytes });
   }
 
-  #takeFence({ reader, segment }: SegmentScan): void {
-    const state = this.#stateOf(reader.group);
-    state.fence(reader.term, segment);
-    this.#gaps.onCertain(state);
+  #takeFence({ reader, segment }: SegmentScan, offset: number, isIntact: boolean): void {
+    const { group, index, term } = reader;
+    const state = this.#stateOf(group);
+    const isKnown = isIntact && this.#gaps.resolveFence(state, index, reader.fencedTerm(offset));
+    state.fence(term, segment);
+    // The log that was fenced off is not what is left of it now.
+    state.isOpen = !isKnown;
+  }
+
+  /** What can't be read may have been durable: it is no torn tail. @throws DiskError */
+  #assertReadable(number: number, end: number): void {
+    const unreadable = this.#unreadable.get(number);
+    if (unreadable !== undefined && unreadable.error !== null && unreadable.unreadableEnd > end)
+      throw unreadable.error;
   }
 
   /** @throws CorruptionError `damage`, unless damage is to be named. */
@@ -316,7 +331,10 @@ class Recovery {
     try {
       const bytes = Math.min(file.size, bytesMax);
       if (bytes === 0) return use(new Uint8Array(0));
-      return use(this.#mode === 'refuse' ? file.view(0, bytes) : viewReadable(file, bytes));
+      if (this.#mode === 'refuse') return use(file.view(0, bytes));
+      const readable = viewReadable(file, bytes);
+      if (readable.error !== null) this.#unreadable.set(number, readable);
+      return use(readable.bytes);
     } finally {
       file.close();
     }
@@ -338,22 +356,34 @@ function checkHeader(path: string, header: SegmentHeader | null, number: number,
   }
 }
 
+interface Readable {
+  readonly bytes: Uint8Array;
+  /** Behind the last sector that could not be read. */
+  readonly unreadableEnd: number;
+  /** Null: all could be read. */
+  readonly error: DiskError | null;
+}
+
 /** The first bytes of a file; zeros stand for the sectors that the disk cannot give any more. @throws DiskError */
-function viewReadable(file: ReadFile, bytes: number): Uint8Array {
+function viewReadable(file: ReadFile, bytes: number): Readable {
   try {
-    return file.view(0, bytes);
+    return { bytes: file.view(0, bytes), unreadableEnd: 0, error: null };
   } catch (error) {
     if (!(error instanceof DiskError) || error.errno !== 'EIO') throw error;
   }
   const readable = new Uint8Array(bytes);
+  let unreadableEnd = 0;
+  let lastError: DiskError | null = null;
   for (let at = 0; at < bytes; at += SECTOR_BYTES) {
     try {
       readable.set(file.view(at, Math.min(SECTOR_BYTES, bytes - at)), at);
     } catch (error) {
       if (!(error instanceof DiskError) || error.errno !== 'EIO') throw error;
+      unreadableEnd = Math.min(bytes, at + SECTOR_BYTES);
+      lastError = error;
     }
   }
-  return readable;
+  return { bytes: readable, unreadableEnd, error: lastError };
 }
 
 function damagedHeader(path: string): CorruptionError {

@@ -9,7 +9,7 @@
  * no such entry, then the entry was not committed and no earlier leader can commit it any more. `Raft` then ends this
  * leadership and drops the entry with all that follows it.
  */
-import { sometimes } from '../base/rare.ts';
+import { rarely, sometimes } from '../base/rare.ts';
 import type { Entry, Index, Term } from '../log/entry.ts';
 import type { Core } from './core.ts';
 import type { Message, NodeId } from './message.ts';
@@ -135,13 +135,13 @@ export class Mending {
       const { index, term } = entry;
       if (!damage.isDamaged(index) || log.termAt(index) !== term) continue;
       sometimes('a damaged entry is given by another node');
-      if (role === 'leads') sometimes('a leader mends its log before it serves');
+      if (role === 'leads') rarely('a leader mends its log before it serves');
       damage.mend(entry);
     }
     const { firstDamaged } = damage;
     const { snapshotIndex: index, snapshotTerm: term } = message;
     if (index >= firstDamaged) {
-      sometimes('a damaged entry is gone everywhere: its effects are fetched');
+      rarely('a damaged entry was compacted elsewhere: its effects are fetched');
       output.snapshot = { from, index, term };
     }
     this.#review();

@@ -44,14 +44,15 @@ export class Raft {
   constructor(options: RaftOptions) {
     const { hardState, log } = options;
     // The log may be ahead of the hard state by a term that was never acknowledged to anyone: nothing was voted in it.
-    // A fence: of its term and those before, this node does not know what it has acknowledged. So a leader of such a term
-    // must give way: it counts copies that are no more.
-    const { fenceTerm, isFenced } = log.damage;
-    const term = Math.max(hardState.term, log.lastTerm, isFenced ? fenceTerm + 1 : 0);
-    const behind = term > hardState.term;
+    const behind = log.lastTerm > hardState.term;
+    const term = behind ? log.lastTerm : hardState.term;
     this.#core = new Core(options, term, behind ? null : hardState.vote, options.appliedIndex);
     this.#core.nowMs = options.nowMs;
     this.#mending = new Mending(this.#core);
+    // Of the fence's term and those before, this node does not know what it has acknowledged. So a leader of such a term
+    // must give way: it counts copies that are no more.
+    const { fenceTerm, isFenced } = log.damage;
+    if (isFenced && term <= fenceTerm) this.#core.enterTerm(fenceTerm + 1);
     // An earlier life may have heard a leader just now, and promised it not to vote.
     if (this.#core.leaseMs !== null) this.#core.heardLeaderAtMs = options.nowMs;
     this.#firstDamaged = log.damage.firstDamaged;

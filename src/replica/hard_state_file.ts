@@ -87,12 +87,16 @@ export class HardStateFile {
         throw new CorruptionError(
           b.path,
           b.records * RECORD_BYTES,
-          'both copies of term and vote are damaged',
+          'both copies of term and vote are damaged: this node could vote twice, it must be replaced',
         );
       }
       const newest = (a.state?.generation ?? 0) >= (b.state?.generation ?? 0) ? a.state : b.state;
       if (newest === null && !(a.lastIsIntact && b.lastIsIntact)) {
-        throw new CorruptionError(a.path, 0, 'no copy of term and vote is intact');
+        throw new CorruptionError(
+          a.path,
+          0,
+          'no copy of term and vote is intact: this node could vote twice, it must be replaced',
+        );
       }
       // Even "no vote yet" is written down, so that lost files are told from a new node.
       const state = newest ?? { term: 0, vote: null, generation: 1 };

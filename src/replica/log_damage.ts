@@ -2,7 +2,7 @@
  * What a replica does about damage of its log, beside what consensus does about it (`raft/mending.ts`): at the start it
  * fences off what the log has forgotten and lets go of what tables cover; while entries are damaged it says so.
  */
-import { rarely, sometimes } from '../base/rare.ts';
+import { rarely } from '../base/rare.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Index } from '../log/entry.ts';
 import type { GroupLog } from '../log/group_log.ts';
@@ -33,7 +33,7 @@ export function dropCovered(log: GroupLog, store: Pick<Store, 'flushedIndex'>): 
     highest = index;
   }
   if (highest === 0) return;
-  sometimes('damaged entries are let go that tables cover');
+  rarely('damaged entries are let go that tables cover');
   log.compact(highest);
 }
 

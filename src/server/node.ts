@@ -152,7 +152,8 @@ export class Node {
         for (const [at, group] of groups.entries()) {
           const { lastIndex, isOpen } = log.value.group(group);
           if (!hardStates[at].isNew || (lastIndex === 0 && !isOpen)) continue;
-          const what = 'the files of term and vote are missing beside a log';
+          const what =
+            'the files of term and vote are missing beside a log: this node could vote twice, it must be replaced';
           return fail(new CorruptionError(directoryOf(directory, group), 0, what));
         }
         const openStore: Opener<Store> = (group, opened) => {

@@ -116,6 +116,7 @@ describe('the parser of the log', () => {
     group: fc.constantFrom(1, 1, 1, 0, 2, 0xffffffff),
     index: number,
     term: fc.oneof(fc.constant(1), fc.nat(3), number),
+    termBefore: fc.nat(3),
     entryKind: fc.constantFrom(0, 1, 2),
     payload: fc.uint8Array({ maxLength: 40 }),
   });
@@ -134,12 +135,12 @@ describe('the parser of the log', () => {
     writeSegmentHeader(bytes, 0, { segment, previousEnd });
     const writer = new RecordWriter();
     let at = SEGMENT_HEADER_BYTES;
-    for (const { kind, group, index, term, entryKind, payload } of records) {
+    for (const { kind, group, index, term, termBefore, entryKind, payload } of records) {
       if (kind === 'marker') writer.writeMarker(bytes, at, segment, index);
       else if (kind === 'reset') writer.writeReset(bytes, at, segment, at, { group, index, term });
       else {
         const entry = { index, term, kind: entryKind as 0 | 1 | 2, payload };
-        writer.writeEntry(bytes, at, segment, at, group, entry);
+        writer.writeEntry(bytes, at, segment, at, group, entry, termBefore);
       }
       at += kind === 'entry' ? recordBytes(payload.length) : RECORD_HEADER_BYTES;
     }

@@ -156,6 +156,8 @@ describe('term and vote', () => {
     machine.disk.flipByte(`${DIRECTORY}/vote-b`, 60);
     machine.crash();
     expect(() => machine.open()).toThrow(CorruptionError);
+    // Nobody else can say whom it has voted for.
+    expect(() => machine.open()).toThrow(/it must be replaced/);
   });
 
   it('of another node are refused by name', () => {

@@ -105,6 +105,55 @@ describe('a follower with a damaged entry', () => {
   });
 });
 
+describe('damage that nobody can mend entry by entry', () => {
+  const SHORT: Partial<NodeOptions> = {
+    log: { segmentBytes: 4096, cacheBytes: 4096 },
+    store: { memtableBytes: 4096, blockBytes: 256 },
+    snapshots: { logTailEntries: 10, chunkBytes: 500, bytesPerSecondMax: 1_000_000 },
+  };
+
+  it('is let go where tables cover it', () => {
+    const { rig, followers } = written({ ...SHORT, snapshots: { logTailEntries: 1000 } });
+    const [id] = followers;
+    const { flushedIndex } = nodeOf(rig, id).store;
+    expect(flushedIndex).toBeGreaterThan(10);
+    rig.kill(id);
+    const machine = rig.machine(id);
+    for (const index of [3, flushedIndex]) rotPayload(machine, entryAt(rig, machine, index));
+    rig.boot(id);
+    rig.run(1000);
+    expect(nodeOf(rig, id).status()).toMatchObject({ damaged_entries: 0 });
+    expect(nodeOf(rig, id).groupLog.firstIndex).toBe(flushedIndex + 1);
+    expectAllWritten(rig, id);
+  });
+
+  it('is made up for by a snapshot where the others have compacted it', () => {
+    const { rig, leader, followers } = written({ ...SHORT, store: { memtableBytes: 1 << 20 } });
+    const [id] = followers;
+    // Tables of the leader cover what this node has in its log only.
+    rig.kill(id);
+    const machine = rig.machine(id);
+    rotPayload(machine, entryAt(rig, machine, 5));
+    let isFlushed = false;
+    nodeOf(rig, leader).store.flush(() => {
+      isFlushed = true;
+    });
+    rig.run(500);
+    expect(isFlushed).toBe(true);
+    expect(rig.connect(leader).ask('SET more two\r\n')).toBe('+OK\r\n');
+    expect(nodeOf(rig, leader).groupLog.firstIndex).toBeGreaterThan(5);
+    rig.boot(id);
+    rig.run(5000);
+    expect(nodeOf(rig, id).status()).toMatchObject({ damaged_entries: 0 });
+    expectAllWritten(rig, id);
+    expect(rig.connect(id).ask('GET more\r\n')).toContain('two');
+    rig.crash(id);
+    rig.boot(id);
+    rig.run(1000);
+    expect(nodeOf(rig, id).status()).toMatchObject({ damaged_entries: 0 });
+  });
+});
+
 describe('a node with a damaged entry that comes to lead', () => {
   it('mends its log before it takes or answers anything', () => {
     const { rig, leader, followers } = written();
@@ -183,3 +232,31 @@ describe('a node with a damaged entry that comes to lead', () => {
     expectAllWritten(rig, leader);
   });
 });
+
+describe('a sector that cannot be read', () => {
+  it('is mended in the middle of the log, and is no torn tail at its end', () => {
+    const { rig, followers } = written();
+    const [id] = followers;
+    const machine = rig.machine(id);
+    rig.kill(id);
+    const middle = entryAt(rig, machine, 10);
+    machine.disk.breakSector(middle.path, middle.offset);
+    rig.boot(id);
+    rig.run(2500);
+    expect(nodeOf(rig, id).status()).toMatchObject({ damaged_entries: 0 });
+    expect(nodeOf(rig, id).groupLog.durableIndex).toBe(nodeOf(rig, rig.leader()).groupLog.lastIndex);
+    rig.kill(id);
+    const last = lastSegmentOf(machine);
+    machine.disk.breakSector(last, 0);
+    machine.disk.breakSector(last, machine.disk.sizeOf(last) - 1);
+    rig.boot(id);
+    rig.run(1000);
+    expect(machine.node).toBeNull();
+    expect(machine.failure?.message).toMatch(/EIO/);
+  });
+});
+
+function lastSegmentOf({ disk }: TestMachine): string {
+  const segments = disk.files().filter((path) => path.startsWith('/data/log/0'));
+  return segments.sort().at(-1) ?? '';
+}

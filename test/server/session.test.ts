@@ -195,6 +195,6 @@ describe('damage', () => {
     disk.remove('/data/vote-b');
     rig.boot(1);
     rig.run(1000);
-    expect(rig.machine(1).failure?.message).toContain('term and vote are missing');
+    expect(rig.machine(1).failure?.message).toMatch(/term and vote are missing .* must be replaced/);
   });
 });

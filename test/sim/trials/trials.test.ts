@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { SimRandom } from '../../../sim/random.ts';
 import { tryCores } from '../../../sim/trials/core_trial.ts';
+import { tryDamage } from '../../../sim/trials/damage_trial.ts';
 import { tryLog } from '../../../sim/trials/log_trial.ts';
 import { tryRouters } from '../../../sim/trials/router_trial.ts';
 import { tryStore } from '../../../sim/trials/store_trial.ts';
@@ -9,7 +10,7 @@ import { tryTime } from '../../../sim/trials/time_trial.ts';
 import { tryVotes } from '../../../sim/trials/vote_trial.ts';
 import { runs } from '../../long.ts';
 
-const TRIALS = { tryLog, tryVotes, tryStore, tryTime, tryCores, tryRouters };
+const TRIALS = { tryLog, tryVotes, tryStore, tryTime, tryCores, tryRouters, tryDamage };
 const SEEDS = runs(25);
 
 describe('a trial', () => {
