@@ -41,9 +41,9 @@ interface Machine {
   refusal: string | null;
 }
 
-/** In one seed of four. */
+/** In one seed of ten. */
 export function tryLostDisksNowAndThen(random: SimRandom, mark?: Mark): string | null {
-  return random.chance(250) ? tryLostDisk(random.fork('trial'), mark) : null;
+  return random.chance(100) ? tryLostDisk(random.fork('trial'), mark) : null;
 }
 
 /** What went wrong, or null. */

@@ -23,6 +23,7 @@ const KEYS = Array.from({ length: 24 }, (_none, n) => `key${String(n).padStart(2
 const DIRECTORY = '/store';
 const STEPS_MAX = 100_000;
 const CRASH_PERMILLE = 300;
+const GIVEN_UP_PERMILLE = 300;
 
 /** Runs a trial; what went wrong, or null. */
 export function tryRanges(random: SimRandom): string | null {
@@ -91,6 +92,10 @@ class RangeTrial {
     if (random.chance(CRASH_PERMILLE)) {
       this.#step(random.below(60));
       this.#checkAfterCrash();
+      return;
+    }
+    if (random.chance(GIVEN_UP_PERMILLE)) {
+      this.#giveUp(store, () => error !== 'waits');
       return;
     }
     this.#until(store, 200, 1, () => error !== 'waits');
@@ -205,6 +210,21 @@ class RangeTrial {
     } catch (error) {
       if (!(error instanceof CorruptionError) || !store.noteDamage(error)) throw error;
       return null;
+    }
+  }
+
+  /** At any moment, also when it is on its way into the manifest: then it may still come about. */
+  #giveUp(store: Store, isOver: () => boolean): void {
+    for (let left = this.#random.below(80); left > 0 && !isOver(); left--) this.#step(1);
+    store.endMend();
+    for (let rounds = 0; rounds < 6; rounds++) {
+      this.#write(store, this.#random.below(12));
+      this.#step(this.#random.below(40));
+    }
+    this.#settle();
+    const found = this.#readAll(store);
+    if (found !== null && !isSame(found, this.#model)) {
+      throw new Error(describe('after mending was given up', found, this.#model));
     }
   }
 

@@ -450,6 +450,7 @@ export class Store {
         onDurable: () => {
           this.#isMendCommitted = false;
           done(null);
+          this.#resumeCompactor();
           this.#work();
         },
       });
@@ -464,7 +465,13 @@ export class Store {
     this.#mendBuild?.stop();
     this.#mendBuild?.discard();
     this.#mendBuild = null;
-    if (!this.#closed && this.#incoming === null) this.#compactor.resume();
+    this.#resumeCompactor();
+  }
+
+  /** Not as long as a run may still come between those that there are: what is merged across its place would change sides. */
+  #resumeCompactor(): void {
+    if (this.#isMended || this.#isMendCommitted || this.#closed || this.#incoming !== null) return;
+    this.#compactor.resume();
   }
 
   /** The compaction under way; null: none is. */
