@@ -123,6 +123,8 @@ export class Store {
   #isFlushing = false;
   /** Between `beginMend` and `endMend`. */
   #isMended = false;
+  /** Counts those that were begun. */
+  #mends = 0;
   #mendBuild: Build | null = null;
   /** What was built for a range is on its way into the manifest. */
   #isMendCommitted = false;
@@ -389,7 +391,8 @@ export class Store {
 
   /**
    * The first step to replace what the tables say of a range of keys. Nothing is compacted until `endMend`, and everything
-   * applied so far becomes tables; `done` comes then, later or at once. Until then what is applied further stays out of them.
+   * applied so far becomes tables; `done` comes then, later or at once, but not behind `endMend`. Until then what is applied
+   * further stays out of them.
    */
   beginMend(done: (outcome: Outcome<MendPlace>) => void): void {
     const failed = (error: Error | null): void => {
@@ -400,7 +403,11 @@ export class Store {
     assert(!this.#isMended, 'one range is mended at a time', { index });
     this.#isMended = true;
     this.#compactor.pause();
-    const place = (): void => done({ ok: true, value: { index, run: this.#tables.nextNumber() } });
+    const number = ++this.#mends;
+    const place = (): void => {
+      if (!this.#isMended || this.#mends !== number) return;
+      done({ ok: true, value: { index, run: this.#tables.nextNumber() } });
+    };
     const covered = this.#immutables[this.#immutables.length - 1]?.coveredIndex ?? this.flushedIndex;
     if (index > covered) this.#rotate();
     // Whoever waits for a flush is told before the next one begins: the number is older than what that will be given.
