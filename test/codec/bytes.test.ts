@@ -14,7 +14,7 @@ describe('utf8', () => {
       fc.property(fc.oneof(texts, odd), (text) => {
         expect(Array.from(utf8(text))).toEqual(Array.from(new TextEncoder().encode(text)));
       }),
-      { numRuns: runs(1000) },
+      { numRuns: runs(300) },
     );
   });
 });
