@@ -8,9 +8,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { build } from 'esbuild';
+import type { HuntAnswer, HuntOrder, Shrunk } from './mutant_worker.ts';
 import type { Mutant } from './mutants.ts';
-import type { RunResult } from './result.ts';
-import type { SeedOrder } from './worker.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** Beyond the time of the hunt: a planted bug may make a seed run for ever. */
@@ -21,6 +20,8 @@ export interface HuntLimits {
   /** Wall time in seconds, after which no new seed is begun. */
   readonly seconds: number;
   readonly stormMs: number;
+  /** For how long a run that has failed is made small; null: it is not. */
+  readonly shrinkSeconds: number | null;
 }
 
 export interface Hunt {
@@ -31,6 +32,8 @@ export interface Hunt {
   readonly seconds: number;
   /** The check that failed. */
   readonly check: string;
+  /** The schedule of the run that failed, made small; null: that was not asked for, or a trial failed, which has none. */
+  readonly shrunk: Shrunk | null;
 }
 
 /** @throws Error when the mutant's text does not stand in its file exactly once, or when what it makes of it does not run. */
@@ -40,9 +43,9 @@ export async function huntMutant(mutant: Mutant, limits: HuntLimits): Promise<Hu
   try {
     const bundle = join(directory, 'worker.cjs');
     await bundleWith(mutant, bundle);
-    const { seeds, check } = await runUntilFailure(bundle, limits);
+    const { seeds, check, shrunk } = await runUntilFailure(bundle, limits);
     const seconds = (performance.now() - startedAt) / 1000;
-    return { mutant: mutant.name, found: check !== '', seeds, seconds, check };
+    return { mutant: mutant.name, found: check !== '', seeds, seconds, check, shrunk };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new Error(`the mutant ${mutant.name} does not run: ${why}`, { cause: error });
@@ -51,12 +54,12 @@ export async function huntMutant(mutant: Mutant, limits: HuntLimits): Promise<Hu
   }
 }
 
-/** The worker of a campaign and all that it imports, in one file, with the mutant planted. */
+/** The worker of a hunt and all that it imports, in one file, with the mutant planted. */
 async function bundleWith(mutant: Mutant, outfile: string): Promise<void> {
   const path = join(ROOT, mutant.file);
   const contents = planted(mutant, readFileSync(path, 'utf8'));
   await build({
-    entryPoints: [join(ROOT, 'sim', 'worker.ts')],
+    entryPoints: [join(ROOT, 'sim', 'mutant_worker.ts')],
     outfile,
     bundle: true,
     platform: 'node',
@@ -81,33 +84,44 @@ function planted({ name, file, find, replace }: Mutant, source: string): string 
   return source.replace(find, () => replace);
 }
 
-/** The check that failed, '' when none did, and how many seeds were run. */
+/** How many seeds were run, the check that failed, '' when none did, and the schedule made small. */
 function runUntilFailure(
   bundle: string,
-  { seeds, seconds, stormMs }: HuntLimits,
-): Promise<{ readonly seeds: number; readonly check: string }> {
+  { seeds, seconds, stormMs, shrinkSeconds }: HuntLimits,
+): Promise<Pick<Hunt, 'seeds' | 'check' | 'shrunk'>> {
   const worker = new Worker(bundle);
   const startedAt = performance.now();
   return new Promise((resolve, reject) => {
     let seed = 1;
-    const patience = setTimeout(() => end(seed - 1, ''), seconds * 1000 + LAST_SEED_MS);
-    const end = (run: number, check: string): void => {
+    let check = '';
+    const extraSeconds = shrinkSeconds ?? 0;
+    const patience = setTimeout(() => end(null), (seconds + extraSeconds) * 1000 + LAST_SEED_MS);
+    const end = (shrunk: Shrunk | null): void => {
       clearTimeout(patience);
-      worker.terminate().then(() => resolve({ seeds: run, check }), reject);
+      worker.terminate().then(() => resolve({ seeds: seed, check, shrunk }), reject);
     };
-    const order = (): void => worker.postMessage({ seed: String(seed), stormMs } satisfies SeedOrder);
-    worker.on('message', ({ failure }: RunResult) => {
-      if (failure !== null) end(seed, failure.check);
-      else if (seed >= seeds || performance.now() - startedAt > seconds * 1000) end(seed, '');
+    const order = (shrink: number | null): void => {
+      worker.postMessage({ seed: String(seed), stormMs, shrinkSeconds: shrink } satisfies HuntOrder);
+    };
+    worker.on('message', (answer: HuntAnswer) => {
+      if (answer.type === 'shrunk') {
+        end(answer.shrunk);
+        return;
+      }
+      check = answer.result.failure?.check ?? '';
+      if (check !== '') {
+        if (shrinkSeconds === null || check.endsWith(' trial')) end(null);
+        else order(shrinkSeconds);
+      } else if (seed >= seeds || performance.now() - startedAt > seconds * 1000) end(null);
       else {
         seed++;
-        order();
+        order(null);
       }
     });
     worker.on('error', (error) => {
       clearTimeout(patience);
       reject(error);
     });
-    order();
+    order(null);
   });
 }

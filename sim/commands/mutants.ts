@@ -14,6 +14,7 @@ Plants known bugs, each in a bundle of the sources of its own, and runs seeds un
   --seconds S      time per bug, at most                   (default 60)
   --storm-ms MS    as in a run                             (default 20000)
   --jobs J         bugs hunted at a time                   (default: cores)
+  --shrink S       make the schedule of each run that failed small, for S seconds  (default: do not)
   --json           the scoreboard as JSON
 
 Exit code: 0 when all were found, 1 when one was not, 2 for wrong usage.
@@ -29,6 +30,7 @@ export async function mutantsCommand(args: readonly string[]): Promise<number> {
       seconds: { type: 'string' },
       'storm-ms': { type: 'string' },
       jobs: { type: 'string' },
+      shrink: { type: 'string' },
       json: { type: 'boolean' },
       help: { type: 'boolean' },
     },
@@ -46,6 +48,7 @@ export async function mutantsCommand(args: readonly string[]): Promise<number> {
     seeds: count(values.seeds, 'seeds', 500),
     seconds: count(values.seconds, 'seconds', 60),
     stormMs: count(values['storm-ms'], 'storm-ms', 20_000),
+    shrinkSeconds: values.shrink === undefined ? null : count(values.shrink, 'shrink', 0),
   };
   const jobs = Math.max(1, count(values.jobs, 'jobs', availableParallelism()));
   const startedAt = performance.now();
@@ -74,10 +77,11 @@ function choose(names: readonly string[]): readonly Mutant[] {
   });
 }
 
-function formatHunt({ mutant, found, seeds, seconds, check }: Hunt, width: number): string {
+function formatHunt({ mutant, found, seeds, seconds, check, shrunk }: Hunt, width: number): string {
   const time = `${seconds.toFixed(1)} s`.padStart(8);
   const outcome = found ? `found at seed ${String(seeds).padStart(4)}` : `NOT FOUND in ${seeds} seeds`;
-  return `${mutant.padEnd(width)}  ${time}  ${outcome}  ${check}`.trimEnd();
+  const schedule = shrunk === null ? '' : `, ${shrunk.from} events shrunk to ${shrunk.to}`;
+  return `${mutant.padEnd(width)}  ${time}  ${outcome}  ${check}${schedule}`.trimEnd();
 }
 
 function summarize(hunts: readonly Hunt[], seconds: number): string {

@@ -44,7 +44,12 @@ describe('planted bugs', () => {
     it(`like ${name} are found`, async () => {
       const mutant = MUTANTS.find((one) => one.name === name);
       if (mutant === undefined) throw new Error(`no mutant ${name}`);
-      const hunt = await huntMutant(mutant, { seeds: 60, seconds: 100, stormMs: 20_000 });
+      const hunt = await huntMutant(mutant, {
+        seeds: 60,
+        seconds: 100,
+        stormMs: 20_000,
+        shrinkSeconds: null,
+      });
       expect(hunt).toMatchObject({ found: true });
     }, 120_000);
   }
