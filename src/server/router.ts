@@ -14,7 +14,7 @@
  */
 
 import { assert } from '../base/assert.ts';
-import { sometimes } from '../base/rare.ts';
+import { rarely, sometimes } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { Random } from '../io/random.ts';
 import {
@@ -274,7 +274,7 @@ export class Router {
     // Not executed for certain: another leader may take it, as long as there is time.
     if (isUnavailable(result) && !this.#stopped && !isOfThisNode(job.request)) this.#takeBack(job);
     else if (this.#isToBeReadElsewhere(job, result)) {
-      sometimes('a read that meets damage is handed on');
+      rarely('a read that meets damage is handed on');
       job.damage = result;
       this.#takeBack(job);
     } else this.#finish(job, result);
