@@ -171,7 +171,7 @@ export class TableMender {
     const { leads, handOver, isBusy } = this.#options;
     if ((this.#hasDamage || this.#mustRebuild) && nowMs >= this.#nextHandOverMs && leads()) {
       this.#nextHandOverMs = nowMs + HAND_OVER_PAUSE_MS;
-      sometimes('a leader hands over because of damage');
+      rarely('a leader hands over because of damage');
       handOver();
     }
     if (isBusy()) {
@@ -307,7 +307,7 @@ export class TableMender {
       this.#build(attempt);
       return;
     }
-    sometimes('a whole state is fetched in place of a damaged one');
+    rarely('a whole state is fetched in place of a damaged one');
     this.rebuilt++;
     this.#abandon();
     this.#options.install(identity, attempt.askedAt);

@@ -7,7 +7,7 @@
  * `codec/frame.ts`) of the two numbers as varints.
  */
 import { CorruptionError } from '../base/errors.ts';
-import { sometimes } from '../base/rare.ts';
+import { rarely } from '../base/rare.ts';
 import { FRAME_HEADER_BYTES, FrameReader, writeFrame } from '../codec/frame.ts';
 import { VARINT_BYTES_MAX, VarintReader, writeVarint } from '../codec/varint.ts';
 import type { Disk } from '../io/disk.ts';
@@ -68,7 +68,7 @@ export class IdentityRegistry {
           this.#onFailure(error);
           return;
         }
-        sometimes('the identity of a member is written down');
+        rarely('the identity of a member is written down');
         this.#pending.delete(id);
         this.#known.set(id, identity);
       });

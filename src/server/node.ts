@@ -9,7 +9,7 @@
 
 import { assert } from '../base/assert.ts';
 import { CorruptionError, EnvelopeError, type Outcome } from '../base/errors.ts';
-import { sometimes } from '../base/rare.ts';
+import { rarely } from '../base/rare.ts';
 import { utf8 } from '../codec/bytes.ts';
 import { crc32 } from '../codec/crc32.ts';
 import type { Clock, Timer } from '../io/clock.ts';
@@ -501,7 +501,7 @@ export class Node {
     const known =
       member === undefined || member.identity === 0 ? this.#identities.identityOf(from) : member.identity;
     if (known !== null && known !== identity) {
-      sometimes('a node without its data directory is refused');
+      rarely('a node without its data directory is refused');
       const why = `node ${from} has lost its data directory, or this is not it: it must be removed and added anew`;
       return { why, holds: 'for-good' };
     }

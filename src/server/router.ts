@@ -14,7 +14,7 @@
  */
 
 import { assert } from '../base/assert.ts';
-import { sometimes } from '../base/rare.ts';
+import { rarely, sometimes } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { Random } from '../io/random.ts';
 import {
@@ -280,7 +280,7 @@ export class Router {
       job.refusal = isOfMending(result) ? MENDING : NO_LEADER;
       this.#takeBack(job);
     } else if (this.#isToBeReadElsewhere(job, result)) {
-      sometimes('a read that meets damage is handed on');
+      rarely('a read that meets damage is handed on');
       job.damage = result;
       this.#takeBack(job);
     } else this.#finish(job, result);
