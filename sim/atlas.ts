@@ -10,7 +10,8 @@
  * - `passing`: an operation fails and nothing durable is harmed. The node may stop, with that error; it may be started
  *   again when the cause is gone, and must then be as good as ever. Any machine can bear that, at any time.
  * - `damage`: what was durable is not any more, and whoever reads it can tell. The node works as long as it does not
- *   meet the place; it is right to stop, or not to start, when it does, and is then down for good.
+ *   meet the place; it is right to stop, or not to start, when it does, and is then down for good. Only damage of the log's
+ *   entries is mended (`isMendable`): a node that stops because of it is started again, and must be whole in the calm.
  * - `amnesia`: what was durable may vanish so that nobody can tell (a lost write at the end of the log looks like one
  *   that was never made; a log whose sync failed shows in memory what is not on the platter). The running process still
  *   knows it all. Another life of it would not, would vote and be counted as what it is not, and could undo with one
@@ -108,6 +109,17 @@ export class Atlas {
     return this.injuries(machine).some(({ cost, kind }) => cost !== 'passing' && !apartFrom.has(kind));
   }
 
+  /**
+   * All that is harmed are entries of the log, which the node fetches from the others when it starts. Not so a sector that
+   * can't be read: at the end of what was written, nobody knows whether something was durable there.
+   */
+  isMendable(machine: number): boolean {
+    return this.injuries(machine).every(({ cost, kind, path }) => {
+      const isOfEntries = kind === 'rot' || kind === 'overwritten';
+      return cost === 'passing' || (cost === 'damage' && isOfEntries && fileKindOf(path) === 'log');
+    });
+  }
+
   /** An operator takes the machine out of service. */
   retire(machine: number): void {
     this.#downForGood.add(machine);
@@ -156,7 +168,9 @@ export class Atlas {
   #verdictForCorruption(machine: number, error: CorruptionError): Verdict {
     const cause = this.#find(machine, error.path, ({ cost }) => cost !== 'passing');
     if (cause === null) return { right: false, why: `nothing has harmed ${error.path} of node ${machine}` };
-    return { right: true, next: 'down for good', why: explain(cause) };
+    // Met while it ran. A start that cannot do without what is lost names no segment.
+    const isMet = fileKindOf(error.path) === 'log' && this.isMendable(machine);
+    return { right: true, next: isMet ? 'start again' : 'down for good', why: explain(cause) };
   }
 
   #verdictForDisk(machine: number, { errno, path }: DiskError): Verdict {

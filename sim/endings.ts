@@ -4,6 +4,7 @@
  * `world.ts` says in what order.
  */
 import { assert } from '../src/base/assert.ts';
+import { rarely } from '../src/base/rare.ts';
 import { findWrite, refusedButCommitted } from './acknowledgements.ts';
 import type { Operation } from './check/history.ts';
 import { checkLinearizability, formatOperations } from './check/linearizability.ts';
@@ -52,10 +53,15 @@ export class Endings {
     for (const machine of this.#world.machines) {
       const { id, process, clock, disk } = machine;
       disk.heal();
-      if (this.#mustServe && this.#world.atlas.isDamaged(id)) {
-        // Nothing repairs it yet: an operator takes it out.
+      const { atlas } = this.#world;
+      if (this.#mustServe && atlas.isDamaged(id) && atlas.isMendable(id) && !atlas.isDownForGood(id)) {
+        // What is damaged is found, and mended, at the start.
+        rarely('a machine whose log has rotted is in the calm');
         if (process.alive) this.#world.crash(machine);
-        this.#world.atlas.retire(id);
+      } else if (this.#mustServe && atlas.isDamaged(id)) {
+        // Nothing repairs that yet: an operator takes it out.
+        if (process.alive) this.#world.crash(machine);
+        atlas.retire(id);
         continue;
       }
       clock.setDriftPpm(0);

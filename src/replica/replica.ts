@@ -397,7 +397,9 @@ export class Replica {
 
   /** Reads that this node is asked for are better answered here than passed on: it knows whom to ask and keeps up. */
   get servesReads(): boolean {
-    return this.#raft.leader !== null && this.#raft.commitIndex - this.appliedIndex <= SERVING_LAG_MAX;
+    const { damagedCount } = this.#options.log;
+    const keepsUp = this.#raft.commitIndex - this.appliedIndex <= SERVING_LAG_MAX;
+    return this.#raft.leader !== null && keepsUp && damagedCount === 0;
   }
 
   /**
@@ -528,7 +530,7 @@ export class Replica {
     this.#staleReads.expire(nowMs);
     this.#runReads();
     this.#sweep(nowMs);
-    this.#damageReport.review(this.#raft.mending, nowMs);
+    this.#damageReport.review(this.#raft.mending, this.#options.log, nowMs);
     this.#noticeLeader();
     this.#noticeMembers();
     this.#setTimer();

@@ -293,7 +293,7 @@ export class Node {
       durable_index: this.groupLog.durableIndex,
       flushed_index: this.store.flushedIndex,
       connections: this.#connections.size,
-      ...describeMending(raft.mending),
+      ...describeMending(raft.mending, this.groupLog),
     };
   }
 
