@@ -16,7 +16,7 @@ afterEach(async () => {
   cluster = null;
 });
 
-function valueOf(n: number): string {
+function valueAt(n: number): string {
   return `value ${n} `.padEnd(200, '.');
 }
 
@@ -50,7 +50,7 @@ it('mends as a follower what has rotted, and everything can be read through it',
   const leader = await running.leader();
   const [rotten = 0, other = 0] = running.ports.filter((port) => port !== leader);
   const writer = await running.connect(leader);
-  await Promise.all(Array.from({ length: KEYS }, (_none, n) => writer.set(`key${n}`, valueOf(n))));
+  await Promise.all(Array.from({ length: KEYS }, (_none, n) => writer.set(`key${n}`, valueAt(n))));
   writer.close();
   await eventually('the follower holds it all', 20_000, () => isWhole(running, rotten, leader));
   expect(await running.end(rotten, 'SIGTERM')).toBe(0);
@@ -66,7 +66,7 @@ it('mends as a follower what has rotted, and everything can be read through it',
   const reader = await running.connect(rotten);
   for (let n = 0; n < KEYS; n++) {
     const value = await reader.get(`key${n}`);
-    expect(value === null ? null : fromUtf8(value)).toBe(valueOf(n));
+    expect(value === null ? null : fromUtf8(value)).toBe(valueAt(n));
   }
   reader.close();
 }, 60_000);
