@@ -11,8 +11,9 @@
  *   again when the cause is gone, and must then be as good as ever. Any machine can bear that, at any time.
  * - `damage`: what was durable is not any more, and whoever reads it can tell. The node works as long as it does not
  *   meet the place; it is right to stop, or not to start, when it does, and is then down for good.
- *   Of a table that is otherwise: its node goes on, and mends it from another replica, so it must not stop because of it
- *   (`isMendable`), and is in service until the end.
+ *   Of tables and of the log's entries that is otherwise (`isMendable`). A damaged table its node mends from another
+ *   replica while it goes on, so it must not stop because of it; entries of the log it mends when it starts again. Both
+ *   are in service until the end, and must be whole then.
  * - `amnesia`: what was durable may vanish so that nobody can tell (a lost write at the end of the log looks like one
  *   that was never made; a log whose sync failed shows in memory what is not on the platter). The running process still
  *   knows it all. Another life of it would not, would vote and be counted as what it is not, and could undo with one
@@ -110,10 +111,20 @@ export class Atlas {
     return this.injuries(machine).some(({ cost, kind }) => cost !== 'passing' && !apartFrom.has(kind));
   }
 
-  /** What has struck it can be mended by its node itself: tables, where there are other replicas. */
+  /**
+   * All that is harmed its node itself mends, where there are other replicas: tables, and entries of the log. Not so a
+   * sector of the log that cannot be read: at the end of what was written, nobody knows whether something was durable there.
+   */
   isMendable(machine: number): boolean {
     if (this.#machines === 1) return false;
-    return this.injuries(machine).every(({ cost, kind, path }) => cost === 'passing' || isMended(kind, path));
+    return this.injuries(machine).every(
+      ({ cost, kind, path }) => cost === 'passing' || isMended(kind, path) || isOfEntries(kind, path, cost),
+    );
+  }
+
+  /** Entries of its log are harmed: a start finds that. */
+  hasRottenLog(machine: number): boolean {
+    return this.injuries(machine).some(({ cost, kind, path }) => isOfEntries(kind, path, cost));
   }
 
   /** An operator takes the machine out of service. */
@@ -167,7 +178,9 @@ export class Atlas {
     }
     const cause = this.#find(machine, error.path, ({ cost }) => cost !== 'passing');
     if (cause === null) return { right: false, why: `nothing has harmed ${error.path} of node ${machine}` };
-    return { right: true, next: 'down for good', why: explain(cause) };
+    // Met while it ran. A start that cannot do without what is lost names no segment.
+    const isMet = fileKindOf(error.path) === 'log' && this.isMendable(machine);
+    return { right: true, next: isMet ? 'start again' : 'down for good', why: explain(cause) };
   }
 
   #verdictForDisk(machine: number, { errno, path }: DiskError): Verdict {
@@ -201,6 +214,10 @@ export class Atlas {
 /** Whoever reads it can tell, and goes on without. */
 function isMended(kind: InjuryKind, path: string): boolean {
   return kind !== 'bad-sector' && kind !== 'wiped' && fileKindOf(path) === 'table';
+}
+
+function isOfEntries(kind: InjuryKind, path: string, cost: Cost): boolean {
+  return cost === 'damage' && (kind === 'rot' || kind === 'overwritten') && fileKindOf(path) === 'log';
 }
 
 const NOTHING: ReadonlySet<InjuryKind> = new Set();

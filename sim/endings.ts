@@ -5,6 +5,7 @@
  */
 import { assert } from '../src/base/assert.ts';
 import { CorruptionError } from '../src/base/errors.ts';
+import { rarely } from '../src/base/rare.ts';
 import type { Store } from '../src/lsm/store.ts';
 import { findWrite, refusedButCommitted } from './acknowledgements.ts';
 import type { Operation } from './check/history.ts';
@@ -55,10 +56,16 @@ export class Endings {
     for (const machine of this.#world.machines) {
       const { id, process, clock, disk } = machine;
       disk.heal();
-      if (this.#mustServe && this.#world.atlas.isDamaged(id) && !this.#world.atlas.isMendable(id)) {
-        // Only tables are mended: an operator takes it out.
+      const { atlas } = this.#world;
+      const isMendable = atlas.isMendable(id) && !atlas.isDownForGood(id);
+      if (this.#mustServe && isMendable && atlas.hasRottenLog(id)) {
+        // What is damaged is found, and mended, at the start.
+        rarely('a machine whose log has rotted is in the calm');
         if (process.alive) this.#world.crash(machine);
-        this.#world.atlas.retire(id);
+      } else if (this.#mustServe && atlas.isDamaged(id) && !isMendable) {
+        // Nothing repairs that: an operator takes it out.
+        if (process.alive) this.#world.crash(machine);
+        atlas.retire(id);
         continue;
       }
       clock.setDriftPpm(0);

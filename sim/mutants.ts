@@ -737,8 +737,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'configuration-lost-with-restart',
     what: 'a node that starts does not look for configurations in its log',
     file: 'src/raft/core.ts',
-    find: 'commitIndex);\n    this.#readConfigurations();\n',
-    replace: 'commitIndex);\n    if (commitIndex < 0) this.#readConfigurations();\n',
+    find: '    this.#readConfigurations();\n  }\n\n  /** In force',
+    replace: '    if (commitIndex < 0) this.#readConfigurations();\n  }\n\n  /** In force',
   },
   {
     name: 'snapshot-without-configuration',

@@ -44,6 +44,8 @@ export interface DamageNode {
   groupLog: GroupLog | null;
   raft: Raft | null;
   applied: Index;
+  /** It was started; it takes part once it has a core. */
+  isUp: boolean;
   /** What the last life could read and had durable; 0: its log has rotted since. */
   kept: Index;
   /** When its core is to be woken. */
@@ -85,6 +87,7 @@ export class DamageGroup {
         groupLog: null,
         raft: null,
         applied: 0,
+        isUp: false,
         kept: 0,
         watchedMs: Number.POSITIVE_INFINITY,
       };
@@ -121,8 +124,10 @@ export class DamageGroup {
     this.end(node);
   }
 
-  /** Starts the node; it takes part once its log is open. */
+  /** Starts the node, if it is not up; it takes part once its log is open. */
   start(node: DamageNode): void {
+    if (node.isUp) return;
+    node.isUp = true;
     this.openLog(node, (log) => {
       const groupLog = log.group(GROUP);
       fenceForgotten(groupLog, node.hardState, LOGGER);
@@ -181,6 +186,7 @@ export class DamageGroup {
     node.process.crash();
     if (how === 'power') node.disk.crash();
     node.process.restart();
+    node.isUp = false;
     node.log = null;
     node.groupLog = null;
     node.raft = null;

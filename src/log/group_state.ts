@@ -30,6 +30,8 @@ export class GroupState {
   readonly group: GroupId;
   /** Entries whose identity is known and whose bytes are damaged. */
   readonly holes = new Holes();
+  /** Those whose second record waits to be durable. */
+  readonly mending = new Set<Index>();
   /** Where entries that were damaged stand a second time. The pages keep their first places: those ascend with the index. */
   readonly #mended = new Map<Index, Place>();
   /**

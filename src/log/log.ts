@@ -274,8 +274,8 @@ export class Log {
       index,
       term,
     });
-    const isUnderWay = (one: Mending): boolean => one.state === state && one.index === index;
-    if (this.#batchMends.some(isUnderWay) || this.#writtenMends.some(isUnderWay)) return;
+    if (state.mending.has(index)) return;
+    state.mending.add(index);
     const batch = this.#batch;
     if (batch.batchBytes === 0) this.#beginBatch();
     const at = batch.reserve(recordBytes(payload.length));
@@ -467,6 +467,7 @@ export class Log {
     this.#writtenMends = [];
     let end = count;
     for (const { state, index, term, place } of mends) {
+      state.mending.delete(index);
       if (!state.mend(index, term, place)) continue;
       let at = 0;
       while (at < end && advanced[at] !== state) at++;

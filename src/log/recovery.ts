@@ -150,9 +150,9 @@ class Recovery {
       const end = this.#readRecords(scan, bytes.length, (bad) =>
         scan.lastNonZero(bad.offset) > bad.offset ? scan.damage(bad, 'a later segment exists') : null,
       );
-      this.#assertReadable(number, end.offset);
       // Zeros may be what is left of records, when the header that told their end is lost.
       if (this.#mode === 'name' && this.#isBegun(number + 1, last)) this.#gaps.onGap();
+      else this.#assertReadable(number, end.offset);
       return end.offset;
     });
   }

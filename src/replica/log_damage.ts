@@ -4,6 +4,7 @@
  */
 import { rarely } from '../base/rare.ts';
 import type { Logger } from '../io/logger.ts';
+import type { LogDamage } from '../log/damage.ts';
 import type { Index } from '../log/entry.ts';
 import type { GroupLog } from '../log/group_log.ts';
 import type { Store } from '../lsm/store.ts';
@@ -49,7 +50,7 @@ export class DamageReport {
     this.#logger = logger;
   }
 
-  review(status: MendingStatus | null, nowMs: number): void {
+  review(status: MendingStatus | null, damage: LogDamage, nowMs: number): void {
     if (status === null) {
       if (this.#damaged === 0) return;
       this.#logger.log('info', 'log-whole', { node: this.#node });
@@ -59,15 +60,20 @@ export class DamageReport {
     if (this.#damaged > 0 && nowMs - this.#reportedAtMs < REPORT_MS) return;
     this.#damaged = status.damaged;
     this.#reportedAtMs = nowMs;
-    this.#logger.log('warn', 'log-mending', { node: this.#node, ...describeMending(status) });
+    this.#logger.log('warn', 'log-mending', { node: this.#node, ...describeMending(status, damage) });
   }
 }
 
 /** Flat, as INFO and the node's log show it. */
-export function describeMending(status: MendingStatus | null): Record<string, string | number> {
-  if (status === null) return { damaged_entries: 0 };
+export function describeMending(
+  status: MendingStatus | null,
+  { isFenced, fenceTerm }: LogDamage,
+): Record<string, string | number> {
+  const fence = isFenced ? { fenced_term: fenceTerm } : {};
+  if (status === null) return { damaged_entries: 0, ...fence };
   const { damaged, index, unheard, cannotSay } = status;
   return {
+    ...fence,
     damaged_entries: damaged,
     mending_index: index,
     mending_unheard: unheard.join(' ') || 'none',

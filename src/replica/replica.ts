@@ -475,7 +475,7 @@ export class Replica {
 
   /** Reads that this node is asked for are better answered here than passed on: it knows whom to ask and keeps up. */
   get servesReads(): boolean {
-    if (this.mender.isBlocked || this.mender.mustRebuild) return false;
+    if (this.mender.isBlocked || this.mender.mustRebuild || this.#options.log.damagedCount > 0) return false;
     return this.#raft.leader !== null && this.#raft.commitIndex - this.appliedIndex <= SERVING_LAG_MAX;
   }
 
@@ -625,7 +625,7 @@ export class Replica {
     this.#staleReads.expire(nowMs);
     this.#runReads();
     this.#sweep(nowMs);
-    this.#damageReport.review(this.#raft.mending, nowMs);
+    this.#damageReport.review(this.#raft.mending, this.#options.log, nowMs);
     this.#noticeLeader();
     this.#noticeMembers();
     this.#setTimer();

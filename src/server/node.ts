@@ -302,7 +302,7 @@ export class Node {
       flushed_index: this.store.flushedIndex,
       ...careStatus(this.replica, this.store),
       connections: this.#connections.size,
-      ...describeMending(raft.mending),
+      ...describeMending(raft.mending, this.groupLog),
     };
   }
 

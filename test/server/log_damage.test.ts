@@ -233,6 +233,35 @@ describe('a node with a damaged entry that comes to lead', () => {
   });
 });
 
+describe('a record whose name is lost', () => {
+  it('makes a group that is silent since then go through one election, and no more', () => {
+    const { rig, followers } = written({ ...LONG_LOG, groups: [1, 2] });
+    const [id] = followers;
+    const machine = rig.machine(id);
+    rig.kill(id);
+    const records = recordsOf(rig, machine);
+    const lost = records.findLast(({ kind, index }) => kind === 'entry' && index === 30);
+    if (lost === undefined) throw new Error('no record');
+    rotHeader(machine, lost);
+    rig.boot(id);
+    rig.run(50);
+    const silent = nodeOf(rig, id).groups.get(2);
+    const busy = nodeOf(rig, id).groups.get(1);
+    // What follows in its log names the entry for the busy group; of the silent one nothing follows.
+    expect([busy?.log.isFenced, silent?.log.isFenced]).toEqual([false, true]);
+    expect(silent?.replica.raft.term).toBe((silent?.log.fenceTerm ?? 0) + 1);
+    rig.run(3000);
+    expect([silent?.log.isFenced, silent?.replica.leader !== null]).toEqual([false, true]);
+    const term = silent?.replica.raft.term;
+    rig.kill(id);
+    rig.boot(id);
+    rig.run(3000);
+    expect(nodeOf(rig, id).groups.get(2)?.log.isFenced).toBe(false);
+    expect(nodeOf(rig, id).groups.get(2)?.replica.raft.term).toBe(term);
+    expectAllWritten(rig, id);
+  });
+});
+
 describe('a sector that cannot be read', () => {
   it('is mended in the middle of the log, and is no torn tail at its end', () => {
     const { rig, followers } = written();

@@ -110,9 +110,18 @@ describe('corruption reported by a node', () => {
     expect(atlas.isDownForGood(1)).toBe(false);
   });
 
-  it('is right, and the end of the node, where it was damaged, in any file of the same part', () => {
+  it('is right, and no more than a pause, where entries of the log were damaged', () => {
+    const atlas = make();
+    atlas.book(1, injury('rot', '/data/log/000001.log', 1, 2));
+    const verdict = atlas.onStopped(1, new CorruptionError('/data/log/000001.log', 0, 'x'));
+    expect(verdict).toMatchObject({ right: true, next: 'start again' });
+    expect([atlas.isMendable(1), atlas.mayStart(1)]).toEqual([true, true]);
+    atlas.book(1, injury('bad-sector', '/data/log/000001.log', 0, 512));
+    expect(atlas.isMendable(1)).toBe(false);
+  });
+
+  it('is right, and the end of the node, where it was damaged, in any other file of the same part', () => {
     for (const [harmed, reported, right] of [
-      ['/data/log/000001.log', '/data/log/000001.log', true],
       // The header of a segment says where the one before ends.
       ['/data/log/000002.log', '/data/log/000001.log', true],
       ['/data/log/000001.log', 'log', true],
