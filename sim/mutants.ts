@@ -387,6 +387,13 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '      return { timeMs: timeMs + 20, heldSequence };\n    } catch {',
   },
   {
+    name: 'expired-table-alone',
+    what: 'a table that has expired is written anew as if nothing older lay below it',
+    file: 'src/lsm/compaction.ts',
+    find: 'below: runs.slice(at + 1), kind',
+    replace: 'below: [], kind',
+  },
+  {
     name: 'packed-block-too-long',
     what: 'a decompressed block is taken to end where its compressed bytes do',
     file: 'src/lsm/packed_block.ts',

@@ -72,6 +72,9 @@ class EngineTrial {
   readonly #tuning: Partial<StoreOptions>;
   /** Draws what concerns expiry; null: nothing expires. */
   readonly #expiries: SimRandom | null;
+  /** How many of a thousand values expire, and when at the latest. */
+  readonly #expiring: number;
+  readonly #expiryMsMax: number;
   readonly #keys: number;
   /** What a log would hold: entry `i` is at `i - 1`. */
   readonly #entries: Write[][] = [];
@@ -89,6 +92,8 @@ class EngineTrial {
     this.#keys = random.pick([4, 20, 60]);
     const expiries = random.fork('expiry');
     this.#expiries = expiries.chance(500) ? expiries : null;
+    this.#expiring = expiries.pick([200, 400, 950]);
+    this.#expiryMsMax = expiries.pick([EXPIRY_MS_MAX / 4, EXPIRY_MS_MAX]);
     const packing = random.fork('compression');
     this.#tuning = {
       compressions: [runLength],
@@ -235,8 +240,8 @@ class EngineTrial {
     if (random.chance(60)) return { do: 'range', gte: key, lt: this.#drawKey() };
     if (random.chance(200)) return { do: 'delete', key };
     const value = name.padEnd(random.below(60), '.');
-    const expires = this.#expiries?.chance(400) ?? false;
-    const inMs = this.#expiries?.below(EXPIRY_MS_MAX) ?? 0;
+    const expires = this.#expiries?.chance(this.#expiring) ?? false;
+    const inMs = this.#expiries?.below(this.#expiryMsMax) ?? 0;
     return { do: 'put', key, value: expires ? `${value}@${index * ENTRY_MS + inMs}` : value };
   }
 

@@ -15,6 +15,7 @@
  * Only neighbours in age are ever merged, and the result takes the place of the oldest: so what a run holds of a key stays
  * newer than what the runs behind it hold.
  */
+import { sometimes } from '../base/rare.ts';
 import { compareBytes } from '../codec/bytes.ts';
 import type { Index } from '../log/entry.ts';
 import type { CompactionStrategy } from './store_options.ts';
@@ -197,6 +198,7 @@ function chooseExpired(runs: readonly Run[], { timeMs, heldSequence }: Expired):
       const { records, expiring, lastExpiryMs, minSequence } = properties;
       if (expiring === 0 || lastExpiryMs > timeMs || EXPIRED_PART * expiring < records) continue;
       if (minSequence <= heldSequence) continue;
+      sometimes('a table that has expired is written anew');
       return { inputs: [[table]], level, run: number, below: runs.slice(at + 1), kind: 'merge' };
     }
   }
