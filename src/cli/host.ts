@@ -30,6 +30,8 @@ const SEGMENT_BYTES_MAX = 16 * 1024 * 1024;
 const SEGMENTS = 8;
 /** 10 GB in three quarters of an hour, for a few thousandths of a core. */
 export const SCRUB_BYTES_PER_SECOND = 4 * 1024 * 1024;
+/** How tables may be compressed; the first is no compression. */
+export const COMPRESSIONS: readonly string[] = ['none', ...nodeCompressions.map(({ name }) => name)];
 
 interface Common {
   readonly directory: string;
@@ -38,6 +40,8 @@ interface Common {
   readonly logBytes?: number;
   /** How fast tables are read through for damage; 0: never. Left out: as fast as a node does by default. */
   readonly scrubBytesPerSecond?: number;
+  /** One of `COMPRESSIONS`; the first unless said otherwise. */
+  readonly compression?: string;
   readonly logLevel: LogLevel | 'silent';
 }
 
@@ -74,6 +78,7 @@ export async function startNode(options: HostOptions): Promise<Node> {
         store: {
           runBuilder: new ThreadRunBuilder('auto'),
           compressions: nodeCompressions,
+          compression: options.compression === COMPRESSIONS[0] ? null : (options.compression ?? null),
           scrubBytesPerSecond: options.scrubBytesPerSecond ?? SCRUB_BYTES_PER_SECOND,
         },
         onFailure: (error) => {

@@ -5,7 +5,7 @@ import type { LogLevel } from '../io/logger.ts';
 import { type CommandSpec, parse } from './args.ts';
 import { runBackup, runRestore } from './backup.ts';
 import { runCluster } from './cluster.ts';
-import { SCRUB_BYTES_PER_SECOND } from './host.ts';
+import { COMPRESSIONS, SCRUB_BYTES_PER_SECOND } from './host.ts';
 import { runInspect } from './inspect.ts';
 import { runMember } from './member.ts';
 import { runNode } from './node.ts';
@@ -48,6 +48,17 @@ const SCRUB = {
     min: 0,
     max: 1024 * MIB,
     description: 'How fast tables are read through, over and over, to find damage; 0: never',
+  },
+} as const;
+
+/** Of a node that keeps tables. */
+const COMPRESSION = {
+  compression: {
+    type: 'string',
+    valueName: 'NAME',
+    default: 'none',
+    choices: COMPRESSIONS,
+    description: 'How the tables that are written from now on are compressed',
   },
 } as const;
 
@@ -102,6 +113,7 @@ const SPECS: readonly CommandSpec[] = [
       clear: { type: 'flag', description: "Wipe this node's data first" },
       ...LOG_BYTES,
       ...SCRUB,
+      ...COMPRESSION,
       ...LOGGING,
     },
   },
@@ -231,6 +243,7 @@ const SPECS: readonly CommandSpec[] = [
       clear: { type: 'flag', description: 'Wipe the data first' },
       ...LOG_BYTES,
       ...SCRUB,
+      ...COMPRESSION,
       ...LOGGING,
     },
   },
@@ -262,6 +275,7 @@ async function main(): Promise<void> {
         join: String(values.join),
         logBytes: Number(values['log-bytes']),
         scrubBytesPerSecond: Number(values['scrub-bytes-per-second']),
+        compression: String(values.compression),
       });
       return;
     case 'member': {
@@ -307,6 +321,7 @@ async function main(): Promise<void> {
         host: String(values.host),
         logBytes: Number(values['log-bytes']),
         scrubBytesPerSecond: Number(values['scrub-bytes-per-second']),
+        compression: String(values.compression),
       });
   }
 }

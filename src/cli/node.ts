@@ -17,14 +17,16 @@ export interface NodeCommand {
   readonly logBytes: number;
   /** How fast tables are read through for damage; 0: never. */
   readonly scrubBytesPerSecond: number;
+  /** One of `COMPRESSIONS`. */
+  readonly compression: string;
   readonly logLevel: LogLevel | 'silent';
 }
 
 export async function runNode(command: NodeCommand): Promise<void> {
   const port = parsePort(command.port, 'PORT');
   const directory = `${command.data}/node-${port}`;
-  const { clear, logBytes, scrubBytesPerSecond, logLevel } = command;
-  const common = { directory, clear, logBytes, scrubBytesPerSecond, logLevel };
+  const { clear, logBytes, scrubBytesPerSecond, compression, logLevel } = command;
+  const common = { directory, clear, logBytes, scrubBytesPerSecond, compression, logLevel };
   const self = { host: command.host, port };
   const joined = clear ? null : readIdentity(directory);
   if (command.join !== '' || joined !== null) {

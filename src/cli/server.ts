@@ -11,6 +11,8 @@ export interface ServerCommand {
   readonly logBytes: number;
   /** How fast tables are read through for damage; 0: never. */
   readonly scrubBytesPerSecond: number;
+  /** One of `COMPRESSIONS`. */
+  readonly compression: string;
   readonly logLevel: LogLevel | 'silent';
 }
 
@@ -23,6 +25,7 @@ export async function runServer(command: ServerCommand): Promise<void> {
     clear: command.clear,
     logBytes: command.logBytes,
     scrubBytesPerSecond: command.scrubBytesPerSecond,
+    compression: command.compression,
     logLevel: command.logLevel,
   });
   stopOnSignal(node);
