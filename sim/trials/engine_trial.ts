@@ -92,8 +92,8 @@ class EngineTrial {
     this.#keys = random.pick([4, 20, 60]);
     const expiries = random.fork('expiry');
     this.#expiries = expiries.chance(500) ? expiries : null;
-    this.#expiring = expiries.pick([200, 400, 950]);
-    this.#expiryMsMax = expiries.pick([EXPIRY_MS_MAX / 4, EXPIRY_MS_MAX]);
+    this.#expiring = expiries.pick([300, 500, 500, 950]);
+    this.#expiryMsMax = expiries.pick([EXPIRY_MS_MAX / 8, EXPIRY_MS_MAX / 2, EXPIRY_MS_MAX]);
     const packing = random.fork('compression');
     this.#tuning = {
       compressions: [runLength],
