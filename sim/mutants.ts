@@ -308,6 +308,20 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'a.level - b.level || a.number - b.number',
   },
   {
+    name: 'memtable-restart-keeps-border',
+    what: 'a search of a memtable that starts again from the top keeps the border that it has found further down',
+    file: 'src/lsm/memtable.ts',
+    find: '            bound = 0;\n            boundShared = 0;\n            level = this.#height - 1;\n          }\n          continue;',
+    replace: '            level = this.#height - 1;\n          }\n          continue;',
+  },
+  {
+    name: 'memtable-clue-ties',
+    what: 'keys with the same clue are taken for being in order',
+    file: 'src/lsm/memtable.ts',
+    find: 'if (nextHigh > clueHigh || nextLow > clueLow) {',
+    replace: 'if (nextHigh > clueHigh || nextLow >= clueLow) {',
+  },
+  {
     name: 'old-memtable-first',
     what: 'of two versions of a key the older memtable wins',
     file: 'src/lsm/store.ts',

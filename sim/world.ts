@@ -43,6 +43,7 @@ import { tryEngine } from './trials/engine_trial.ts';
 import { tryLog } from './trials/log_trial.ts';
 import { tryLostDisksNowAndThen } from './trials/lost_disk_trial.ts';
 import { tryMembersNowAndThen } from './trials/member_trial.ts';
+import { tryMemtable } from './trials/memtable_trial.ts';
 import { tryMendingNowAndThen } from './trials/mend_trial.ts';
 import { tryRanges } from './trials/range_trial.ts';
 import { tryRouters } from './trials/router_trial.ts';
@@ -61,6 +62,7 @@ const TRIALS = [
   ['core trial', tryCores],
   ['router trial', tryRouters],
   ['engine trial', tryEngine],
+  ['memtable trial', tryMemtable],
   ['member trial', tryMembersNowAndThen],
   ['stale trial', tryStaleReadsNowAndThen],
   ['range trial', tryRanges],

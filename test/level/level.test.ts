@@ -250,23 +250,57 @@ describe('packages of the Level ecosystem', () => {
   });
 });
 
-describe('a Level database over a disk that loses its power', () => {
-  it('keeps what was written with `sync`, and of the rest a beginning', async () => {
-    const rig = new EngineRig('power');
-    // The world goes on while a promise is waited for.
-    const settled = async <T>(promise: Promise<T>): Promise<T> => {
-      let isSettled = false;
-      const settle = (): void => {
-        isSettled = true;
-      };
-      promise.then(settle, settle);
-      while (!isSettled) {
-        rig.pass(100);
-        await new Promise(setImmediate);
-      }
-      return promise;
+describe('a Level database over a simulated disk', () => {
+  let rig: EngineRig;
+
+  beforeEach(() => {
+    rig = new EngineRig('level');
+  });
+
+  function opened(): EnvelopeLevel {
+    return new EnvelopeLevel(new Database(rig.mustOpen(), null, () => {}));
+  }
+
+  /** The world goes on while a promise is waited for. */
+  async function settled<T>(promise: Promise<T>): Promise<T> {
+    let isSettled = false;
+    const settle = (): void => {
+      isSettled = true;
     };
-    const opened = (): EnvelopeLevel => new EnvelopeLevel(new Database(rig.mustOpen(), null, () => {}));
+    promise.then(settle, settle);
+    while (!isSettled) {
+      rig.pass(100);
+      await new Promise(setImmediate);
+    }
+    return promise;
+  }
+
+  it('tells that a sync has failed, takes no further write, and is read all the same', async () => {
+    const level = opened();
+    await settled(level.put('a', '1', { sync: true }));
+    rig.disk.failSync({ kind: 'log', seen: 'at-crash' });
+    const failure = { code: 'LEVEL_IO_ERROR', message: expect.stringContaining('EIO') };
+    await expect(settled(level.put('b', '2', { sync: true }))).rejects.toMatchObject(failure);
+    await expect(settled(level.del('a'))).rejects.toMatchObject(failure);
+    await expect(settled(level.batch().put('c', '3').write())).rejects.toMatchObject(failure);
+    await expect(settled(level.clear())).rejects.toMatchObject(failure);
+    expect(level.getSync('a')).toBe('1');
+    rig.crash();
+    expect(await settled(opened().get('a'))).toBe('1');
+  });
+
+  it('tells that a table cannot be read', async () => {
+    const level = opened();
+    await settled(level.put('a', '1'));
+    await settled(level.database?.flush() ?? Promise.reject());
+    for (const read of [() => level.get('a'), () => level.has('a'), () => level.values().next()]) {
+      rig.disk.failRead({ kind: 'table' });
+      await expect(settled<unknown>(read())).rejects.toMatchObject({ code: 'LEVEL_IO_ERROR' });
+    }
+    expect(level.getSync('a')).toBe('1');
+  });
+
+  it('keeps what was written with `sync` when it loses its power, and of the rest a beginning', async () => {
     let durable = 0;
     let written = 0;
     for (let round = 0; round < 10; round++) {

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { transformSync } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Consumer, ROOT } from './consumer.ts';
 
@@ -68,7 +69,7 @@ describe('the package as it is installed', () => {
       console.log(failure, events > 100);`,
     );
     expect(printed).toBe('null true\n');
-  });
+  }, 120_000);
 
   it('is a database of Level where abstract-level is installed', () => {
     consumer.install('abstract-level');
@@ -83,6 +84,19 @@ describe('the package as it is installed', () => {
     );
     expect(printed).toBe('a 1\nb 2\n');
   });
+
+  it.each(['README.md', 'docs/embedding.md'])('runs the examples of %s as they are written', (page) => {
+    const examples = [...readFileSync(join(ROOT, page), 'utf8').matchAll(/```ts\n(.*?)```/gs)];
+    expect(examples.length).toBeGreaterThan(1);
+    for (const [at, [, text]] of examples.entries()) {
+      // One that goes on from those before needs a store.
+      const opening = text.includes('open(') ? '' : "await using db = await open('./data');\n";
+      const imports = text.includes('import ') ? '' : "import { open } from 'envelopedb';\n";
+      const source = text.includes('import ') ? text : `${imports}${opening}${text}`;
+      const { code } = transformSync(source, { loader: 'ts', format: 'esm', target: 'node20' });
+      consumer.run(`example${at}.js`, code);
+    }
+  }, 60_000);
 
   it('has types that say what its doors take', () => {
     consumer.install('@types/node');
@@ -102,5 +116,5 @@ describe('the package as it is installed', () => {
       await level.put('a', 'text');
       console.log(score, bytes, stats.levels, runSeed('1', { stormMs: 1 }).failure);`,
     );
-  });
+  }, 60_000);
 });

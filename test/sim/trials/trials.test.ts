@@ -4,13 +4,14 @@ import { SimRandom } from '../../../sim/random.ts';
 import { tryCores } from '../../../sim/trials/core_trial.ts';
 import { tryDamage } from '../../../sim/trials/damage_trial.ts';
 import { tryLog } from '../../../sim/trials/log_trial.ts';
+import { tryMemtable } from '../../../sim/trials/memtable_trial.ts';
 import { tryRouters } from '../../../sim/trials/router_trial.ts';
 import { tryStore } from '../../../sim/trials/store_trial.ts';
 import { tryTime } from '../../../sim/trials/time_trial.ts';
 import { tryVotes } from '../../../sim/trials/vote_trial.ts';
 import { runs } from '../../long.ts';
 
-const TRIALS = { tryLog, tryVotes, tryStore, tryTime, tryCores, tryRouters, tryDamage };
+const TRIALS = { tryLog, tryVotes, tryStore, tryTime, tryCores, tryRouters, tryDamage, tryMemtable };
 const SEEDS = runs(25);
 
 describe('a trial', () => {
