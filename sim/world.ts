@@ -37,6 +37,7 @@ import { SCENARIO_FORMAT, type Scenario } from './scenario.ts';
 import { Scheduler } from './scheduler.ts';
 import { applyStroke, describeStroke, hostOf, isFault, type Stroke, type StrokeAction } from './strokes.ts';
 import { Trace } from './trace.ts';
+import { tryCopiesNowAndThen } from './trials/copy_trial.ts';
 import { tryCores } from './trials/core_trial.ts';
 import { tryDamage } from './trials/damage_trial.ts';
 import { tryEngine } from './trials/engine_trial.ts';
@@ -69,6 +70,7 @@ const TRIALS = [
   ['lost disk trial', tryLostDisksNowAndThen],
   ['mend trial', tryMendingNowAndThen],
   ['damage trial', tryDamage],
+  ['copy trial', tryCopiesNowAndThen],
 ] as const;
 const DATA = '/data';
 const PORT = 9000;

@@ -1,10 +1,20 @@
 /** Runs a copy on the real disk, its target locked from before its first file is made until it is durable. */
 import { mkdirSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { NodeClock } from '../io/node/clock.ts';
 import { lockDirectory } from '../io/node/directory_lock.ts';
 import type { NodeDisk } from '../io/node/disk.ts';
 import { runSteps, type Steps } from './steps.ts';
 import { Target } from './target.ts';
+
+/** Makes the names of new directories durable: of `first` and of those between it and `path`, which is itself by now. */
+async function syncParents(disk: NodeDisk, path: string, first: string): Promise<void> {
+  for (let at = dirname(path); at.length >= first.length; at = dirname(at)) {
+    await new Promise<void>((done, fail) => {
+      disk.syncDirectory(dirname(at), (error) => (error === null ? done() : fail(error)));
+    });
+  }
+}
 
 /**
  * @param make Fills the target and gives it its name; or throws, having discarded it.
@@ -19,7 +29,7 @@ export async function runCopy<T>(
 ): Promise<T> {
   const target = new Target(disk, path);
   target.assertFree();
-  mkdirSync(target.partial, { recursive: true });
+  const made = mkdirSync(target.partial, { recursive: true });
   const unlock = lockDirectory(target.partial);
   let isDone = false;
   try {
@@ -31,6 +41,7 @@ export async function runCopy<T>(
       });
     });
     isDone = true;
+    if (made !== undefined) await syncParents(disk, resolve(target.partial), resolve(made));
     return result;
   } finally {
     unlock();

@@ -8,6 +8,7 @@ import { resultOf, type Steps } from './steps.ts';
 
 /** What of the log is written between two syncs. */
 const PIECE_BYTES = 1024 * 1024;
+const CACHE_BYTES = 64 * 1024;
 
 export interface LogPart {
   /** Tables cover the log up to here. */
@@ -34,7 +35,8 @@ export function* writeLog(
   { group, term, flushedIndex, lastIndex, entry }: LogPart,
 ): Steps<number> {
   const log = yield* resultOf<Log>((done) => {
-    Log.open({ disk, clock, logger, directory, preallocate: 'never' }, done);
+    // Nobody reads what is written here.
+    Log.open({ disk, clock, logger, directory, preallocate: 'never', cacheBytes: CACHE_BYTES }, done);
   });
   let isClosed = false;
   try {

@@ -5,6 +5,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { DiskError, EnvelopeError } from '../base/errors.ts';
+import { rarely } from '../base/rare.ts';
 import type { Disk } from '../io/disk.ts';
 import { DIRECTORIES, isDirectory, LIST, parentOf, storeFiles, withoutSlash } from './paths.ts';
 import type { Steps } from './steps.ts';
@@ -37,7 +38,10 @@ export class Target {
   begin(): void {
     this.assertFree();
     const disk = this.#disk;
-    if (disk.exists(this.partial)) this.#clear();
+    if (disk.exists(this.partial)) {
+      rarely('what an earlier copy has left is removed');
+      this.#clear();
+    }
     this.#state = 'begun';
     for (const name of DIRECTORIES) disk.makeDirectory(`${this.partial}/${name}`);
   }
@@ -47,7 +51,8 @@ export class Target {
     assert(this.#state === 'begun', 'a copy is made before it is named', { path: this.path });
     const disk = this.#disk;
     for (const name of DIRECTORIES) {
-      yield (done) => disk.syncDirectory(`${this.partial}/${name}`, done);
+      const directory = `${this.partial}/${name}`;
+      yield (done) => disk.syncDirectory(directory, done);
     }
     yield (done) => disk.syncDirectory(this.partial, done);
     disk.renameDirectory(this.partial, this.path);

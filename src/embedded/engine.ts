@@ -11,6 +11,7 @@
 import type { HeldState } from '../backup/live_copy.ts';
 import { assert } from '../base/assert.ts';
 import { CorruptionError, EnvelopeError, type Outcome } from '../base/errors.ts';
+import { rarely } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { Compression } from '../io/compression.ts';
 import type { Disk } from '../io/disk.ts';
@@ -380,7 +381,10 @@ export class Engine {
     if (this.#closed || this.#failure !== null) return;
     let index = Math.min(this.#store.flushedIndex, this.#entries.durableIndex);
     for (const hold of this.#holds) index = Math.min(index, hold.index);
-    if (index <= this.#compactedIndex) return;
+    if (index <= this.#compactedIndex) {
+      if (this.#holds.size > 0) rarely('the log keeps what a copy may still need');
+      return;
+    }
     this.#compactedIndex = index;
     this.#entries.compact(index);
   }

@@ -5,10 +5,11 @@
  */
 
 import { crc32 } from '../codec/crc32.ts';
+import { crc32Range } from '../codec/crc32_range.ts';
 import { VarintReader } from '../codec/varint.ts';
 import { readUint32 } from '../lsm/bytes.ts';
 import { RecordKind } from '../lsm/record.ts';
-import { placeSeed } from '../lsm/table_format.ts';
+import { CRC_BYTES, placeSeed } from '../lsm/table_format.ts';
 
 export interface FoundBlock {
   readonly offset: number;
@@ -64,6 +65,20 @@ function blockLengthAt(bytes: Uint8Array, offset: number, end: number, table: nu
     if (readUint32(bytes, countAt) !== restarts) continue;
     const sum = crc32(bytes.subarray(offset, countAt + 4), seed);
     if (sum === readUint32(bytes, countAt + 4)) return countAt + 8 - offset;
+  }
+  return null;
+}
+
+/**
+ * Of a block that may be compressed: how long it would be if it began here and no further than `end`, by the first place
+ * where four bytes are the checksum of all before them. Among so many places one may fit by chance: only a block whose
+ * records can all be read is one. Null: there is no such place. O(bytes).
+ */
+export function packedLengthAt(bytes: Uint8Array, offset: number, end: number, table: number): number | null {
+  let sum = placeSeed(table, offset);
+  for (let at = offset; at + CRC_BYTES <= end; at++) {
+    if (at > offset && readUint32(bytes, at) === sum) return at + CRC_BYTES - offset;
+    sum = crc32Range(bytes, at, at + 1, sum);
   }
   return null;
 }

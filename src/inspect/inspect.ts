@@ -78,7 +78,7 @@ function kindByName(name: string): Kind | null {
   if (segment !== undefined) return { type: 'segment', number: Number(segment) };
   if (name === 'CURRENT' || name === 'CURRENT.new') return { type: 'current' };
   if (/^vote-[ab](\.new)?$/.test(name)) return { type: 'votes' };
-  return name === 'snapshot' ? { type: 'snapshot' } : null;
+  return name === 'snapshot' || name === 'mend' ? { type: 'snapshot' } : null;
 }
 
 function kindByMagic(file: ReadFile): Kind {
@@ -91,7 +91,7 @@ function kindByMagic(file: ReadFile): Kind {
   }
   throw new EnvelopeError(
     'USAGE',
-    `${file.path} is no file of a store: these are table-N, manifest-N, CURRENT, N.log, vote-a, vote-b and snapshot`,
+    `${file.path} is no file of a store: these are table-N, manifest-N, CURRENT, N.log, vote-a, vote-b, snapshot and mend`,
   );
 }
 

@@ -60,7 +60,7 @@ export interface Repair {
 
 /** It has, or had, a term and a vote. */
 export function isNodeDirectory(disk: Disk, directory: string): boolean {
-  return ['vote-a', 'vote-b', 'identity.json', 'snapshot'].some((name) =>
+  return ['vote-a', 'vote-b', 'identity.json', 'founder.json', 'snapshot'].some((name) =>
     disk.exists(`${directory}/${name}`),
   );
 }

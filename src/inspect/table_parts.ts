@@ -20,7 +20,7 @@ import {
   type Properties,
   placeSeed,
 } from '../lsm/table_format.ts';
-import { walkBlocks } from './block_walk.ts';
+import { packedLengthAt, walkBlocks } from './block_walk.ts';
 import { readAround } from './read_around.ts';
 
 /** A part of a table and where it begins, or what is wrong with it. */
@@ -49,6 +49,8 @@ export interface BlockPart {
 }
 
 const TABLE_BYTES_AT = FOOTER_BYTES - 24;
+/** Compressed blocks that are larger are not found behind a damaged one when the index is lost as well. */
+const SEARCHED_BYTES_MAX = 64 * 1024;
 
 export class TableParts {
   readonly path: string;
@@ -114,7 +116,7 @@ export class TableParts {
   /** Data blocks in order, damaged ones too; without an index those that are whole, and what lies between them. */
   *blocks(): Generator<BlockPart> {
     if (!this.index.ok) {
-      yield* this.#foundBlocks();
+      yield* this.isPacked ? this.#foundPackedBlocks() : this.#foundBlocks();
       return;
     }
     for (const { offset, length, lastKey } of this.index.value) yield this.#block(offset, length, lastKey);
@@ -136,6 +138,27 @@ export class TableParts {
     }
     // Without a footer nobody knows where blocks end and the filter begins.
     if (at < end) yield this.#gap(at, end);
+  }
+
+  /** From one block to the next; behind a damaged one each place is tried, for blocks that are not too large. */
+  *#foundPackedBlocks(): Generator<BlockPart> {
+    const end = this.footer.ok ? this.footer.value.filterOffset : 0;
+    const bytes = readAround(this.#file, 0, end);
+    let gapFrom: number | null = null;
+    for (let at = 0; at < end; ) {
+      const limit = gapFrom === null ? end : Math.min(end, at + SEARCHED_BYTES_MAX);
+      const length = packedLengthAt(bytes, at, limit, this.number);
+      if (length === null || !isReadable(this.#block(at, length, null))) {
+        gapFrom ??= at;
+        at++;
+        continue;
+      }
+      if (gapFrom !== null) yield this.#gap(gapFrom, at);
+      gapFrom = null;
+      yield this.#block(at, length, null);
+      at += length;
+    }
+    if (gapFrom !== null) yield this.#gap(gapFrom, end);
   }
 
   #gap(from: number, to: number): BlockPart {
@@ -192,6 +215,18 @@ export class TableParts {
         openSection(readAround(this.#file, start, end - start), this.path, this.number, start, what),
       );
     });
+  }
+}
+
+/** All of its records are what was written. */
+function isReadable({ records }: BlockPart): boolean {
+  if (records === null) return false;
+  try {
+    for (records.seekToFirst(); records.isValid; records.next());
+    return true;
+  } catch (error) {
+    if (!(error instanceof CorruptionError)) throw error;
+    return false;
   }
 }
 

@@ -1,12 +1,13 @@
 /** Copies of a store that is open: what is in them, and what a crash leaves. */
 import { describe, expect, it } from 'vitest';
+import { runLength } from '../../sim/run_length.ts';
 import { readList } from '../../src/backup/file_list.ts';
 import { type CopyProgress, copyLive, type LiveCopy } from '../../src/backup/live_copy.ts';
 import { runSteps } from '../../src/backup/steps.ts';
 import { Target } from '../../src/backup/target.ts';
 import { CorruptionError, DiskError, type Outcome } from '../../src/base/errors.ts';
 import { utf8 } from '../../src/codec/bytes.ts';
-import type { Engine } from '../../src/embedded/engine.ts';
+import type { Engine, EngineOptions } from '../../src/embedded/engine.ts';
 import { verify } from '../../src/inspect/verify.ts';
 import type { Disk } from '../../src/io/disk.ts';
 import { EngineRig } from '../embedded/rig.ts';
@@ -31,8 +32,8 @@ function put(engine: Engine, at: number, value: string, durability: 'sync' | 'bu
 }
 
 /** Tables of several levels, and a log behind them. */
-function begin(seed: string, writes = 300): Started {
-  const rig = new EngineRig(seed, TUNING);
+function begin(seed: string, writes = 300, tuning: Partial<EngineOptions> = TUNING): Started {
+  const rig = new EngineRig(seed, tuning);
   const engine = rig.mustOpen();
   rig.process.run(() => rig.disk.attach(rig.process).makeDirectory('/copies'));
   for (let at = 0; at < writes; at++) rig.process.run(() => put(engine, at, `value ${at} ${'x'.repeat(20)}`));
@@ -241,6 +242,18 @@ describe('a copy of an open store', () => {
     rig.process.run(() => disk.remove(`${TARGET}.partial/letter.txt`));
     expect(copied(started, 'link')?.ok).toBe(true);
     expect(filesUnder(rig, TARGET).filter((path) => path.includes('table-77'))).toEqual([]);
+  });
+
+  it('checks compressed tables as they are, and notices damage to them', () => {
+    const store = { ...TUNING.store, compression: runLength.name };
+    const started = begin('compressed', 100, { ...TUNING, store, compressions: [runLength] });
+    const { rig } = started;
+    expect(copied(started, 'copy')?.ok).toBe(true);
+    expect(contentsIn(rig, TARGET)).toEqual(contentsOf(started.engine));
+    const other = begin('compressed', 100, { ...TUNING, store, compressions: [runLength] });
+    const table = other.rig.disk.files().find((path) => path.startsWith('/db/tables/table-')) ?? '';
+    other.rig.disk.flipByte(table, 20);
+    expect(copied(other, 'copy')).toMatchObject({ ok: false, error: { path: table } });
   });
 
   it('names the table of the store that is damaged, and is not made', () => {

@@ -1,4 +1,5 @@
 /** Copies of simulated stores: what is in a store, and how a task of the backup layer runs in a simulated process. */
+import { runLength } from '../../sim/run_length.ts';
 import { runSteps, type Steps } from '../../src/backup/steps.ts';
 import type { Outcome } from '../../src/base/errors.ts';
 import { fromUtf8 } from '../../src/codec/bytes.ts';
@@ -26,7 +27,10 @@ export function contentsIn(rig: EngineRig, directory: string): Record<string, st
   const opened = outcomeOf<Engine>(rig, (done) => {
     const { process, clock } = rig;
     const disk = rig.disk.attach(process);
-    Engine.open({ disk, directory, clock, logger: { log: () => {} }, bufferedMs: 50 }, done);
+    Engine.open(
+      { disk, directory, clock, logger: { log: () => {} }, bufferedMs: 50, compressions: [runLength] },
+      done,
+    );
   });
   if (opened === null) throw new Error('it does not open');
   if (!opened.ok) return opened.error;

@@ -2,9 +2,12 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { open } from '../../src/index.ts';
 import { runCli } from './run_cli.ts';
+
+/** Each starts several processes, which takes seconds where others are at work. */
+vi.setConfig({ testTimeout: 120_000 });
 
 let root = '';
 

@@ -3,12 +3,15 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Client, open } from '../../src/index.ts';
 import { NodeDisk } from '../../src/io/node/disk.ts';
 import { HardStateFile } from '../../src/replica/hard_state_file.ts';
 import { freePorts } from '../process/ports.ts';
 import { runCli, startCli } from './run_cli.ts';
+
+/** Each starts several processes, which takes seconds where others are at work. */
+vi.setConfig({ testTimeout: 120_000 });
 
 let root = '';
 

@@ -1,6 +1,6 @@
 /** A small store with everything in it, for tests of what looks into its files. */
 import { utf8 } from '../../src/codec/bytes.ts';
-import type { Engine } from '../../src/embedded/engine.ts';
+import type { Engine, EngineOptions } from '../../src/embedded/engine.ts';
 import { BatchWriter } from '../../src/kv/batch.ts';
 import type { Write } from '../../src/kv/request.ts';
 import { EngineRig } from '../embedded/rig.ts';
@@ -38,20 +38,25 @@ export function close(rig: EngineRig, engine: Engine): void {
 /**
  * Two flushes (the second with deletes, a range delete, a value that expires) and a log behind them, in a segment that
  * is not the first: sets, a batch, a conditional write, an increment.
+ * @param padding Behind most values: something that can be compressed.
  */
-export function makeStore(seed = 'inspect'): EngineRig {
-  const rig = new EngineRig(seed, TUNING);
+export function makeStore(
+  seed = 'inspect',
+  tuning: Partial<EngineOptions> = TUNING,
+  padding = '',
+): EngineRig {
+  const rig = new EngineRig(seed, tuning);
   const engine = rig.mustOpen();
   writeAll(
     rig,
     engine,
-    Array.from({ length: 40 }, (_none, at) => putOf(at)),
+    Array.from({ length: 40 }, (_none, at) => putOf(at, `${`value ${at} `.repeat(3)}${padding}`)),
   );
   flush(rig, engine);
   writeAll(rig, engine, [
     { type: 'delete', bucket: 'b', keys: [keyOf(1), keyOf(2)] },
     { type: 'delete-range', bucket: 'b', from: keyOf(10), to: keyOf(20) },
-    ...Array.from({ length: 10 }, (_none, at) => putOf(30 + at, `newer ${at}`)),
+    ...Array.from({ length: 10 }, (_none, at) => putOf(30 + at, `newer ${at}${padding}`)),
     {
       type: 'set-if',
       bucket: 'b',

@@ -1,8 +1,9 @@
-/** Backup and restore as docs/operations.md says: all directories, of nodes that do not run. */
-import { cpSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+/** Backup and restore as docs/operations.md says: all directories, whole, of nodes that do not run. */
+import { mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
+import { runBackup, runRestore } from '../../src/cli/backup.ts';
 import { fromUtf8 } from '../../src/codec/bytes.ts';
 import { ProcessCluster } from './cluster.ts';
 
@@ -51,7 +52,8 @@ it('brings back what was there when the nodes were stopped, in place and under o
   await write(running, first, 'kept');
   await stopAll(running);
   for (const port of running.ports) {
-    cpSync(join(running.directory, `node-${port}`), join(backup, `node-${port}`), { recursive: true });
+    const told = await runBackup(join(running.directory, `node-${port}`), join(backup, `node-${port}`));
+    expect(told).toMatch(/^this is a node's directory: .*\n.*: complete, every checksum holds \(.*\)\n$/);
   }
   await startAll(running);
   await write(running, first, 'lost');
@@ -59,7 +61,7 @@ it('brings back what was there when the nodes were stopped, in place and under o
   for (const port of running.ports) {
     const directory = join(running.directory, `node-${port}`);
     rmSync(directory, { recursive: true });
-    cpSync(join(backup, `node-${port}`), directory, { recursive: true });
+    expect(await runRestore(join(backup, `node-${port}`), directory)).toContain('complete');
   }
   await startAll(running);
   const kept = Array.from({ length: KEYS }, (_none, n) => `kept ${n}`);
@@ -74,4 +76,4 @@ it('brings back what was there when the nodes were stopped, in place and under o
   }
   await startAll(elsewhere);
   for (const port of elsewhere.ports) expect(await read(elsewhere, port)).toEqual(kept);
-}, 60_000);
+}, 120_000);

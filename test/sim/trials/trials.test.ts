@@ -1,6 +1,7 @@
 /** What the trials find is told by `npm run mutants`; here: that they hold, and that they are what their seed says. */
 import { describe, expect, it } from 'vitest';
 import { SimRandom } from '../../../sim/random.ts';
+import { tryCopy } from '../../../sim/trials/copy_trial.ts';
 import { tryCores } from '../../../sim/trials/core_trial.ts';
 import { tryDamage } from '../../../sim/trials/damage_trial.ts';
 import { tryLog } from '../../../sim/trials/log_trial.ts';
@@ -11,7 +12,17 @@ import { tryTime } from '../../../sim/trials/time_trial.ts';
 import { tryVotes } from '../../../sim/trials/vote_trial.ts';
 import { runs } from '../../long.ts';
 
-const TRIALS = { tryLog, tryVotes, tryStore, tryTime, tryCores, tryRouters, tryDamage, tryMemtable };
+const TRIALS = {
+  tryLog,
+  tryVotes,
+  tryStore,
+  tryTime,
+  tryCores,
+  tryRouters,
+  tryDamage,
+  tryMemtable,
+  tryCopy,
+};
 const SEEDS = runs(25);
 
 describe('a trial', () => {
