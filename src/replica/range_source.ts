@@ -73,7 +73,9 @@ export class RangeSource {
         isLast,
       };
     } catch (error) {
-      if (!(error instanceof CorruptionError) || !store.noteDamage(error)) throw error;
+      if (!(error instanceof CorruptionError)) throw error;
+      // Or it is about a table that has been merged away since.
+      store.noteDamage(error);
       rarely('a replica that is asked for a range is damaged there as well');
       return refusal(request);
     } finally {
