@@ -248,13 +248,19 @@ export class Endings {
     return findWrite(operation, (...write) => invariants.committedAtUs(...write) ?? 'never');
   };
 
+  /** Of a cluster that waits an entry may yet be committed; but what no log has ever held nobody can have seen. */
+  readonly #fateInWaiting = (operation: Operation): 'never' | null => {
+    const { invariants } = this.#world;
+    return findWrite(operation, (...write) => (invariants.wasProposed(...write) ? null : ('never' as const)));
+  };
+
   reckon(): void {
     const { history, invariants } = this.#world;
     const wronged = refusedButCommitted(history.refused(), (...write) =>
       invariants.committedIndexOf(...write),
     );
     if (wronged !== null) this.#world.fail('wrong answer', wronged);
-    if (this.#mustServe) history.narrow(this.#fateOf);
+    history.narrow(this.#mustServe ? this.#fateOf : this.#fateInWaiting);
     const overdue = findOverdue(history.operations());
     if (overdue !== null) {
       this.#world.onOffending(overdue);

@@ -128,6 +128,11 @@ export class Invariants {
     return first;
   }
 
+  /** The write of a value has been in some node's log, be it for a moment. */
+  wasProposed(bucket: string, key: string, value: string): boolean {
+    return this.#writes.placesOf(bucket, key, value).length > 0;
+  }
+
   /**
    * When the write of a value was committed, in microseconds of virtual time; null: it has not been. For good, once no node can be
    * holding it back any more.

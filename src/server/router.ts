@@ -283,13 +283,24 @@ export class Router {
       rarely('a read that meets damage is handed on');
       job.damage = result;
       this.#takeBack(job);
-    } else this.#finish(job, result);
+    } else if (this.#isBehindDamage(job)) this.#takeBack(job);
+    else this.#finish(job, result);
   }
 
   /** What one node's disk has lost another one holds: a read is handed to and fro between the leader and this node. */
   #isToBeReadElsewhere(job: Job, result: Result): boolean {
     if (result.type !== 'error' || result.code !== 'corruption' || this.#stopped) return false;
     return !isWrite(job.request) && !isOfThisNode(job.request) && !this.#options.replica.isAlone;
+  }
+
+  /** A read whose answer would overtake one that is to be read elsewhere: it is read again behind that. */
+  #isBehindDamage(job: Job): boolean {
+    if (isWrite(job.request) || job.isOvertaken || this.#stopped) return false;
+    for (const each of job.lane.jobs) {
+      if (each === job) return false;
+      if (each.state === 'returned' && each.damage !== null) return !isOfThisNode(job.request);
+    }
+    return false;
   }
 
   #finish(job: Job, result: Result): void {

@@ -76,14 +76,15 @@ describe('the atlas', () => {
 });
 
 describe('a machine that can be mended', () => {
-  it('is one whose tables alone are harmed, in bytes that can be told to be wrong', () => {
+  it('is one whose tables and log entries alone are harmed, in bytes that can be told to be wrong', () => {
     for (const [kind, path, is] of [
       ['rot', '/data/tables/table-1', true],
       ['lost-name', '/data/tables/table-1', true],
       ['failed-sync', '/data/tables/table-1', true],
       ['bad-sector', '/data/tables/table-1', false],
       ['rot', '/data/tables/manifest-1', false],
-      ['rot', '/data/log/000001.log', false],
+      ['rot', '/data/log/000001.log', true],
+      ['bad-sector', '/data/log/000001.log', false],
     ] as const) {
       const atlas = make();
       atlas.book(1, injury('rot', '/data/tables/table-7', 1, 2));
