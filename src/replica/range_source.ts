@@ -13,6 +13,7 @@ import type { Clock, Timer } from '../io/clock.ts';
 import type { Index, Term } from '../log/entry.ts';
 import { LiveRecords } from '../lsm/live_records.ts';
 import type { ReadSnapshot, Store } from '../lsm/store.ts';
+import type { StoreIterator } from '../lsm/store_iterator.ts';
 import type { NodeId } from '../raft/message.ts';
 import { packRecords, type RangeChunk, type RangeFetch } from './snapshot_codec.ts';
 
@@ -56,8 +57,10 @@ export class RangeSource {
     if (held === undefined || held.request !== request) return refusal(request);
     held.askedAtMs = clock.monotonicMs();
     const { snapshot, term } = held;
-    const iterator = snapshot.iterator(end === null ? { gte: low } : { gte: low, lt: end });
+    let iterator: StoreIterator | null = null;
     try {
+      // Throws at once where a table in the range has been put aside.
+      iterator = snapshot.iterator(end === null ? { gte: low } : { gte: low, lt: end });
       const records = new LiveRecords(iterator);
       records.seek(number === 0 ? low : after);
       if (number > 0 && records.isValid && equalBytes(records.key, after)) records.next();
@@ -79,7 +82,7 @@ export class RangeSource {
       rarely('a replica that is asked for a range is damaged there as well');
       return refusal(request);
     } finally {
-      iterator.close();
+      iterator?.close();
     }
   }
 
