@@ -3,6 +3,7 @@
  * does not find these soon would not find others.
  */
 import { DAMAGE_MUTANTS } from './damage_mutants.ts';
+import { DIVERGENCE_MUTANTS } from './divergence_mutants.ts';
 
 export interface Mutant {
   readonly name: string;
@@ -959,4 +960,5 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'for (const name of disk.list(directory).slice(0, 0)) {',
   },
   ...DAMAGE_MUTANTS,
+  ...DIVERGENCE_MUTANTS,
 ];

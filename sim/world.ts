@@ -76,6 +76,8 @@ const DATA = '/data';
 const PORT = 9000;
 const US_PER_MS = 1000;
 const COMMAND_PATIENCE_MS = 2000;
+/** Of a window after which replicas compare what they have applied. */
+const DIGEST_WINDOW_ENTRIES = 8;
 /** After these what is on the disk is not what it was a moment ago. */
 const POWER_CUT_MARKS: ReadonlySet<string> = new Set([
   'a conflicting suffix is replaced',
@@ -406,6 +408,7 @@ export class World {
       flow: tuning.flow,
       snapshots: tuning.snapshots,
       clockDriftPpmMax: tuning.clockDriftPpmMax,
+      digestWindowEntries: DIGEST_WINDOW_ENTRIES,
       timeouts: { noLeaderMs: tuning.noLeaderMs, answerMs: tuning.answerMs },
       log: { segmentBytes: tuning.segmentBytes, cacheBytes: tuning.cacheBytes },
       store: {
@@ -582,9 +585,10 @@ export class World {
   #logger(id: number): Logger {
     const onLine = this.#onLine;
     const probe = this.#probe;
-    if (onLine === null && probe === null) return { log: () => {} };
     return {
       log: (level: LogLevel, event: string, fields: LogFields = {}) => {
+        // No disk that rots may bring that about.
+        if (event === 'state-diverged') this.fail('divergence', `node ${id}: ${JSON.stringify(fields)}`);
         probe?.onLog(id, level, event, fields);
         onLine?.(
           `${(this.scheduler.nowUs / 1000).toFixed(3)} node${id} ${level} ${event} ${JSON.stringify(fields)}`,

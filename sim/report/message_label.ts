@@ -40,6 +40,18 @@ export function labelPeerFrame(frame: PeerFrame): MessageLabel {
       return labelRaftMessage(decodeMessage(frame.message));
     case 'snapshot': {
       const message = decodeSnapshotMessage(frame.message);
+      if (message.type === 'state-digests' || message.type === 'state-differs') {
+        const ends =
+          message.type === 'state-digests' ? message.windows.map(({ index }) => index) : [message.index];
+        const text = `windows that end at ${ends.join(', ')}`;
+        return {
+          kind: 'control',
+          isReply: message.type === 'state-differs',
+          term: 0,
+          name: message.type,
+          text,
+        };
+      }
       const isReply = message.type === 'chunk' || message.type === 'range-chunk';
       const text = isReply
         ? `chunk ${message.number} of the state at ${message.index}, ${message.records.length} bytes`

@@ -7,7 +7,7 @@
  */
 import { CorruptionError } from '../../src/base/errors.ts';
 import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
-import { silentLogger } from '../../src/io/logger.ts';
+import type { LogFields } from '../../src/io/logger.ts';
 import type { Address } from '../../src/io/network.ts';
 import type { Request, Result } from '../../src/kv/request.ts';
 import type { StoreOptions } from '../../src/lsm/store.ts';
@@ -31,6 +31,8 @@ const US_PER_MS = 1000;
 const STORM_MS = 2500;
 const CALM_MS = 30_000;
 const STEP_MS = 10;
+/** So small that most are not void. */
+const DIGEST_WINDOW_ENTRIES = 4;
 const BUCKET = 'b';
 const MAYBES = ['short-append', 'needless-snapshot', 'slow-install'];
 
@@ -171,7 +173,12 @@ class MendTrial {
           clock,
           network: this.#network.attach(process, host),
           random: this.#random.fork(`boot${++this.#boots}`),
-          logger: silentLogger,
+          logger: {
+            log: (_level, event, fields?: LogFields) => {
+              if (event === 'state-diverged') onFailure(new Error(`${event}: ${JSON.stringify(fields)}`));
+            },
+          },
+          digestWindowEntries: DIGEST_WINDOW_ENTRIES,
           timing: TIMING,
           timeouts: { noLeaderMs: 600, answerMs: 1000 },
           snapshots: {

@@ -30,6 +30,7 @@ import {
   type Write,
 } from './request.ts';
 import { closeSession, openSession, writeOnce } from './sessions.ts';
+import { DigestedStore, type StateDigest } from './state_digest.ts';
 import { encodeStored, NEVER } from './stored_value.ts';
 import { dropBucket, loadState, sweep } from './sweep.ts';
 import { runTransaction } from './transaction.ts';
@@ -52,6 +53,8 @@ export class StateMachine {
   #timeBeforeMs = 0;
   #dueBeforeMs = 0;
   #dropsBefore: ReadonlyMap<string, Index> = NO_DROPS;
+  /** Of what applying does; null: nobody compares it. */
+  readonly digest: StateDigest | null;
   /** A read has met this, and answers with it. */
   onDamage: (error: CorruptionError) => void = () => {};
 
@@ -60,24 +63,28 @@ export class StateMachine {
 
   /**
    * @param unreadable What to do when that is so.
+   * @param digest Notes what is applied, to be compared with that of other replicas; null spends nothing on it.
    * @throws DiskError, and CorruptionError with `throw`, when the store's own keys cannot be read.
    */
   constructor(
     store: KeyValueStore,
     journalLimits: JournalLimits = DEFAULT_JOURNAL_LIMITS,
     unreadable: 'throw' | 'wait' = 'throw',
+    digest: StateDigest | null = null,
   ) {
-    this.#store = store;
+    this.digest = digest;
+    this.#store = digest === null ? store : new DigestedStore(store, digest);
     this.#journalLimits = journalLimits;
     const state = unreadable === 'wait' ? loadIfReadable(store) : loadState(store);
     this.isUnreadable = state === null;
     this.#state = state ?? { nowMs: 0, drops: new Map(), nextDueMs: Number.POSITIVE_INFINITY };
     this.#journal = new Journal(store.appliedIndex, journalLimits);
-    this.#keys = new LiveKeys(new JournaledCells(store, this.#journal), this.#state);
+    this.#keys = new LiveKeys(new JournaledCells(this.#store, this.#journal), this.#state);
   }
 
   /** The store holds something else now: all of it was replaced by a snapshot. */
   reload(): void {
+    this.digest?.clear();
     this.#state = loadState(this.#store);
     this.#journal = new Journal(this.#store.appliedIndex, this.#journalLimits);
     this.#keys = new LiveKeys(new JournaledCells(this.#store, this.#journal), this.#state);
@@ -140,6 +147,7 @@ export class StateMachine {
    * it either. In the same turn. Whoever follows a feed is told to read anew.
    */
   abandonEntry(): void {
+    this.digest?.abandonEntry();
     const { drops } = this.#state;
     this.#state.nowMs = this.#timeBeforeMs;
     this.#state.nextDueMs = this.#dueBeforeMs;

@@ -376,7 +376,7 @@ function viewReadable(file: ReadFile, bytes: number): Readable {
   let lastError: DiskError | null = null;
   for (let at = 0; at < bytes; at += SECTOR_BYTES) {
     try {
-      readable.set(file.view(at, Math.min(SECTOR_BYTES, bytes - at)), at);
+      readable.set(viewAgain(file, at, Math.min(SECTOR_BYTES, bytes - at)), at);
     } catch (error) {
       if (!(error instanceof DiskError) || error.errno !== 'EIO') throw error;
       unreadableEnd = Math.min(bytes, at + SECTOR_BYTES);
@@ -384,6 +384,16 @@ function viewReadable(file: ReadFile, bytes: number): Readable {
     }
   }
   return { bytes: readable, unreadableEnd, error: lastError };
+}
+
+/** As `view`, twice if need be: what is given up here may cost the node entries, and a read may fail for once. */
+function viewAgain(file: ReadFile, offset: number, length: number): Uint8Array {
+  try {
+    return file.view(offset, length);
+  } catch (error) {
+    if (!(error instanceof DiskError) || error.errno !== 'EIO') throw error;
+    return file.view(offset, length);
+  }
 }
 
 function damagedHeader(path: string): CorruptionError {

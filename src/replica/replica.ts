@@ -51,6 +51,7 @@ import { RangeSource } from './range_source.ts';
 import type { SnapshotMessage } from './snapshot_codec.ts';
 import { type SnapshotLimits, Snapshots, snapshotPath } from './snapshots.ts';
 import { StaleReads } from './stale_reads.ts';
+import { StateComparison } from './state_comparison.ts';
 import { TableMender } from './table_mender.ts';
 
 export interface ReplicaOptions {
@@ -167,6 +168,8 @@ export class Replica {
   readonly #snapshots: Snapshots;
   /** What repairs this replica's tables, and gives out ranges to those who repair theirs. */
   readonly mender: TableMender;
+  /** Compares what is applied here with what others apply; null: without a digest of it. */
+  readonly comparison: StateComparison | null;
   readonly #ranges: RangeSource;
   readonly #retention: LogRetention;
   readonly #damageReport: DamageReport;
@@ -241,6 +244,7 @@ export class Replica {
       idleMs: RANGE_IDLE_MS,
     });
     this.mender = this.#makeMender();
+    this.comparison = this.#makeComparison();
     if (options.stateMachine.isUnreadable || known === UNKNOWN_CONFIGURATION) this.mender.rebuild();
     this.#retention = new LogRetention({
       log,
@@ -284,6 +288,21 @@ export class Replica {
       install: (identity, atLeast) => this.#snapshots.install(identity, atLeast),
       onProgress: () => this.#planTurn(),
       onFailure,
+    });
+  }
+
+  #makeComparison(): StateComparison | null {
+    const { id, logger, stateMachine, sendSnapshot } = this.#options;
+    const { digest } = stateMachine;
+    if (digest === null) return null;
+    digest.setActive(!this.isAlone);
+    return new StateComparison({
+      id,
+      digest,
+      logger,
+      leads: () => this.isLeader,
+      peers: () => this.#peers(),
+      send: sendSnapshot,
     });
   }
 
@@ -452,6 +471,7 @@ export class Replica {
     const { configurations } = this.#raft;
     if (configurations === this.#lastConfigurations) return;
     this.#lastConfigurations = configurations;
+    this.#options.stateMachine.digest?.setActive(!this.isAlone);
     this.onMembersChange();
   }
 
@@ -563,6 +583,8 @@ export class Replica {
     if (this.#stopped) return;
     if (message.type === 'range-fetch') this.#options.sendSnapshot(from, this.#ranges.answer(from, message));
     else if (message.type === 'range-chunk') this.mender.onChunk(from, message);
+    else if (message.type === 'state-digests' || message.type === 'state-differs')
+      this.comparison?.onMessage(from, message);
     else this.#snapshots.onMessage(from, message);
   }
 
@@ -618,6 +640,7 @@ export class Replica {
     // Behind the sends: the followers work while this node writes.
     this.#options.flushLog();
     this.#apply();
+    this.comparison?.review();
     this.mender.review(nowMs);
     this.#retention.review();
     this.#takeReads(output, nowMs);
@@ -714,6 +737,7 @@ export class Replica {
       this.#raft.restore(index, term, clock.monotonicMs(), configuration);
       this.#raft.learn(configuration);
       stateMachine.reload();
+      this.comparison?.onReplaced();
       this.mender.onInstalled();
     } catch (error) {
       this.#options.onFailure(error instanceof Error ? error : new Error(String(error)));

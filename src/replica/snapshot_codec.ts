@@ -1,15 +1,17 @@
 /**
- * What nodes say to each other when one fetches the state of another, as plain arrays for MessagePack, and the records
- * inside a chunk: varint key length, key, varint sequence number, varint value length, value; ascending by key.
+ * What nodes say to each other when one fetches the state of another, or compares its own with it
+ * (`state_comparison.ts`), as plain arrays for MessagePack, and the records inside a chunk: varint key length, key, varint sequence number, varint value length, value; ascending by key.
  */
 import { EnvelopeError } from '../base/errors.ts';
 import { VarintReader, varintSize, writeVarint } from '../codec/varint.ts';
+import type { WindowDigest } from '../kv/state_digest.ts';
 import type { Index, Term } from '../log/entry.ts';
 import { type Cursor, RecordKind } from '../lsm/record.ts';
 
 export type SnapshotMessage =
   | RangeFetch
   | RangeChunk
+  | DigestMessage
   /** "Send me chunk `number`, the records behind `after`." `index`: of the snapshot, once it is known; 0: of any. */
   | { readonly type: 'fetch'; readonly index: Index; readonly number: number; readonly after: Uint8Array }
   /** `number` -1: that snapshot is not held any more, begin anew. */
@@ -48,10 +50,32 @@ export interface RangeChunk {
   readonly isLast: boolean;
 }
 
+export type DigestMessage =
+  /** "This is what my state machine has done in these windows." See `StateDigest`. */
+  | {
+      readonly type: 'state-digests';
+      readonly windowEntries: number;
+      /** Ascending. */
+      readonly windows: readonly WindowDigest[];
+    }
+  /** "In the window that ends at `index` mine has done something else." */
+  | {
+      readonly type: 'state-differs';
+      readonly index: Index;
+      /** The sender's. */
+      readonly digest: number;
+      /** As the receiver has told it. */
+      readonly told: number;
+    };
+
 const FETCH = 1;
 const CHUNK = 2;
 const RANGE_FETCH = 12;
 const RANGE_CHUNK = 13;
+const STATE_DIGESTS = 14;
+const STATE_DIFFERS = 15;
+/** More are not sent, and not taken. */
+const WINDOWS_MAX = 64;
 
 export function encodeSnapshotMessage(message: SnapshotMessage): unknown[] {
   if (message.type === 'fetch') return [FETCH, message.index, message.number, message.after];
@@ -62,6 +86,18 @@ export function encodeSnapshotMessage(message: SnapshotMessage): unknown[] {
   if (message.type === 'range-chunk') {
     const { request, index, term, number, records, isLast } = message;
     return [RANGE_CHUNK, request, index, term, number + 1, records, isLast];
+  }
+  if (message.type === 'state-digests') {
+    const { windowEntries, windows } = message;
+    return [
+      STATE_DIGESTS,
+      windowEntries,
+      windows.map(({ index }) => index),
+      windows.map(({ digest }) => digest),
+    ];
+  }
+  if (message.type === 'state-differs') {
+    return [STATE_DIFFERS, message.index, message.digest, message.told];
   }
   const { index, term, number, records, isLast } = message;
   return [CHUNK, index, term, number + 1, records, isLast];
@@ -93,6 +129,24 @@ export function decodeSnapshotMessage(fields: readonly unknown[]): SnapshotMessa
       number: unsigned(fields[4]) - 1,
       records: bytes(fields[5]),
       isLast: fields[6] === true,
+    };
+  }
+  if (type === STATE_DIGESTS && fields.length === 4) {
+    const indices = integers(fields[2]);
+    const digests = integers(fields[3]);
+    if (indices.length !== digests.length) throw malformed('not a digest for each window');
+    return {
+      type: 'state-digests',
+      windowEntries: unsigned(fields[1]),
+      windows: indices.map((end, at) => ({ index: end, digest: digests[at] })),
+    };
+  }
+  if (type === STATE_DIFFERS && fields.length === 4) {
+    return {
+      type: 'state-differs',
+      index: unsigned(index),
+      digest: unsigned(fields[2]),
+      told: unsigned(fields[3]),
     };
   }
   if (type !== CHUNK || fields.length !== 6) throw malformed(`unknown type ${String(type)}`);
@@ -166,6 +220,11 @@ export class RecordUnpacker {
 function unsigned(value: unknown): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
   throw malformed('a field is not an unsigned integer');
+}
+
+function integers(value: unknown): number[] {
+  if (!Array.isArray(value) || value.length > WINDOWS_MAX) throw malformed('a field is not a short list');
+  return value.map(unsigned);
 }
 
 function bytes(value: unknown): Uint8Array {

@@ -15,7 +15,7 @@ import type { Index, Term } from '../log/entry.ts';
 import type { GroupLog } from '../log/group_log.ts';
 import type { Store } from '../lsm/store.ts';
 import type { NodeId } from '../raft/message.ts';
-import type { RangeChunk, RangeFetch, SnapshotMessage } from './snapshot_codec.ts';
+import type { DigestMessage, RangeChunk, RangeFetch, SnapshotMessage } from './snapshot_codec.ts';
 import { SnapshotFetch } from './snapshot_fetch.ts';
 import { readSnapshotIdentity, SnapshotFileCursor, type SnapshotIdentity } from './snapshot_file.ts';
 import { SnapshotSource } from './snapshot_source.ts';
@@ -123,7 +123,7 @@ export class Snapshots {
   }
 
   /** @throws EnvelopeError `FORMAT`; DiskError when tables can't be read. */
-  onMessage(from: NodeId, message: Exclude<SnapshotMessage, RangeFetch | RangeChunk>): void {
+  onMessage(from: NodeId, message: Exclude<SnapshotMessage, RangeFetch | RangeChunk | DigestMessage>): void {
     if (message.type === 'fetch') this.#answer(from, message);
     else if (this.#fetch?.from === from) this.#fetch.onChunk(message);
   }

@@ -2,7 +2,7 @@
 import type { Store } from '../lsm/store.ts';
 import type { Replica } from '../replica/replica.ts';
 
-export function careStatus({ mender }: Replica, store: Store): Record<string, string | number> {
+export function careStatus({ mender, comparison }: Replica, store: Store): Record<string, string | number> {
   const { scrubbedBytes, scrubs } = store.statistics();
   return {
     damaged_tables: store.quarantined.length,
@@ -12,5 +12,8 @@ export function careStatus({ mender }: Replica, store: Store): Record<string, st
     rebuilt: mender.rebuilt,
     scrubbed_bytes: scrubbedBytes,
     scrubs,
+    compared_index: comparison?.comparedIndex ?? 0,
+    diverged_index: comparison?.divergedIndex ?? 0,
+    diverged_with: comparison?.divergedWith.join(' ') || 'none',
   };
 }

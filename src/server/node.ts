@@ -18,6 +18,7 @@ import type { Logger } from '../io/logger.ts';
 import type { Address, Connection, ConnectionHandler, Listener, Network } from '../io/network.ts';
 import type { Random } from '../io/random.ts';
 import { DEFAULT_JOURNAL_LIMITS } from '../kv/journal.ts';
+import { StateDigest } from '../kv/state_digest.ts';
 import { StateMachine } from '../kv/state_machine.ts';
 import type { GroupId } from '../log/entry.ts';
 import type { GroupLog } from '../log/group_log.ts';
@@ -74,6 +75,8 @@ export interface NodeOptions {
   readonly snapshots?: Partial<SnapshotLimits>;
   /** See `CoreOptions`; the same on all nodes. */
   readonly clockDriftPpmMax?: number | null;
+  /** See `StateDigest`; 1024 unless said. Nodes that do not agree on it do not compare what they have applied. */
+  readonly digestWindowEntries?: number;
   readonly limits?: ProtocolLimits;
   readonly timeouts?: RouterTimeouts;
   readonly log?: Tuning<LogOptions>;
@@ -221,7 +224,12 @@ export class Node {
       log: groupLog,
       hardState,
       store,
-      stateMachine: new StateMachine(store, DEFAULT_JOURNAL_LIMITS, members.length === 1 ? 'throw' : 'wait'),
+      stateMachine: new StateMachine(
+        store,
+        DEFAULT_JOURNAL_LIMITS,
+        members.length === 1 ? 'throw' : 'wait',
+        new StateDigest(options.digestWindowEntries),
+      ),
       clock,
       random,
       logger,

@@ -246,6 +246,17 @@ describe('chunks', () => {
         records: fc.uint8Array().map((bytes) => new Uint8Array(bytes)),
         isLast: fc.boolean(),
       }),
+      fc.record({
+        type: fc.constant('state-digests' as const),
+        windowEntries: fc.maxSafeNat(),
+        windows: fc.array(fc.record({ index: fc.maxSafeNat(), digest: fc.maxSafeNat() }), { maxLength: 64 }),
+      }),
+      fc.record({
+        type: fc.constant('state-differs' as const),
+        index: fc.maxSafeNat(),
+        digest: fc.maxSafeNat(),
+        told: fc.maxSafeNat(),
+      }),
     );
     fc.assert(
       fc.property(message, (sent) => {
@@ -253,12 +264,23 @@ describe('chunks', () => {
         const received = decodeSnapshotMessage(fields);
         expect(encode(encodeSnapshotMessage(received))).toEqual(encode(encodeSnapshotMessage(sent)));
         expect(received.type).toBe(sent.type);
+        if (sent.type === 'state-digests' || sent.type === 'state-differs') expect(received).toEqual(sent);
       }),
     );
   });
 
   it('are refused by name when they are malformed', () => {
-    for (const fields of [[], [1], [9, 1, 1, 1], [1, 1, 1, 'x'], [2, 1, 1, 1, 1, true]]) {
+    for (const fields of [
+      [],
+      [1],
+      [9, 1, 1, 1],
+      [1, 1, 1, 'x'],
+      [2, 1, 1, 1, 1, true],
+      [14, 8, [8], []],
+      [14, 8, [8], [-1]],
+      [14, 8, Array(65).fill(8), Array(65).fill(1)],
+      [15, 8, 1],
+    ]) {
       expect(() => decodeSnapshotMessage(fields)).toThrow(/a snapshot message is malformed/);
     }
   });

@@ -285,6 +285,32 @@ describe('a sector that cannot be read', () => {
   });
 });
 
+describe('reads that fail for once', () => {
+  it('are no damage of the log, whichever of those of a start they are', () => {
+    const seen: string[] = [];
+    const logger = { log: (_level: string, event: string) => seen.push(event) };
+    const { rig, followers } = written();
+    const [id] = followers;
+    const { disk } = rig.machine(id);
+    for (let after = 1; after <= 12; after++) {
+      rig.kill(id);
+      // The read of a whole segment, then one of its sectors.
+      disk.failRead({ after, kind: 'log' });
+      disk.failRead({ after: after + 1 + (after % 3), kind: 'log' });
+      rig.bootWith(id, { logger });
+      rig.run(100);
+    }
+    expect(seen.filter((event) => event.startsWith('log-'))).toEqual([]);
+    expect(seen).toContain('node-started');
+    // Those that no start has met.
+    rig.run(1000);
+    rig.kill(id);
+    rig.boot(id);
+    rig.run(2500);
+    expect(nodeOf(rig, id).groupLog.durableIndex).toBe(nodeOf(rig, rig.leader()).groupLog.lastIndex);
+  });
+});
+
 function lastSegmentOf({ disk }: TestMachine): string {
   const segments = disk.files().filter((path) => path.startsWith('/data/log/0'));
   return segments.sort().at(-1) ?? '';

@@ -71,6 +71,11 @@ export class ServerRig {
 
   /** @param identity Of the data directory. */
   boot(id: number, identity = id): void {
+    this.bootWith(id, {}, identity);
+  }
+
+  /** As `boot`, with options of its own. */
+  bootWith(id: number, options: Partial<NodeOptions>, identity = id): void {
     const machine = this.machine(id);
     const { process, disk } = machine;
     machine.failure = null;
@@ -91,6 +96,7 @@ export class ServerRig {
           machine.failure = error;
         },
         ...this.#options,
+        ...options,
       },
       (outcome) => {
         if (outcome.ok) machine.node = outcome.value;
