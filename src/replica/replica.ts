@@ -730,15 +730,15 @@ export class Replica {
   /** The store holds what another node had applied up to `index`; the log goes on from there. */
   #onInstalled(index: Index, term: Term): void {
     if (this.#stopped) return;
-    const { logger, id, clock, stateMachine } = this.#options;
+    const { logger, id, clock } = this.#options;
     logger.log('info', 'snapshot-installed', { node: id, index, term });
     try {
       const configuration = this.#configuration();
       this.#raft.restore(index, term, clock.monotonicMs(), configuration);
       this.#raft.learn(configuration);
-      stateMachine.reload();
       this.comparison?.onReplaced();
       this.mender.onInstalled();
+      this.#reloadIfReadable();
     } catch (error) {
       this.#options.onFailure(error instanceof Error ? error : new Error(String(error)));
       return;
@@ -746,6 +746,22 @@ export class Replica {
     this.#proposals.onSnapshot(index);
     dropCovered(this.#options.log, this.#options.store);
     this.#planTurn();
+  }
+
+  /**
+   * What was installed a moment ago may have rotted already: as at a start, nothing is shown and nothing applied before it
+   * has been fetched once more.
+   * @throws CorruptionError when nobody has another copy.
+   */
+  #reloadIfReadable(): void {
+    const { stateMachine, store } = this.#options;
+    try {
+      stateMachine.reload();
+    } catch (error) {
+      if (!(error instanceof CorruptionError) || this.isAlone || !store.noteDamage(error)) throw error;
+      rarely('a state that was installed cannot be read');
+      this.mender.rebuild();
+    }
   }
 
   /**

@@ -1,5 +1,6 @@
 /** Nodes with damaged tables, over simulated seams: what they answer meanwhile, and how they are mended. */
 import { describe, expect, it } from 'vitest';
+import type { Logger } from '../../src/io/logger.ts';
 import type { NodeOptions } from '../../src/server/node.ts';
 import { ServerRig, type TestClient } from './rig.ts';
 
@@ -110,6 +111,34 @@ describe('a node with damaged tables', () => {
     expect(info(rig, follower, 'applied_index')).toBe(info(rig, leader, 'applied_index'));
     const reader = rig.connect(follower);
     expect(reader.ask('READ STALE MAXAGE 100000 GET counter\r\n')).toBe('$1\r\n2\r\n');
+    for (let n = 0; n < KEYS; n++) {
+      expect(reader.ask(`READ STALE MAXAGE 100000 GET ${nameOf(n)}\r\n`, 100)).toContain(`${value(n)}!`);
+    }
+  });
+
+  it('fetches the whole state once more when what it has installed cannot be read', () => {
+    let isArmed = true;
+    let strike = (_id: number): void => {};
+    const logger: Logger = {
+      log: (_level, event, fields) => {
+        if (event !== 'snapshot-installed' || !isArmed) return;
+        isArmed = false;
+        strike(Number(fields?.node));
+      },
+    };
+    const { rig, leader, follower } = filled({ logger });
+    strike = (id) => breakTables(rig, id);
+    const client = rig.connect(leader);
+    // The state machine's time is one of its own keys.
+    expect(client.ask('SET temporary 1 EX 1000\r\n')).toBe('+OK\r\n');
+    breakTables(rig, follower);
+    for (let n = 0; n < KEYS; n++) client.send(`APPEND ${nameOf(n)} !\r\n`);
+    rig.run(20_000);
+    expect(isArmed).toBe(false);
+    expect(rig.machine(follower).failure).toBe(null);
+    expect(info(rig, follower, 'rebuilt')).toBe('2');
+    expect(info(rig, follower, 'applied_index')).toBe(info(rig, leader, 'applied_index'));
+    const reader = rig.connect(follower);
     for (let n = 0; n < KEYS; n++) {
       expect(reader.ask(`READ STALE MAXAGE 100000 GET ${nameOf(n)}\r\n`, 100)).toContain(`${value(n)}!`);
     }
