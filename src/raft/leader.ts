@@ -473,9 +473,17 @@ export class Leader {
     progress.onSent(prevIndex + entries.length, payloadBytes(entries), nowMs);
   }
 
-  /** An offer stands until it is answered. One that nobody needs is right too, only costly: whoever gets it must cope. */
-  #offersWithoutNeed({ state, matchIndex }: Progress): boolean {
-    if (state === 'snapshot') return true;
+  /**
+   * An offer stands until it is answered. One that nobody needs is right too, only costly: whoever gets it must cope. But it
+   * does not stand for ever, since a leader with damaged tables cannot give a snapshot out.
+   */
+  #offersWithoutNeed(progress: Progress): boolean {
+    const { state, matchIndex } = progress;
+    if (state === 'snapshot') {
+      if (maybe('needless-snapshot')) return true;
+      progress.withdrawOffer();
+      return false;
+    }
     return state === 'probe' && matchIndex < this.#core.snapshots.index && maybe('needless-snapshot');
   }
 

@@ -136,9 +136,16 @@ export class Progress {
 
   /** What the follower needs was compacted, and it has been told so. */
   onSnapshotOffered(nowMs: number): void {
-    this.becomeProbe();
+    // Where the probe was is kept while the offer is repeated: it may turn out not to be needed.
+    if (this.state !== 'snapshot') this.becomeProbe();
     this.state = 'snapshot';
     this.#pause(nowMs);
+  }
+
+  /** What was offered is not needed: go on where the probe was. */
+  withdrawOffer(): void {
+    assert(this.state === 'snapshot', 'what is withdrawn was offered', { next: this.nextIndex });
+    this.state = 'probe';
   }
 
   #pause(nowMs: number): void {
