@@ -515,7 +515,7 @@ export class Node {
     }
     if (known === null && member !== undefined && identity !== 0) {
       this.#identities.note(from, identity);
-      return forNow('its identity is being written down');
+      return { why: 'its identity is being written down', holds: 'for-a-moment' };
     }
     const { lastId } = this.replica.raft.configuration;
     if (member === undefined && (from < 1 || from === id)) return forNow(`node ${from} is not a member`);

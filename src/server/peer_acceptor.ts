@@ -4,7 +4,7 @@
  */
 import { sometimes } from '../base/rare.ts';
 import { FrameReader } from '../codec/frame.ts';
-import type { Logger } from '../io/logger.ts';
+import type { Logger, LogLevel } from '../io/logger.ts';
 import type { Connection, ConnectionHandler } from '../io/network.ts';
 import type { NodeId } from '../raft/message.ts';
 import { decodePeerFrame, encodePeerFrame, type Hello, type PeerFrame, PREAMBLE } from './peer_protocol.ts';
@@ -12,7 +12,7 @@ import { decodePeerFrame, encodePeerFrame, type Hello, type PeerFrame, PREAMBLE 
 export interface Refusal {
   readonly why: string;
   /** `for-good`: the peer is told, since it is of no use to ask again. */
-  readonly holds: 'for-good' | 'for-now';
+  readonly holds: 'for-good' | 'for-now' | 'for-a-moment';
 }
 
 export interface PeerAcceptorOptions {
@@ -101,8 +101,9 @@ export class PeerAcceptor implements ConnectionHandler {
       return;
     }
     const { why, holds } = refusal;
-    if (holds === 'for-now') {
-      this.#refuse(why);
+    if (holds !== 'for-good') {
+      // Once for each node that is new here, and nothing to look after.
+      this.#refuse(why, holds === 'for-a-moment' ? 'debug' : 'warn');
       return;
     }
     this.#log(why);
@@ -111,14 +112,14 @@ export class PeerAcceptor implements ConnectionHandler {
     this.#connection.close();
   }
 
-  #refuse(why: string): void {
-    this.#log(why);
+  #refuse(why: string, level: LogLevel = 'warn'): void {
+    this.#log(why, level);
     this.#isOpen = false;
     this.#connection.destroy();
   }
 
-  #log(why: string): void {
+  #log(why: string, level: LogLevel = 'warn'): void {
     const { logger, self } = this.#options;
-    logger.log('warn', 'peer-refused', { node: self, remote: this.#connection.remote, why });
+    logger.log(level, 'peer-refused', { node: self, remote: this.#connection.remote, why });
   }
 }
