@@ -55,8 +55,6 @@ export class Watcher {
   #onEqual: (() => void) | null = null;
   /** How the copy differed from the bucket at last. */
   #difference: string | null = null;
-  /** Changes that it was told of. */
-  changes = 0;
 
   constructor(options: WatcherOptions) {
     this.#options = options;
@@ -230,7 +228,6 @@ export class Watcher {
       wrong(`ends before revision ${acknowledged}, which was acknowledged when it was asked for`);
     }
     for (const { key, revision, value } of changes) {
-      this.changes++;
       if (revision <= this.#through || revision > through) wrong(`tells of ${key} at revision ${revision}`);
       if (key === null) {
         this.#copy?.clear();
