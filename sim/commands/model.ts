@@ -11,7 +11,7 @@ import { type PlannedSearch, PORTFOLIO, type Setup } from '../model/portfolio.ts
 import { PropertyViolation } from '../model/properties.ts';
 import { type Progress, type SearchResult, type Strategy, search } from '../model/search.ts';
 import { type Begun, begin, STARTS } from '../model/start.ts';
-import type { Mutant } from '../mutants.ts';
+import type { Mutant } from '../mutants/mutant.ts';
 import { count, UsageError } from './arguments.ts';
 
 const HELP = `Usage: npm run sim -- model [options]

@@ -1,8 +1,9 @@
 /** `npm run mutants`: plants known bugs, one at a time, and counts how long the simulator takes to find each. */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { type Hunt, huntMutant } from '../mutant_runner.ts';
-import { MUTANTS, type Mutant } from '../mutants.ts';
+import { MUTANTS } from '../mutants/index.ts';
+import type { Mutant } from '../mutants/mutant.ts';
+import { type Hunt, huntMutant } from '../mutants/runner.ts';
 import { count, UsageError } from './arguments.ts';
 
 const HELP = `Usage: npm run mutants -- [NAME ...] [options]

@@ -1,5 +1,6 @@
 /** Known bugs of the consensus core, to plant in what the model checker checks: those of the simulator, and more. */
-import { MUTANTS, type Mutant } from '../mutants.ts';
+import { MUTANTS } from '../mutants/index.ts';
+import type { Mutant } from '../mutants/mutant.ts';
 
 const MORE: readonly Mutant[] = [
   {

@@ -11,7 +11,7 @@ import { relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { setRareProbe } from '../../src/base/rare.ts';
 import type { Raft } from '../../src/raft/raft.ts';
-import type { Mutant } from '../mutants.ts';
+import type { Mutant } from '../mutants/mutant.ts';
 import { plantIn } from './planting.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));

@@ -1,5 +1,5 @@
 /** Puts a planted bug into a source text. */
-import type { Mutant } from '../mutants.ts';
+import type { Mutant } from '../mutants/mutant.ts';
 
 /** @throws Error when the text that the mutant replaces does not stand in `source` exactly once. */
 export function plantIn(source: string, mutant: Mutant): string {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { huntMutant } from '../../sim/mutant_runner.ts';
-import { MUTANTS } from '../../sim/mutants.ts';
+import { MUTANTS } from '../../sim/mutants/index.ts';
+import { huntMutant } from '../../sim/mutants/runner.ts';
 import { runSeed } from '../../sim/world.ts';
 
 const STORM_MS = 5000;

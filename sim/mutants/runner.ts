@@ -8,10 +8,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { build } from 'esbuild';
-import type { HuntAnswer, HuntOrder, Shrunk } from './mutant_worker.ts';
-import type { Mutant } from './mutants.ts';
+import type { Mutant } from './mutant.ts';
+import type { HuntAnswer, HuntOrder, Shrunk } from './worker.ts';
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** Beyond the time of the hunt: a planted bug may make a seed run for ever. */
 const LAST_SEED_MS = 60_000;
 
@@ -59,7 +59,7 @@ async function bundleWith(mutant: Mutant, outfile: string): Promise<void> {
   const path = join(ROOT, mutant.file);
   const contents = planted(mutant, readFileSync(path, 'utf8'));
   await build({
-    entryPoints: [join(ROOT, 'sim', 'mutant_worker.ts')],
+    entryPoints: [join(ROOT, 'sim', 'mutants', 'worker.ts')],
     outfile,
     bundle: true,
     platform: 'node',

@@ -1,9 +1,9 @@
 /** What a bundle with a planted bug begins with: runs seeds there, and makes the run that has failed small. */
 import { parentPort } from 'node:worker_threads';
-import type { RunResult } from './result.ts';
-import { eventCount } from './scenario.ts';
-import { Shrinker } from './shrink.ts';
-import { recordSeed, runSeed } from './world.ts';
+import type { RunResult } from '../result.ts';
+import { eventCount } from '../scenario.ts';
+import { Shrinker } from '../shrink.ts';
+import { recordSeed, runSeed } from '../world.ts';
 
 export interface HuntOrder {
   readonly seed: string;

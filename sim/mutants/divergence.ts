@@ -1,5 +1,5 @@
 /** Known bugs of replicas that drift apart, and of the alarm that tells of it. */
-import type { Mutant } from './mutants.ts';
+import type { Mutant } from './mutant.ts';
 
 export const DIVERGENCE_MUTANTS: readonly Mutant[] = [
   {

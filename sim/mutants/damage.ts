@@ -1,5 +1,5 @@
 /** Known bugs of how damaged logs are dealt with; found by `trials/damage_trial.ts`. */
-import type { Mutant } from './mutants.ts';
+import type { Mutant } from './mutant.ts';
 
 export const DAMAGE_MUTANTS: readonly Mutant[] = [
   {
