@@ -8,26 +8,17 @@
 import { CorruptionError } from '../../src/base/errors.ts';
 import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
 import type { LogFields } from '../../src/io/logger.ts';
-import type { Address } from '../../src/io/network.ts';
 import type { Request, Result } from '../../src/kv/request.ts';
 import type { StoreOptions } from '../../src/lsm/store.ts';
-import { Node } from '../../src/server/node.ts';
+import type { Node, NodeOptions } from '../../src/server/node.ts';
 import { Lane } from '../../src/server/router.ts';
-import { SimClock } from '../clock.ts';
-import { SimDisk } from '../disk.ts';
 import { Invariants } from '../invariants.ts';
-import { SimNetwork } from '../network.ts';
-import { SimProcess } from '../process.ts';
 import type { SimRandom } from '../random.ts';
 import { compareReplicas } from '../replica_equality.ts';
-import { Scheduler } from '../scheduler.ts';
-import { Trace } from '../trace.ts';
+import { type GroupMachine, NodeGroup } from './node_group.ts';
 import { type Mark, runTrial } from './trial.ts';
 
-const PORT = 9000;
 const NODES = 3;
-const TIMING = { heartbeatMs: 30, electionTimeoutMs: 150 };
-const US_PER_MS = 1000;
 const STORM_MS = 2500;
 const CALM_MS = 30_000;
 const STEP_MS = 10;
@@ -35,16 +26,6 @@ const STEP_MS = 10;
 const DIGEST_WINDOW_ENTRIES = 4;
 const BUCKET = 'b';
 const MAYBES = ['short-append', 'needless-snapshot', 'slow-install'];
-
-interface Machine {
-  readonly id: number;
-  readonly host: string;
-  readonly disk: SimDisk;
-  readonly process: SimProcess;
-  readonly clock: SimClock;
-  node: Node | null;
-  isUp: boolean;
-}
 
 interface Key {
   readonly name: string;
@@ -66,33 +47,24 @@ export function tryMending(random: SimRandom, mark?: Mark): string | null {
 
 class MendTrial {
   readonly #random: SimRandom;
-  readonly #scheduler = new Scheduler();
-  readonly #network: SimNetwork;
-  readonly #machines: Machine[] = [];
-  readonly #members: readonly Address[];
+  readonly #group: NodeGroup;
   readonly #invariants = new Invariants(NODES);
   readonly #store: Partial<StoreOptions>;
   readonly #chunkBytes: number;
   readonly #logTailEntries: number | null;
   /** The one whose tables rot. */
-  readonly #rotting: Machine;
+  readonly #rotting: GroupMachine;
   readonly #rotPermille: number;
   readonly #crashPermille: number;
   readonly #keys: Key[] = [];
   #names = 0;
   /** So that no two write the same. */
   #writes = 0;
-  #boots = 0;
-  #failure: Error | null = null;
 
   constructor(random: SimRandom) {
     this.#random = random;
-    const scheduler = this.#scheduler;
-    const trace = new Trace();
-    this.#network = new SimNetwork({ scheduler, random: random.fork('network'), trace, faults: {} });
-    for (let id = 1; id <= NODES; id++) this.#machines.push(this.#makeMachine(id, trace));
-    this.#members = this.#machines.map(({ host }) => ({ host, port: PORT }));
-    this.#rotting = random.pick(this.#machines);
+    this.#group = new NodeGroup({ random, machines: NODES, nodeOptions: () => this.#nodeOptions() });
+    this.#rotting = random.pick(this.#group.machines);
     this.#invariants.mayBeDamaged = (id) => id === this.#rotting.id;
     this.#rotPermille = random.pick([10, 60, 200]);
     this.#crashPermille = random.pick([0, 0, 5, 20]);
@@ -112,37 +84,21 @@ class MendTrial {
   }
 
   run(): void {
-    for (const machine of this.#machines) this.#boot(machine);
-    while (this.#nowMs < STORM_MS) {
+    for (const machine of this.#group.machines) this.#group.boot(machine);
+    while (this.#group.nowMs < STORM_MS) {
       this.#advance(STEP_MS);
       this.#ask();
       this.#stroke();
     }
-    for (const machine of this.#machines) if (!machine.isUp) this.#boot(machine);
-    const end = this.#nowMs + CALM_MS;
+    for (const machine of this.#group.machines) if (!machine.isUp) this.#group.boot(machine);
+    const end = this.#group.nowMs + CALM_MS;
     while (!this.#isSettled()) {
-      if (this.#nowMs > end) throw new Error(`${CALM_MS} ms into the calm: ${this.#describe()}`);
+      if (this.#group.nowMs > end) throw new Error(`${CALM_MS} ms into the calm: ${this.#describe()}`);
       this.#advance(STEP_MS);
     }
-    const difference = compareReplicas(this.#machines);
+    const difference = compareReplicas(this.#group.machines);
     if (difference !== null) throw new Error(difference);
     this.#checkKeys();
-  }
-
-  get #nowMs(): number {
-    return this.#scheduler.nowUs / US_PER_MS;
-  }
-
-  #makeMachine(id: number, trace: Trace): Machine {
-    const scheduler = this.#scheduler;
-    const random = this.#random.fork(`machine${id}`);
-    const process = new SimProcess(`node${id}`, scheduler);
-    process.onPanic = (error) => {
-      this.#failure ??= error;
-    };
-    const disk = new SimDisk({ scheduler, random: random.fork('disk'), trace, faults: {} });
-    const clock = new SimClock(scheduler, process, { offsetMs: random.below(10_000), driftPpm: 0 });
-    return { id, host: `node${id}`, disk, process, clock, node: null, isUp: false };
   }
 
   #newKey(): Key {
@@ -150,60 +106,35 @@ class MendTrial {
   }
 
   #advance(ms: number): void {
-    const until = this.#scheduler.nowUs + ms * US_PER_MS;
-    while (this.#scheduler.stepUntil(until)) {
-      for (const { id, node } of this.#machines) if (node !== null) this.#invariants.check(id, node);
-      if (this.#failure !== null) throw this.#failure;
-    }
+    this.#group.advanceChecked(ms, this.#invariants);
   }
 
-  #boot(machine: Machine): void {
-    machine.isUp = true;
-    const { id, disk, process, clock, host } = machine;
-    const onFailure = (error: Error): void => {
-      this.#failure ??= error;
+  #nodeOptions(): Partial<NodeOptions> {
+    return {
+      logger: {
+        log: (_level, event, fields?: LogFields) => {
+          if (event === 'state-diverged') {
+            this.#group.fail(new Error(`${event}: ${JSON.stringify(fields)}`));
+          }
+        },
+      },
+      digestWindowEntries: DIGEST_WINDOW_ENTRIES,
+      snapshots: {
+        logTailEntries: this.#logTailEntries,
+        chunkBytes: this.#chunkBytes,
+        bytesPerSecondMax: 10_000_000,
+      },
+      store: this.#store,
     };
-    process.run(() => {
-      Node.open(
-        {
-          id,
-          members: this.#members,
-          directory: '/data',
-          disk: disk.attach(process),
-          clock,
-          network: this.#network.attach(process, host),
-          random: this.#random.fork(`boot${++this.#boots}`),
-          logger: {
-            log: (_level, event, fields?: LogFields) => {
-              if (event === 'state-diverged') onFailure(new Error(`${event}: ${JSON.stringify(fields)}`));
-            },
-          },
-          digestWindowEntries: DIGEST_WINDOW_ENTRIES,
-          timing: TIMING,
-          timeouts: { noLeaderMs: 600, answerMs: 1000 },
-          snapshots: {
-            logTailEntries: this.#logTailEntries,
-            chunkBytes: this.#chunkBytes,
-            bytesPerSecondMax: 10_000_000,
-          },
-          store: this.#store,
-          onFailure,
-        },
-        (outcome) => {
-          if (!outcome.ok) onFailure(outcome.error);
-          else machine.node = outcome.value;
-        },
-      );
-    });
   }
 
   #stroke(): void {
     const random = this.#random;
     if (random.chance(this.#rotPermille)) this.#rot();
-    if (random.chance(30)) random.pick(this.#machines).node?.replica.transferLeadership(null);
-    if (random.chance(this.#crashPermille)) this.#crash(random.pick(this.#machines));
-    for (const machine of this.#machines) {
-      if (!machine.isUp && random.chance(60)) this.#boot(machine);
+    if (random.chance(30)) random.pick(this.#group.machines).node?.replica.transferLeadership(null);
+    if (random.chance(this.#crashPermille)) this.#crash(random.pick(this.#group.machines));
+    for (const machine of this.#group.machines) {
+      if (!machine.isUp && random.chance(60)) this.#group.boot(machine);
     }
   }
 
@@ -216,14 +147,10 @@ class MendTrial {
     disk.flipByte(path, random.below(disk.sizeOf(path)));
   }
 
-  #crash(machine: Machine): void {
+  #crash(machine: GroupMachine): void {
     if (!machine.isUp) return;
-    for (const key of this.#keys) if (key.asked === machine.node) this.#leave(key);
-    machine.isUp = false;
-    machine.node = null;
-    machine.process.crash();
-    machine.disk.crash();
-    machine.process.restart();
+    for (const key of this.#keys) if (key.asked !== null && key.asked === machine.node) this.#leave(key);
+    this.#group.crash(machine);
   }
 
   #leave(key: Key): void {
@@ -232,7 +159,7 @@ class MendTrial {
 
   #ask(): void {
     const random = this.#random;
-    const up = this.#machines.filter(({ node, isUp }) => isUp && node !== null);
+    const up = this.#group.machines.filter(({ node, isUp }) => isUp && node !== null);
     for (const key of [...this.#keys]) {
       if (key.asked !== null || up.length === 0 || random.chance(300)) continue;
       const { node, process } = random.pick(up);
@@ -286,13 +213,13 @@ class MendTrial {
 
   /** All nodes have applied the same, and every table of each can be read. */
   #isSettled(): boolean {
-    const applied = this.#machines.map(({ node }) => node?.replica.appliedIndex ?? -1);
+    const applied = this.#group.machines.map(({ node }) => node?.replica.appliedIndex ?? -1);
     if (applied.some((index) => index < 0 || index !== applied[0])) return false;
-    if (!this.#machines.some(({ node }) => node?.replica.isLeader === true)) return false;
-    return this.#machines.every((machine) => this.#isWhole(machine));
+    if (this.#group.leader === null) return false;
+    return this.#group.machines.every((machine) => this.#isWhole(machine));
   }
 
-  #isWhole({ node, process }: Machine): boolean {
+  #isWhole({ node, process }: GroupMachine): boolean {
     if (node === null) return false;
     const { store } = node;
     try {
@@ -312,7 +239,7 @@ class MendTrial {
 
   /** What was told to a client is what is there. */
   #checkKeys(): void {
-    const leader = this.#machines.find(({ node }) => node?.replica.isLeader === true)?.node;
+    const { leader } = this.#group;
     for (const key of this.#keys) {
       if (key.asked !== null) continue;
       leader?.replica.read({ type: 'get', bucket: BUCKET, key: utf8(key.name) }, (result) =>
@@ -323,7 +250,7 @@ class MendTrial {
   }
 
   #describe(): string {
-    return this.#machines
+    return this.#group.machines
       .map(({ id, node }) => {
         if (node === null) return `${id} is down`;
         const { appliedIndex, mender, raft } = node.replica;
