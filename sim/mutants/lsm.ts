@@ -296,6 +296,13 @@ export const LSM_MUTANTS: readonly Mutant[] = [
     replace: '        level: 0,\n        run: this.#tables.nextNumber() + run - run,\n',
   },
   {
+    name: 'mended-away',
+    what: 'a range that is mended takes newer damaged tables out with the old one',
+    file: 'src/lsm/store.ts',
+    find: '(table) => table.number < run && isWithin(table, low, end)',
+    replace: '(table) => isWithin(table, low, end)',
+  },
+  {
     name: 'mended-range-keeps-the-past',
     what: 'what is not in a mended range any more comes back from the tables below',
     file: 'src/lsm/store.ts',

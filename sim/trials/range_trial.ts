@@ -24,6 +24,8 @@ const DIRECTORY = '/store';
 const STEPS_MAX = 100_000;
 const CRASH_PERMILLE = 300;
 const GIVEN_UP_PERMILLE = 300;
+const ROTS_MEANWHILE_PERMILLE = 500;
+const MENDS_MAX = 10;
 
 /** Runs a trial; what went wrong, or null. */
 export function tryRanges(random: SimRandom): string | null {
@@ -71,36 +73,12 @@ class RangeTrial {
     }
     const range = this.#damageOne(store);
     if (range === null) return;
-    // What is not durable yet, and a compaction that has just begun, are there as well.
-    this.#write(store, random.below(20));
-    this.#step(random.below(20));
-    let place: MendPlace | null = null;
-    store.beginMend((outcome) => {
-      if (!outcome.ok) throw outcome.error;
-      place = outcome.value;
-    });
-    const asOf = this.#model;
-    this.#until(store, 500, 3, () => place !== null);
-    if (place === null) return;
-    // As a replica does it: what is applied meanwhile stands before what is fetched.
-    this.#write(store, random.below(30));
-    this.#step(random.below(60));
-    let error: Error | null | 'waits' = 'waits';
-    store.mend(range, place, new ModelCursor(asOf, range), (outcome) => {
-      error = outcome;
-    });
-    if (random.chance(CRASH_PERMILLE)) {
-      this.#step(random.below(60));
-      this.#checkAfterCrash();
-      return;
+    let damaged: Borders | null = range;
+    for (let mends = 1; damaged !== null; mends++) {
+      if (mends > MENDS_MAX) throw new Error('one damaged table follows upon the other');
+      if (!this.#mend(store, damaged, mends === 1)) return;
+      damaged = this.#damaged(store);
     }
-    if (random.chance(GIVEN_UP_PERMILLE)) {
-      this.#giveUp(store, () => error !== 'waits');
-      return;
-    }
-    this.#until(store, 200, 1, () => error !== 'waits');
-    if (error !== null) throw error;
-    store.endMend();
     this.#compare(store, 'when it is mended');
     this.#write(store, 20);
     store.merge(() => {});
@@ -110,6 +88,50 @@ class RangeTrial {
     this.#settle();
     store.close();
     this.#compare(this.#open(), 'after a restart');
+  }
+
+  /** False when the power has failed or it was given up: that is the end. */
+  #mend(store: Store, range: Borders, isFirst: boolean): boolean {
+    const random = this.#random;
+    // What is not durable yet, and a compaction that has just begun, are there as well.
+    this.#write(store, random.below(20));
+    this.#step(random.below(20));
+    let place: MendPlace | null = null;
+    store.beginMend((outcome) => {
+      if (!outcome.ok) throw outcome.error;
+      place = outcome.value;
+    });
+    const asOf = this.#model;
+    const before = new Set(this.#tablePaths());
+    this.#until(store, 500, 3, () => place !== null);
+    if (place === null) return false;
+    // As a replica does it: what is applied meanwhile stands before what is fetched.
+    this.#write(store, random.below(30));
+    this.#step(random.below(60));
+    if (isFirst && random.chance(ROTS_MEANWHILE_PERMILLE)) {
+      // It holds what was applied behind the range that is fetched: that does not bring it back.
+      this.#rot(
+        store,
+        this.#tablePaths().filter((path) => !before.has(path)),
+      );
+    }
+    let error: Error | null | 'waits' = 'waits';
+    store.mend(range, place, new ModelCursor(asOf, range), (outcome) => {
+      error = outcome;
+    });
+    if (random.chance(CRASH_PERMILLE)) {
+      this.#step(random.below(60));
+      this.#checkAfterCrash();
+      return false;
+    }
+    if (random.chance(GIVEN_UP_PERMILLE)) {
+      this.#giveUp(store, () => error !== 'waits');
+      return false;
+    }
+    this.#until(store, 200, 1, () => error !== 'waits');
+    if (error !== null) throw error;
+    store.endMend();
+    return true;
   }
 
   get #model(): Model {
@@ -186,14 +208,27 @@ class RangeTrial {
 
   /** Breaks a table that is in force, and has the store know it; null: there is none. */
   #damageOne(store: Store): Borders | null {
-    const disk = this.#disk;
-    const paths = disk.files().filter((path) => path.includes('/table-'));
-    if (paths.length === 0) return null;
-    const path = this.#random.pick(paths);
-    for (let at = 0; at < disk.sizeOf(path); at += 40) disk.flipByte(path, at);
+    this.#rot(store, this.#tablePaths());
+    return this.#damaged(store);
+  }
+
+  #damaged(store: Store): Borders | null {
     this.#readAll(store);
     const [table] = store.quarantined;
     return table === undefined ? null : { low: table.low, end: table.end };
+  }
+
+  #tablePaths(): string[] {
+    return this.#disk.files().filter((path) => path.includes('/table-'));
+  }
+
+  /** Breaks one of the tables, and has the store know it. */
+  #rot(store: Store, paths: readonly string[]): void {
+    const disk = this.#disk;
+    if (paths.length === 0) return;
+    const path = this.#random.pick(paths);
+    for (let at = 0; at < disk.sizeOf(path); at += 40) disk.flipByte(path, at);
+    this.#readAll(store);
   }
 
   /** Null: it meets damage, which the store is told of. */

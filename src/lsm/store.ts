@@ -445,7 +445,8 @@ export class Store {
         'nobody reads what is taken out',
         { index },
       );
-      const removed = this.quarantined.filter((table) => isWithin(table, low, end));
+      // One that is newer than the place holds what the records do not: if it is damaged as well, it waits for its own turn.
+      const removed = this.quarantined.filter((table) => table.number < run && isWithin(table, low, end));
       this.#isMendCommitted = true;
       this.#tables.change({
         flushedIndex: null,
