@@ -61,6 +61,8 @@ export class DamageGroup {
   /** What was applied anywhere, by index: term and checksum. */
   readonly #applied: string[] = [];
   failure: string | null = null;
+  /** A node is about to do something. */
+  onAct: (node: DamageNode) => void = () => {};
 
   constructor(options: DamageGroupOptions) {
     this.#options = options;
@@ -196,6 +198,7 @@ export class DamageGroup {
   act(node: DamageNode, action: (raft: Raft, nowMs: number) => void): void {
     const { raft, process, clock } = node;
     if (raft === null || this.failure !== null) return;
+    this.onAct(node);
     process.run(() => {
       action(raft, clock.monotonicMs());
       if (node.raft === raft) this.#turn(node, raft);

@@ -6,6 +6,9 @@
  * - if one of these has no intact copy on a node that is up, the group must wait: it cannot go on without it, nor serve;
  * - otherwise it must serve, with every entry that may have been committed. An entry that was certainly not committed may
  *   come back, or be discarded, in particular when nobody who is up can read it.
+ *
+ * Beyond the paper a node may have forgotten entries, their names included. It is fenced, and does not count as one that
+ * never had them. The group may wait as long as no majority is up of those who know what they hold.
  */
 
 import { utf8 } from '../../src/codec/bytes.ts';
@@ -13,10 +16,17 @@ import { type Entry, EntryKind } from '../../src/log/entry.ts';
 import type { SimRandom } from '../random.ts';
 import { ELECTION_TIMEOUT_MS, US_PER_MS } from './core_weather.ts';
 import { DamageGroup, type DamageNode } from './damage_group.ts';
-import { rotEntry } from './log_rot.ts';
+import { rotEntry, rotName } from './log_rot.ts';
 
-/** How long its log is, and which of its entries are damaged; null: down. */
-export type NodeState = { readonly length: number; readonly damaged: ReadonlySet<number> } | null;
+/** Null: down. */
+export type NodeState = {
+  /** How long its log is, as far as it knows. */
+  readonly length: number;
+  /** Which of its entries are damaged. */
+  readonly damaged: ReadonlySet<number>;
+  /** It had the other entries as well: what it has acknowledged it can't name any more. */
+  readonly forgets?: true;
+} | null;
 
 export type Expected =
   | { readonly outcome: 'waits' }
@@ -47,13 +57,22 @@ export function expectedOf(states: readonly NodeState[], entries: number): Expec
   if (up.length < majority) return { outcome: 'waits' };
   let recovered = 0;
   for (let index = 1; index <= entries; index++) {
-    const without = up.filter(({ length }) => length < index).length;
-    if (without >= majority) break;
+    if (countWithout(states, index) >= majority) break;
     if (!up.some(({ length, damaged }) => length >= index && !damaged.has(index)))
       return { outcome: 'waits' };
     recovered = index;
   }
   return { outcome: 'serves', recovered };
+}
+
+/** Who is up and never had the entry. */
+function countWithout(states: readonly NodeState[], index: number): number {
+  return states.filter((state) => state !== null && state.forgets !== true && state.length < index).length;
+}
+
+/** Whether so many know what they hold that the group need not wait for those who have forgotten. */
+function areEnoughSure(states: readonly NodeState[]): boolean {
+  return 2 * states.filter((state) => state !== null && state.forgets !== true).length > states.length;
 }
 
 /** Terms of the entries, ascending; the group starts one election later. */
@@ -78,8 +97,10 @@ export function tryLattice({ states, terms }: Lattice, random: SimRandom): Outco
   for (const [at, state] of states.entries()) {
     const node = group.nodes[at];
     if (state === null || node === undefined) continue;
-    group.write(node, entries.slice(0, state.length), lastTerm);
-    for (const index of state.damaged) rotEntry(node.disk, index);
+    const { length, damaged, forgets = false } = state;
+    group.write(node, forgets ? entries : entries.slice(0, length), lastTerm);
+    for (const index of damaged) rotEntry(node.disk, index);
+    if (forgets) for (const { index } of entries.slice(length).reverse()) rotName(node.disk, index);
   }
   const running = group.nodes.filter((_node, at) => states[at] !== null);
   for (const node of running) group.start(node);
@@ -91,6 +112,7 @@ export function tryLattice({ states, terms }: Lattice, random: SimRandom): Outco
     checkNothingIsDropped(running, states, entries);
     return 'waiting';
   }
+  if (!serves && !areEnoughSure(states)) return 'waiting';
   if (!serves) throw new Error('the group does not serve, although nothing is missing');
   checkContent(running, entries, expected.recovered);
   const held = Math.max(0, ...states.map((state) => state?.length ?? 0));
@@ -145,8 +167,7 @@ function checkNothingIsDropped(
 ): void {
   const majority = (states.length >> 1) + 1;
   for (const { index, term } of entries) {
-    const without = states.filter((state) => state !== null && state.length < index).length;
-    if (without >= majority) return;
+    if (countWithout(states, index) >= majority) return;
     for (const node of running) {
       const { id } = node;
       const length = states[id - 1]?.length ?? 0;

@@ -11,12 +11,16 @@ import type { SimRandom } from '../random.ts';
 import { TIMEOUT_US, US_PER_MS } from './core_weather.ts';
 import { DamageGroup, type DamageNode } from './damage_group.ts';
 import { nodeStates, tryLattice } from './damage_lattice.ts';
-import { rotLog } from './log_rot.ts';
+import { loseTail, rotLateEntry, rotLog } from './log_rot.ts';
 import { type Mark, runTrial } from './trial.ts';
 
 const STORM_TIMEOUTS = 30;
 const CALM_TIMEOUTS = 60;
 const ENTRIES = 3;
+const FORGETFUL_PERMILLE = 500;
+const MENDING_CRASH_PERMILLE = 100;
+const DISASTER_PERMILLE = 100;
+const STRIKE_TIMEOUTS = 3;
 
 /** What went wrong, or null. */
 export function tryDamage(random: SimRandom, mark?: Mark): string | null {
@@ -35,7 +39,13 @@ function tryPoint(random: SimRandom): void {
     [1, 1, 2],
     [1, 2, 3],
   ]);
-  tryLattice({ states: Array.from({ length: nodes }, () => random.pick(states)), terms }, random);
+  const drawn = Array.from({ length: nodes }, () => random.pick(states));
+  if (random.chance(FORGETFUL_PERMILLE)) {
+    const at = random.below(nodes);
+    const state = drawn[at] ?? null;
+    if (state !== null && state.length < ENTRIES) drawn[at] = { ...state, forgets: true };
+  }
+  tryLattice({ states: drawn, terms }, random);
 }
 
 class DamageTrial {
@@ -45,6 +55,7 @@ class DamageTrial {
   /** Whose logs may rot. */
   readonly #rotten: readonly DamageNode[];
   readonly #everyUs: number;
+  readonly #syncUsMax: number;
   readonly #payloadBytesMax: number;
   #writes = 0;
   #isCalm = false;
@@ -52,11 +63,12 @@ class DamageTrial {
   constructor(random: SimRandom) {
     this.#random = random;
     const nodes = random.pick([3, 3, 5]);
+    this.#syncUsMax = random.pick([200, 5000]);
     this.#group = new DamageGroup({
       random,
       nodes,
       segmentBytes: 1 << random.between(9, 13),
-      syncUs: { min: 100, max: random.pick([200, 5000]) },
+      syncUs: { min: 100, max: this.#syncUsMax },
       delayUsMax: random.pick([1, 10]) * US_PER_MS,
     });
     this.#mode = random.pick(['minority', 'any']);
@@ -72,6 +84,7 @@ class DamageTrial {
   run(): void {
     const group = this.#group;
     for (const node of group.nodes) group.start(node);
+    group.onAct = (node) => this.#strikeMending(node);
     this.#stir();
     this.#runFor(STORM_TIMEOUTS);
     this.#isCalm = true;
@@ -120,6 +133,47 @@ class DamageTrial {
     for (let count = random.between(0, 4); count > 0; count--) this.#propose();
     if (random.chance(150)) this.#crash(node);
     if (random.chance(150)) this.#cutLinks(node);
+    if (this.#mode === 'any' && random.chance(DISASTER_PERMILLE)) this.#strikeTwo();
+  }
+
+  /**
+   * A minority is cut off while the others go on. Then all links are whole again, but of those who hold what the minority
+   * has not, one forgets its last entries, and another one cannot read one of them.
+   */
+  #strikeTwo(): void {
+    const group = this.#group;
+    const { nodes, scheduler } = group;
+    const behind = this.#random.below(nodes.length);
+    const minority = (nodes.length - 1) >> 1;
+    for (let count = 0; count < minority; count++) this.#cutOff(nodes[(behind + count) % nodes.length]);
+    const [first, second] = [minority, minority + 1].map((at) => nodes[(behind + at) % nodes.length]);
+    for (let ms = 1; ms <= STRIKE_TIMEOUTS * 10; ms++) {
+      scheduler.after((ms * TIMEOUT_US) / 10, () => {
+        if (!this.#isCalm && group.failure === null) this.#propose();
+      });
+    }
+    scheduler.after((STRIKE_TIMEOUTS + 1) * TIMEOUT_US, () => {
+      if (this.#isCalm || group.failure !== null) return;
+      group.cut.clear();
+      for (const node of [first, second]) {
+        if (node.raft === null) return;
+        group.end(node, 'power');
+        node.kept = 0;
+        this.#startLater(node);
+      }
+      loseTail(first.disk, this.#random);
+      rotLateEntry(second.disk, this.#random);
+    });
+  }
+
+  /** Who mends may lose its power in the middle of it. */
+  #strikeMending(node: DamageNode): void {
+    if (this.#isCalm || node.groupLog?.damagedCount === 0 || !this.#random.chance(MENDING_CRASH_PERMILLE))
+      return;
+    const { raft } = node;
+    this.#group.scheduler.after(1 + this.#random.below(this.#syncUsMax), () => {
+      if (node.raft === raft && !this.#isCalm && this.#group.failure === null) this.#crash(node);
+    });
   }
 
   #propose(): void {
@@ -135,18 +189,28 @@ class DamageTrial {
     if (node.raft === null) return;
     group.end(node, random.chance(500) ? 'power' : 'process');
     if (this.#rotten.includes(node) && random.chance(600) && rotLog(node.disk, random)) node.kept = 0;
-    group.scheduler.after(random.below(4 * TIMEOUT_US), () => {
+    this.#startLater(node);
+  }
+
+  #startLater(node: DamageNode): void {
+    const group = this.#group;
+    group.scheduler.after(this.#random.below(4 * TIMEOUT_US), () => {
       if (!this.#isCalm && node.raft === null && group.failure === null) group.start(node);
     });
   }
 
   /** One node is cut off, or all links are whole again. */
   #cutLinks(node: DamageNode): void {
-    const { cut, nodes } = this.#group;
+    const { cut } = this.#group;
     if (cut.size > 0) {
       cut.clear();
       return;
     }
+    this.#cutOff(node);
+  }
+
+  #cutOff(node: DamageNode): void {
+    const { cut, nodes } = this.#group;
     for (const other of nodes) {
       cut.add(`${node.id}>${other.id}`);
       cut.add(`${other.id}>${node.id}`);

@@ -7,6 +7,10 @@ import type { SimRandom } from '../random.ts';
 import { LOG_DIRECTORY } from './damage_group.ts';
 
 const SECTOR_BYTES = 512;
+const LATE_ENTRIES = 12;
+const TAIL_SECTORS = 6;
+/** How often all that was durable from there on in a segment is lost. */
+const FROM_HERE_PERMILLE = 150;
 
 interface FoundRecord {
   readonly path: string;
@@ -38,26 +42,69 @@ export function rotEntry(disk: SimDisk, index: number): boolean {
   return true;
 }
 
+/** As `rotEntry`, in its header: what stood there can't be told any more. */
+export function rotName(disk: SimDisk, index: number): void {
+  // From back to front: behind a header that is damaged nothing is found.
+  const record = recordsIn(disk).findLast((one) => one.kind === RecordKind.Entry && one.index === index);
+  if (record !== undefined) disk.flipByte(record.path, record.offset + RECORD_HEADER_BYTES - 1);
+}
+
 /** Damages up to three places before the last marker; returns whether it has done anything. */
 export function rotLog(disk: SimDisk, random: SimRandom): boolean {
-  const records = recordsIn(disk);
-  const segments = segmentsOf(disk);
-  const lastPath = segments.at(-1) ?? '';
-  const marker = records.findLast(({ path, kind }) => path === lastPath && kind === RecordKind.Marker);
-  const paths = marker === undefined ? segments.slice(0, -1) : segments;
+  const places = durablePlaces(disk);
   let done = false;
-  for (let places = random.between(1, 3); places > 0 && paths.length > 0; places--) {
-    const path = random.pick(paths);
-    const limit = path === lastPath ? (marker?.offset ?? 0) : disk.sizeOf(path);
+  for (let left = random.between(1, 3); left > 0 && places.length > 0; left--) {
+    const { path, limit } = random.pick(places);
     if (limit === 0) continue;
     const at = random.below(limit);
     const sectorEnd = at - (at % SECTOR_BYTES) + SECTOR_BYTES;
     done = true;
-    if (sectorEnd > limit || random.chance(600)) disk.flipByte(path, at);
+    if (random.chance(FROM_HERE_PERMILLE)) loseBetween(disk, path, at, limit);
+    else if (sectorEnd > limit || random.chance(600)) disk.flipByte(path, at);
     else if (random.chance(500)) disk.loseSector(path, at);
     else disk.breakSector(path, at);
   }
   return done;
+}
+
+/** The last whole sectors before the last marker are lost: the log knows that there was more, and not what. */
+export function loseTail(disk: SimDisk, random: SimRandom): void {
+  const last = durablePlaces(disk).at(-1);
+  if (last !== undefined && last.limit > 0) {
+    const from = Math.max(0, last.limit - 1 - random.below(TAIL_SECTORS * SECTOR_BYTES));
+    loseBetween(disk, last.path, from, last.limit);
+  }
+}
+
+/** A byte of one of the last entries before the last marker changes. */
+export function rotLateEntry(disk: SimDisk, random: SimRandom): void {
+  const last = durablePlaces(disk).at(-1);
+  const entries = recordsIn(disk).filter(
+    ({ path, kind, offset, payloadBytes }) =>
+      path === last?.path && kind === RecordKind.Entry && offset < last.limit && payloadBytes > 0,
+  );
+  if (entries.length === 0) return;
+  const { path, offset } = random.pick(entries.slice(-LATE_ENTRIES));
+  disk.flipByte(path, offset + RECORD_HEADER_BYTES);
+}
+
+/** How far each segment is known to have been durable. */
+function durablePlaces(disk: SimDisk): { readonly path: string; readonly limit: number }[] {
+  const segments = segmentsOf(disk);
+  const lastPath = segments.at(-1) ?? '';
+  const marker = recordsIn(disk).findLast(
+    ({ path, kind }) => path === lastPath && kind === RecordKind.Marker,
+  );
+  const places = segments.slice(0, -1).map((path) => ({ path, limit: disk.sizeOf(path) }));
+  if (marker !== undefined) places.push({ path: lastPath, limit: marker.offset });
+  return places;
+}
+
+/** The names of what stood there are lost as well. */
+function loseBetween(disk: SimDisk, path: string, at: number, limit: number): void {
+  for (let sector = at - (at % SECTOR_BYTES); sector + SECTOR_BYTES <= limit; sector += SECTOR_BYTES) {
+    disk.loseSector(path, sector);
+  }
 }
 
 function segmentsOf(disk: SimDisk): string[] {

@@ -1,6 +1,6 @@
 /**
  * The log alone, on a simulated disk, through many short lives: appends and replaced suffixes, crashes between, during
- * and after syncs. A cluster seldom puts a log into the situations in which recovery is hard, since it appends at once
+ * and after syncs, syncs that fail and lose what they covered. A cluster seldom puts a log into the situations in which recovery is hard, since it appends at once
  * what it had lost; here they are the rule. Records are often all of one size, so that what a crash left behind the end
  * stands exactly where the next record would.
  *
@@ -27,6 +27,8 @@ const STEPS_MAX = 3;
 /** Entries appended between two flushes, at most. */
 const BATCH_MAX = 10;
 const DAMAGE_PERMILLE = 500;
+/** Of a thousand lives, in how many a sync fails. */
+const FAILED_SYNC_PERMILLE = 200;
 const SYNC_US = { min: 100, max: 3000 };
 const GROUP = 1;
 const OPENING_US = 1_000_000;
@@ -82,6 +84,7 @@ class LogTrial {
       durable = group.durableIndex;
       this.#process.crash();
       this.#disk.crash({ content: random.pick(['keep-any', 'keep-any', 'keep-prefix', 'lose-all']) });
+      this.#disk.heal();
       this.#process.restart();
     }
     if (this.#failure === null && random.chance(DAMAGE_PERMILLE)) this.#checkDamaged(durable);
@@ -161,9 +164,16 @@ class LogTrial {
 
   #live(log: Log, group: GroupLog): void {
     const random = this.#random;
+    let isOver = false;
+    log.onFailure = () => {
+      isOver = true;
+    };
+    if (random.chance(FAILED_SYNC_PERMILLE)) {
+      this.#disk.failSync({ kind: 'log', after: random.between(1, STEPS_MAX), seen: 'at-crash' });
+    }
     // Another leader, or the same one again.
     if (random.chance(700)) this.#term = Math.max(this.#term, group.lastTerm) + 1;
-    for (let steps = random.between(1, STEPS_MAX); steps > 0 && this.#failure === null; steps--) {
+    for (let steps = random.between(1, STEPS_MAX); steps > 0 && this.#failure === null && !isOver; steps--) {
       this.#process.run(() => {
         if (random.chance(150) && group.lastIndex > 0) this.#replaceSuffix(group);
         for (let count = random.pick([1, 1, 2, BATCH_MAX]); count > 0; count--)

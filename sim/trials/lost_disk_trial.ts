@@ -108,6 +108,9 @@ class LostDiskTrial {
   }
 
   #lose(machine: GroupMachine): void {
+    const { machines } = this.#group;
+    // What the others know of it must not be in their memory only.
+    if (this.#random.chance(500)) for (const other of machines) this.#group.crash(other);
     this.#group.crash(machine);
     machine.disk.wipe();
     this.#lost = machine;

@@ -13,7 +13,7 @@ import type { SimRandom } from '../random.ts';
 import { Scheduler } from '../scheduler.ts';
 import { Trace } from '../trace.ts';
 
-const TRIALS = 10;
+const TRIALS = 20;
 const LIVES_MAX = 4;
 const SAVES_MAX = 2;
 const FAILED_SYNC_PERMILLE = 200;
@@ -82,6 +82,8 @@ class VoteTrial {
   #live(file: HardStateFile): void {
     const random = this.#random;
     this.#term = Math.max(this.#term, file.initial.term);
+    // A life that changes nothing rests on what it has found.
+    if (random.chance(300)) return;
     const mayFail = random.chance(FAILED_SYNC_PERMILLE);
     if (mayFail) {
       this.#disk.failSync({ kind: 'vote', after: random.between(1, 3), seen: 'at-crash' });
@@ -97,7 +99,7 @@ class VoteTrial {
         }),
       );
       // Who is killed before a failed sync is told never hears of it: that is beyond what a start can know.
-      const waitUs = mayFail ? 3 * SYNC_US.max : random.below(3 * SYNC_US.max);
+      const waitUs = mayFail ? 3 * SYNC_US.max : random.below(2 * SYNC_US.max);
       this.#scheduler.runUntil(this.#scheduler.nowUs + waitUs);
     }
   }
@@ -106,7 +108,7 @@ class VoteTrial {
     this.#process.crash();
     this.#isInterrupted = this.#savesUnderWay > 0;
     this.#savesUnderWay = 0;
-    if (this.#syncHasFailed || this.#random.chance(700)) this.#disk.crash();
+    if (this.#syncHasFailed || this.#random.chance(500)) this.#disk.crash();
     this.#disk.heal();
     this.#process.restart();
   }
@@ -122,7 +124,7 @@ class VoteTrial {
   }
 
   #checkDamaged(durable: HardState): string | null {
-    const harmed = this.#random.chance(500) ? COPIES : [this.#random.pick(COPIES)];
+    const harmed = this.#random.chance(300) ? COPIES : [this.#random.pick(COPIES)];
     // What a kill has left in memory is not there for ever.
     this.#disk.crash();
     for (const path of harmed) {

@@ -119,7 +119,7 @@ function damageOne(rig: Rig, store: Store, random: SimRandom): Borders | null {
 
 describe('a store that mends a range', () => {
   it('holds what it should after any history, before and after a restart or a crash', () => {
-    for (let seed = 0; seed < 80; seed++) expect(tryRanges(new SimRandom(`range ${seed}`))).toBeNull();
+    for (let seed = 0; seed < 40; seed++) expect(tryRanges(new SimRandom(`range ${seed}`))).toBeNull();
   });
 
   it('is damaged as before, or mended, after a crash at any time', { timeout: 60_000 }, () => {

@@ -64,6 +64,24 @@ describe('the lattice of damaged copies', () => {
   );
 });
 
+describe('the lattice with a node that has forgotten what it held', () => {
+  it('loses nothing by its word', { timeout: limitMs(60_000) }, () => {
+    const random = new SimRandom('forgetful lattice');
+    const known = nodeStates(ENTRIES);
+    const counts: Record<Outcome, number> = { recovered: 0, discarded: 0, waiting: 0 };
+    for (let point = 0; point < SAMPLE; point++) {
+      const nodes = random.pick([3, NODES]);
+      const states = Array.from({ length: nodes - 1 }, () => random.pick(known));
+      const forgetful = random.pick(known.filter((state) => state !== null && state.length < ENTRIES));
+      if (forgetful === null) throw new Error('it is up');
+      states.push({ ...forgetful, forgets: true });
+      counts[tryLattice({ states, terms: random.pick(TERMS) }, random.fork(`${point}`))]++;
+    }
+    expect(counts.recovered).toBeGreaterThan(SAMPLE / 20);
+    expect(counts.waiting).toBeGreaterThan(SAMPLE / 20);
+  });
+});
+
 function stateText(state: NodeState): string {
   if (state === null) return 'down';
   let text = '';
