@@ -46,7 +46,7 @@ class StaleTrial {
     this.#group = new NodeGroup({
       random,
       machines: random.pick([3, 3, 5]),
-      networkFaults: { longTailPermille: random.pick([0, 20, 150]), longTailUs: { min: 1000, max: 200_000 } },
+      networkFaults: { longTailPermille: random.pick([0, 5, 100]), longTailUs: { min: 1000, max: 200_000 } },
       driftPpmMax: DRIFT_PPM_MAX,
       nodeOptions: () => NODE_OPTIONS,
     });
