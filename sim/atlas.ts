@@ -20,6 +20,12 @@
  *   more machine what a majority had: it must never be started. That is what an operator is told of a failed `fsync`,
  *   and of a node that has lost its disk.
  *
+ * Where the members of the group change, the minority goes by who they are. Copies that removed members hold do not
+ * count; nor does a member whose removal was asked for, as nobody knows when that takes effect. A removal is only begun
+ * (`allowsRemoval`) when those who vote for certain, and may not be harmed, are more than those members that may be:
+ * so in each configuration that can come of it, the former alone are a majority. A machine that was added may be harmed
+ * from when it votes, if there is room for one more then (`admit`).
+ *
  * How the world uses it:
  * - the disk of each machine books what strikes: `onInjury: (injury) => atlas.book(id, injury)`;
  * - the nemesis asks `allows` before a stroke, and `mayStart` before a boot;
@@ -52,23 +58,33 @@ export interface AtlasOptions {
   readonly random: SimRandom;
   /** Paths of all files of a machine. */
   readonly filesOf: (machine: number) => readonly string[];
+  /** Machines that may be added to those with which a run begins; none unless said. */
+  readonly spares?: number;
 }
+
+const ADMITTED_PERMILLE = 500;
 
 /** Files that hold one thing together: damage of one can show in another. */
 type Part = 'log' | 'tables' | 'vote' | 'any';
 
 export class Atlas {
-  /** Machines that may be damaged, ascending: fewer than half of all. */
+  /** Of the machines with which a run begins, those that may be damaged, ascending: fewer than half. */
   readonly minority: readonly number[];
   readonly mode: AtlasMode;
   readonly #machines: number;
+  readonly #spares: number;
+  readonly #random: SimRandom;
+  /** The minority, and who was admitted to it. */
+  readonly #mayBeHarmed: Set<number>;
   readonly #filesOf: (machine: number) => readonly string[];
   readonly #injuries = new Map<number, BookedInjury[]>();
   readonly #downForGood = new Set<number>();
 
   /** Machines are numbered from 1. */
-  constructor({ machines, mode, random, filesOf }: AtlasOptions) {
+  constructor({ machines, mode, random, filesOf, spares = 0 }: AtlasOptions) {
     this.#machines = machines;
+    this.#spares = spares;
+    this.#random = random.fork('admitted');
     this.mode = mode;
     this.#filesOf = filesOf;
     const candidates = Array.from({ length: machines }, (_none, at) => at + 1);
@@ -77,11 +93,35 @@ export class Atlas {
       minority.push(...candidates.splice(random.below(candidates.length), 1));
     }
     this.minority = minority.sort((a, b) => a - b);
+    this.#mayBeHarmed = new Set(minority);
   }
 
   /** Whether a fault that can do this may strike the machine. What it will cost is not known before it strikes. */
   allows(machine: number, kind: InjuryKind): boolean {
-    return isPassing(kind) || this.mode === 'unrecoverable' || this.minority.includes(machine);
+    return isPassing(kind) || this.mode === 'unrecoverable' || this.#mayBeHarmed.has(machine);
+  }
+
+  /**
+   * Whether an operator may ask for the removal of the machine. See the head of this file.
+   *
+   * @param voters Those who vote for certain: their removal was not asked for.
+   * @param members All that may belong to the group.
+   */
+  allowsRemoval(machine: number, voters: readonly number[], members: readonly number[]): boolean {
+    const harmed = members.filter((id) => this.#mayBeHarmed.has(id)).length;
+    return this.#sound(machine, voters) > harmed;
+  }
+
+  /** The machine votes from now on: sometimes, where there is room for it, it may be harmed like one of the minority. */
+  admit(machine: number, voters: readonly number[], members: readonly number[]): void {
+    const harmed = members.filter((id) => id === machine || this.#mayBeHarmed.has(id)).length;
+    if (this.#random.chance(ADMITTED_PERMILLE) && this.#sound(machine, voters) > harmed)
+      this.#mayBeHarmed.add(machine);
+  }
+
+  /** Of the voters, the machine aside, those that may not be harmed. */
+  #sound(machine: number, voters: readonly number[]): number {
+    return voters.filter((id) => id !== machine && !this.#mayBeHarmed.has(id)).length;
   }
 
   /** Takes down what has struck. */
@@ -116,7 +156,7 @@ export class Atlas {
    * sector of the log that cannot be read: at the end of what was written, nobody knows whether something was durable there.
    */
   isMendable(machine: number): boolean {
-    if (this.#machines === 1) return false;
+    if (this.#isAlone) return false;
     return this.injuries(machine).every(
       ({ cost, kind, path }) => cost === 'passing' || isMended(kind, path) || isOfEntries(kind, path, cost),
     );
@@ -140,6 +180,11 @@ export class Atlas {
   /** The process of the machine has ended, for whatever reason: with amnesia that is for good. */
   onEnded(machine: number): void {
     if (!this.mayStart(machine)) this.#downForGood.add(machine);
+  }
+
+  /** There are no other replicas, and will be none. */
+  get #isAlone(): boolean {
+    return this.#machines + this.#spares === 1;
   }
 
   /** Not enough machines are left for a majority: a cluster that answers nothing does the right thing. */
@@ -173,7 +218,7 @@ export class Atlas {
   }
 
   #verdictForCorruption(machine: number, error: CorruptionError): Verdict {
-    if (fileKindOf(error.path) === 'table' && this.#machines > 1) {
+    if (fileKindOf(error.path) === 'table' && !this.#isAlone) {
       return { right: false, why: `${error.path} is a table, which other replicas could have mended` };
     }
     const cause = this.#find(machine, error.path, ({ cost }) => cost !== 'passing');

@@ -41,6 +41,8 @@ export interface SimClientOptions {
   readonly workload: Workload;
   /** Only these batches, in this order; null: draw them. */
   readonly script: readonly Batch[] | null;
+  /** It goes to the next node when one knows no leader: that one may not belong to the group any more. */
+  readonly turnsAway: boolean;
   /** A batch has been sent. */
   readonly onBatch: (batch: Batch) => void;
   /** A disk somewhere is not what it should be: an error that says so is right. */
@@ -85,6 +87,8 @@ export class SimClient {
   readonly #session: ClientSession | null;
   #patience: Timer | null = null;
   #stopped = false;
+  /** The node connected with knows no leader. */
+  #isTurnedAway = false;
   /** Batches of the script that have been sent. */
   #scripted = 0;
   /** The last round of reads is under way: the keys still to be read. */
@@ -124,6 +128,7 @@ export class SimClient {
     this.#bucket = 0;
     this.#acknowledged = new AcknowledgedWrites(this.#options.findCommitted);
     this.#isOpen = false;
+    this.#isTurnedAway = false;
     this.#node = node === 0 ? random.between(1, addresses.length) : node;
     const connection = network.connect(addresses[this.#node - 1], {
       onOpen: () => {
@@ -159,11 +164,12 @@ export class SimClient {
     this.#asked = [];
   }
 
-  #reconnect(): void {
+  /** @param node The one to turn to; 0: any. */
+  #reconnect(node = 0): void {
     this.#disconnect();
     const { clock, random, workload } = this.#options;
     clock.after(random.between(1, workload.reconnectMsMax), () => {
-      if (this.#connection === null) this.#connect();
+      if (this.#connection === null) this.#connect(node);
     });
   }
 
@@ -175,6 +181,10 @@ export class SimClient {
   /** The connection is open and everything asked has been answered. */
   #next(): void {
     if (this.#asked.length > 0 || !this.#isOpen) return;
+    if (this.#isTurnedAway) {
+      this.#reconnect((this.#node % this.#options.addresses.length) + 1);
+      return;
+    }
     this.#patience?.cancel();
     const { clock, script } = this.#options;
     const session = this.#session;
@@ -330,6 +340,8 @@ export class SimClient {
     if (word === 'session') {
       // Without one it is asked for again.
       if (reply.type === 'integer') this.#session?.onOpened(String(reply.value));
+      else if (reply.type === 'error' && reply.text === NO_LEADER)
+        this.#isTurnedAway = this.#options.turnsAway;
       else if (reply.type !== 'error' || !(isRefused(reply.text) || isUnknown(reply.text)))
         this.#options.onWrongAnswer(`SESSION OPEN: ${describeReply(reply)}`);
       return;
@@ -375,6 +387,7 @@ export class SimClient {
 
   #onError(operation: Operation, once: OnceWrite | null, text: string): void {
     const { history } = this.#options;
+    if (text === NO_LEADER) this.#isTurnedAway = this.#options.turnsAway;
     // What is refused now may have been carried out when it was asked before.
     if (isRefused(text) && (once === null || once.attempts === 1)) {
       history.fail(operation);
@@ -392,10 +405,12 @@ export class SimClient {
 
 const READS: ReadonlySet<OperationKind> = new Set(['get', 'exists', 'mget', 'scan']);
 
+const NO_LEADER = 'ERR no leader';
+
 /** It was not carried out, and will not be. */
 function isRefused(error: string): boolean {
   return (
-    error === 'ERR no leader' ||
+    error === NO_LEADER ||
     error.startsWith('ERR overloaded') ||
     error === 'ERR the node is stopping' ||
     error.startsWith('EXECABORT')

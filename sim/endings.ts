@@ -24,6 +24,8 @@ const STEADY_PERMILLE = 300;
 /** Election timeouts after which the cluster must have settled, and for which it is then watched. */
 const STEADY_AFTER_TIMEOUTS = 20;
 const STEADY_FOR_TIMEOUTS = 10;
+/** To leave one node and to find that another one answers. */
+const STRAY_MS = 500;
 const SHUT_DOWN_MS = 4000;
 /** A closing connection may linger for a second. */
 const LINGER_MS = 1500;
@@ -48,13 +50,14 @@ export class Endings {
     this.#world.note('calm');
     const isHealthy = ({ id }: Machine): boolean =>
       !this.#world.atlas.isDamaged(id) && !this.#world.atlas.isDownForGood(id);
-    this.#mustServe = this.#world.machines.filter(isHealthy).length * 2 > this.#world.machines.length;
+    this.#mustServe = this.#world.members.isMajority((id) => isHealthy(this.#world.machine(id)));
     assert(this.#mustServe || this.#world.options.damage === 'unrecoverable', 'a minority is harmed at most');
     this.#world.network.healAll();
     this.#world.network.setFaults({ longTailPermille: 0, bitFlipPerMillion: 0 });
     for (const client of this.#world.clients) client.stop();
     for (const machine of this.#world.machines) {
       const { id, process, clock, disk } = machine;
+      if (!this.#world.members.isWanted(id)) continue;
       disk.heal();
       const { atlas } = this.#world;
       const isMendable = atlas.isMendable(id) && !atlas.isDownForGood(id);
@@ -82,7 +85,9 @@ export class Endings {
   blackout(): void {
     this.#world.note('blackout');
     for (const machine of this.#world.machines) if (machine.process.alive) this.#world.crash(machine);
-    for (const machine of this.#world.machines) this.#world.boot(machine);
+    for (const machine of this.#world.machines) {
+      if (this.#world.members.isWanted(machine.id)) this.#world.boot(machine);
+    }
     this.#readAll('the blackout');
   }
 
@@ -92,15 +97,17 @@ export class Endings {
    */
   steady(): void {
     const random = this.#world.random.fork('steady');
-    const { nodes, timing } = this.#world.options;
-    if (nodes < 3 || !this.#mustServe || !random.chance(STEADY_PERMILLE)) return;
+    const { timing } = this.#world.options;
+    const voters = this.#voters();
+    const half = voters.length >> 1;
+    if (voters.length < 3 || !this.#mustServe || !random.chance(STEADY_PERMILLE)) return;
     this.#world.note('steady');
-    const inService = this.#world.inService().map(({ id }) => id);
+    const inService = voters.map(({ id }) => id).filter((id) => !this.#world.atlas.isDownForGood(id));
     const hub = random.pick(inService);
     const kept = new Set(
       shuffled(inService, random)
         .filter((id) => id !== hub)
-        .slice(0, nodes >> 1),
+        .slice(0, half),
     );
     for (const { id: a } of this.#world.machines) {
       for (const { id: b } of this.#world.machines) {
@@ -111,7 +118,7 @@ export class Endings {
       }
     }
     const leader = this.#world.leader();
-    const keeps = leader !== null && this.#reached(leader) > nodes >> 1;
+    const keeps = leader !== null && this.#reached(leader) > half;
     const atFirst = this.#terms();
     this.#world.advance(STEADY_AFTER_TIMEOUTS * timing.electionTimeoutMs);
     const before = this.#terms();
@@ -134,17 +141,26 @@ export class Endings {
     this.#readAll('the links were joined');
   }
 
-  /** Nodes that it can talk with, both ways, itself among them. */
+  /** Machines of those who vote, be they down for good. */
+  #voters(): Machine[] {
+    const { voters } = this.#world.members.committed;
+    return this.#world.machines.filter(({ id }) => voters.includes(id));
+  }
+
+  /** Voters that it can talk with, both ways, itself among them. */
   #reached(node: number): number {
     const host = hostOf(node);
     const isFree = (other: string): boolean =>
       this.#world.network.isBlocked(host, other) === 'free' &&
       this.#world.network.isBlocked(other, host) === 'free';
-    return this.#world.inService().filter((machine) => machine.id === node || isFree(machine.host)).length;
+    const voters = this.#voters().filter(({ id }) => !this.#world.atlas.isDownForGood(id));
+    return voters.filter((machine) => machine.id === node || isFree(machine.host)).length;
   }
 
   #terms(): string {
-    return this.#world.machines.map(({ node }) => node?.replica.raft.term ?? 'down').join(', ');
+    return this.#voters()
+      .map(({ node }) => node?.replica.raft.term ?? 'down')
+      .join(', ');
   }
 
   /** All nodes stop in order: then nothing of them may be left, no timer, no open file, no connection. */
@@ -194,15 +210,19 @@ export class Endings {
         watcher.finish(() => unfinished--);
       }
     });
-    const { timing, workload } = this.#world.options;
-    const boundMs = CALM_ELECTION_TIMEOUTS_MAX * timing.electionTimeoutMs + 2 * workload.patienceMs;
+    const { timing, tuning, workload, spares } = this.#world.options;
+    // Who asks those first that do not belong to the group any more is told by each that it knows no leader.
+    const strayMs = spares > 0 ? this.#world.machines.length * (tuning.noLeaderMs + STRAY_MS) : 0;
+    const boundMs =
+      CALM_ELECTION_TIMEOUTS_MAX * timing.electionTimeoutMs + 2 * workload.patienceMs + 2 * strayMs;
     if (!this.#mustServe) {
       this.#world.advance(boundMs >> 2);
       if (unfinished > 0) this.#waited = true;
       return;
     }
     for (let waitedMs = 0; waitedMs < boundMs && !this.#world.failed; waitedMs += 100) {
-      if (unfinished === 0 && this.#replicasAgree() && this.#areWhole()) {
+      const { isSettled } = this.#world.members;
+      if (unfinished === 0 && isSettled && this.#replicasAgree() && this.#areWhole()) {
         this.#compare();
         return;
       }
@@ -213,7 +233,8 @@ export class Endings {
     const damaged = this.#world.machines
       .map(({ node }) => node?.store.quarantined.length ?? 'down')
       .join(', ');
-    const state = `the replicas had applied ${applied}, and of their tables ${damaged} were damaged`;
+    const group = this.#world.members.describe();
+    const state = `the replicas had applied ${applied}, and of their tables ${damaged} were damaged; ${group}`;
     const behind = this.#world.watchers.map((watcher) => watcher.difference).join('; ');
     const what =
       unfinished > 0 ? `not every key could be read, or a feed's copy is behind: ${behind}; ${state}` : state;

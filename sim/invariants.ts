@@ -110,6 +110,8 @@ export class Invariants {
   mayBeDamaged: (id: number) => boolean = () => false;
   /** A node has given its vote. */
   onVote: (id: number) => void = () => {};
+  /** A configuration is committed, by this leader. */
+  onConfiguration: (configuration: Configuration, leader: number) => void = () => {};
 
   constructor(nodes: number) {
     this.#shadows = Array.from({ length: nodes }, () => new Shadow());
@@ -126,6 +128,16 @@ export class Invariants {
       if (this.#committed[index] === term && (first === null || index < first)) first = index;
     }
     return first;
+  }
+
+  /** Behind what is committed, in the log of one of these nodes as it was last seen. */
+  pendingConfigurations(isHolder: (id: number) => boolean): Configuration[] {
+    const pending = this.#configurations.filter(
+      ({ index, term }) =>
+        index > this.commitIndex &&
+        this.#shadows.some(({ terms }, at) => terms[index] === term && isHolder(at + 1)),
+    );
+    return pending.map(({ configuration }) => configuration);
   }
 
   /** The write of a value has been in some node's log, be it for a moment. */
@@ -319,11 +331,17 @@ export class Invariants {
         this.#committed.push(term);
         this.#committedIn.push(subject.replica.raft.term);
         this.#committedAtUs.push(this.nowUs());
+        this.#tellConfiguration(id, index, term);
       } else if (this.#committed[index] !== term) {
         fail('state machine safety', { id, index, term, committedTerm: this.#committed[index] });
       }
     }
     shadow.commitIndex = commitIndex;
+  }
+
+  #tellConfiguration(id: number, index: number, term: number): void {
+    const known = this.#configurations.find((one) => one.index === index && one.term === term);
+    if (known !== undefined) this.onConfiguration(known.configuration, id);
   }
 
   /** An entry is committed for the first time: a majority must not be able to lose it any more. */

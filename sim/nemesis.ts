@@ -101,6 +101,7 @@ export class Nemesis {
       const text = this.#random.pick<OperatorCommand>(['MERGE', 'FLUSH', transfer]);
       this.#strike({ kind: 'command', node: this.#pick(), text });
     });
+    this.#repeat(faults.memberChangeEveryMs, () => this.#changeMembers());
     this.#repeat(faults.diskErrorEveryMs, () => this.#strike(drawDiskError(this.#pick(), this.#random)));
     this.#repeat(faults.diskFullEveryMs, () => {
       const node = this.#pick();
@@ -131,6 +132,40 @@ export class Nemesis {
       this.#after(this.#draw(1, 2 * everyMs), next);
     };
     this.#after(this.#draw(1, 2 * everyMs), next);
+  }
+
+  #changeMembers(): void {
+    const drawn = this.#world.members.draw(this.#random);
+    if (drawn === null) return;
+    const { change, subject } = drawn;
+    if (change === 'add') {
+      this.#addMember(subject);
+      return;
+    }
+    this.#strike({ kind: 'member', node: this.#pickAsked(), change, subject });
+    // Who was lost is replaced.
+    if (this.#world.atlas.mayStart(subject)) return;
+    this.#after(this.#draw(100, 2000), () => {
+      const spare = this.#world.members.nextSpare();
+      if (spare !== null) this.#addMember(spare);
+    });
+  }
+
+  /** Mostly one that can tell who leads. */
+  #pickAsked(): number {
+    const { members } = this.#world;
+    const able = this.#nodes.filter((node) => this.#isUp(node) && members.isMember(node));
+    return able.length > 0 && this.#random.chance(850) ? this.#random.pick(able) : this.#pick();
+  }
+
+  /** Its node is started before or after the group is told of it. */
+  #addMember(spare: number): void {
+    const start = (): void => {
+      if (!this.#isUp(spare)) this.#strike({ kind: 'boot', node: spare });
+    };
+    if (this.#random.chance(500)) start();
+    this.#strike({ kind: 'member', node: this.#pickAsked(), change: 'add', subject: spare });
+    this.#after(this.#draw(1, 1500), start);
   }
 
   #crash(node: number, downMs: number, killPermille = 200): void {
@@ -334,7 +369,9 @@ export class Nemesis {
   }
 
   #boot(node: number): void {
-    if (!this.#isUp(node) && this.#world.atlas.mayStart(node)) this.#strike({ kind: 'boot', node });
+    const { atlas, members } = this.#world;
+    if (!this.#isUp(node) && members.isWanted(node) && atlas.mayStart(node))
+      this.#strike({ kind: 'boot', node });
   }
 
   #isUp(node: number): boolean {

@@ -11,7 +11,10 @@ import type { Workload } from './workload.ts';
 
 /** Plain data, so that a scenario can hold it. */
 export interface WorldOptions {
+  /** Those that the group is founded with. */
   readonly nodes: number;
+  /** Machines that an operator may add to the group. */
+  readonly spares: number;
   readonly clients: number;
   /** Clients that follow a feed, of one bucket after the other. */
   readonly watchers: number;
@@ -89,6 +92,8 @@ export interface FaultMix {
   /** The leader's clock stands still while it is cut off from the other nodes: it cannot know that it is deposed. */
   readonly frozenLeaderEveryMs: number;
   readonly commandEveryMs: number;
+  /** An operator adds a spare to the group, or removes a member. */
+  readonly memberChangeEveryMs: number;
   /** A read or a write of a disk fails, once. */
   readonly diskErrorEveryMs: number;
   readonly diskFullEveryMs: number;
@@ -133,6 +138,7 @@ export const NO_FAULTS: FaultMix = {
   freezeEveryMs: 0,
   frozenLeaderEveryMs: 0,
   commandEveryMs: 0,
+  memberChangeEveryMs: 0,
   diskErrorEveryMs: 0,
   diskFullEveryMs: 0,
   failedSyncEveryMs: 0,
@@ -217,6 +223,7 @@ export function completeOptions(options: WorldOptions): WorldOptions {
     faults: { ...NO_FAULTS, ...options.faults },
     workload: { ...PLAIN_WORKLOAD, ...options.workload },
     damage: options.damage ?? 'recoverable',
+    spares: options.spares ?? 0,
     watchers: options.watchers ?? 0,
     powerCutPermille: options.powerCutPermille ?? 0,
     maybes: options.maybes ?? {},
@@ -234,6 +241,7 @@ const MAYBES = [
 ] as const;
 
 const UNRECOVERABLE_PERMILLE = 60;
+const MEMBER_CHANGES_PERMILLE = 250;
 const CLOCKS_LEFT_ALONE = { driftEveryMs: 0, wallJumpEveryMs: 0, freezeEveryMs: 0, frozenLeaderEveryMs: 0 };
 
 export function drawOptions(random: SimRandom): WorldOptions {
@@ -249,8 +257,11 @@ export function drawOptions(random: SimRandom): WorldOptions {
   const anyFaults = drawFaults(random.fork('faults'));
   const faults = isPunctual ? { ...anyFaults, ...CLOCKS_LEFT_ALONE } : anyFaults;
   const heartbeatMs = timing.pick([50, 50, 100, 150]);
+  const damage = random.fork('damage').chance(UNRECOVERABLE_PERMILLE) ? 'unrecoverable' : 'recoverable';
+  const { spares, ...memberFaults } = drawMemberChanges(random.fork('members'), damage);
   return {
     nodes: topology.pick([3, 3, 3, 3, 3, 3, 5, 5, 1, 2, 4, 7]),
+    spares,
     clients: topology.between(2, 7),
     watchers: random.fork('watchers').pick([0, 0, 1, 1, 3]),
     timing: { heartbeatMs, electionTimeoutMs: heartbeatMs * timing.between(6, 12) },
@@ -270,7 +281,7 @@ export function drawOptions(random: SimRandom): WorldOptions {
       clockDriftPpmMax: drawDriftBound(random.fork('leases'), surroundings, faults),
     },
     surroundings,
-    faults,
+    faults: { ...faults, ...memberFaults },
     workload: {
       buckets: workload.between(1, 3),
       keysPerBucket: workload.pick([1, 3, 10, 40]),
@@ -291,9 +302,23 @@ export function drawOptions(random: SimRandom): WorldOptions {
       reconnectMsMax: workload.pick([5, 50, 200]),
       sessionPermille: sometimes(random.fork('sessions'), 300, 200, 1000),
     },
-    damage: random.fork('damage').chance(UNRECOVERABLE_PERMILLE) ? 'unrecoverable' : 'recoverable',
+    damage,
     powerCutPermille: sometimes(random.fork('power cut'), 300, 100, 600),
     maybes: drawMaybes(random.fork('maybes')),
+  };
+}
+
+/** Where anything may be harmed, a group that changes might be left with those that are. */
+function drawMemberChanges(
+  random: SimRandom,
+  damage: AtlasMode,
+): { readonly spares: number } & Partial<FaultMix> {
+  if (damage === 'unrecoverable' || !random.chance(MEMBER_CHANGES_PERMILLE)) return { spares: 0 };
+  return {
+    spares: random.pick([1, 2, 2, 3]),
+    memberChangeEveryMs: random.between(500, 4000),
+    // A node whose disk is lost is what an operator replaces.
+    ...(random.chance(400) ? { diskLostEveryMs: random.between(2000, 6000) } : {}),
   };
 }
 

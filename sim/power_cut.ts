@@ -81,7 +81,7 @@ class AfterCut {
       ...settings,
       disk: left.attach(process),
       clock: new SimClock(scheduler, process, { offsetMs: 0, driftPpm: 0 }),
-      network: network.attach(process, settings.members[settings.id - 1]?.host ?? ''),
+      network: network.attach(process, (settings.listen ?? settings.members[settings.id - 1])?.host ?? ''),
       random,
       logger: { log: () => {} },
       onFailure: (error) => {

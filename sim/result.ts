@@ -30,6 +30,8 @@ export interface Failure {
 
 export interface RunOptions {
   readonly stormMs: number;
+  /** What is put through its trials beside the cluster: all parts unless said. */
+  readonly trials?: 'all' | 'none';
   /** One line per traced event. */
   readonly onLine?: (line: string) => void;
 }

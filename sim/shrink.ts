@@ -79,9 +79,8 @@ export class Shrinker {
 
   /** Events, and a little for every option that isn't plain. */
   #size(): number {
-    return (
-      eventCount(this.#best) + this.#best.options.nodes + JSON.stringify(this.#best.options).length / 1000
-    );
+    const { options } = this.#best;
+    return eventCount(this.#best) + options.nodes + options.spares + JSON.stringify(options).length / 1000;
   }
 
   /** Runs the candidate; one that fails in the same way becomes the best. */
@@ -174,8 +173,10 @@ export class Shrinker {
   }
 
   #dropNodes(): void {
-    for (let node = this.#best.options.nodes; node >= 1; node--) {
-      if (this.#best.options.nodes > 1) this.#attempt(withoutNode(this.#best, node));
+    const { nodes, spares } = this.#best.options;
+    for (let node = nodes + spares; node >= 1; node--) {
+      const isSpare = node > this.#best.options.nodes;
+      if (isSpare || this.#best.options.nodes > 1) this.#attempt(withoutNode(this.#best, node));
     }
   }
 
@@ -236,16 +237,22 @@ export function withoutNode(scenario: Scenario, node: number): Scenario {
       if (stroke.node !== node && stroke.peer !== node) {
         strokes.push({ ...stroke, node: renumber(stroke.node), peer: renumber(stroke.peer) });
       }
+    } else if (stroke.kind === 'member') {
+      if (stroke.node !== node && stroke.subject !== node) {
+        strokes.push({ ...stroke, node: renumber(stroke.node), subject: renumber(stroke.subject) });
+      }
     } else if (!('node' in stroke)) {
       strokes.push(stroke);
     } else if (stroke.node !== node) {
       strokes.push({ ...stroke, node: renumber(stroke.node) });
     }
   }
-  const nodes = scenario.options.nodes - 1;
+  const before = scenario.options;
+  const isSpare = node > before.nodes;
+  const nodes = before.nodes - (isSpare ? 0 : 1);
   return {
     ...scenario,
-    options: { ...scenario.options, nodes },
+    options: { ...before, nodes, spares: before.spares - (isSpare ? 1 : 0) },
     strokes,
     // Requests made to it are made to another one.
     batches: scenario.batches.map((batch) => ({

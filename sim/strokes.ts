@@ -38,6 +38,13 @@ export type StrokeAction =
   | { readonly kind: 'slow-disk'; readonly node: number; readonly factor: number }
   /** An operator's command, sent to the node over a connection of its own. */
   | { readonly kind: 'command'; readonly node: number; readonly text: OperatorCommand }
+  /** An operator asks the node for a change of membership: of the group's number for a spare, or of a removal. */
+  | {
+      readonly kind: 'member';
+      readonly node: number;
+      readonly change: 'add' | 'remove';
+      readonly subject: number;
+    }
   | DiskStroke;
 
 export type OperatorCommand = 'MERGE' | 'FLUSH' | `MEMBER TRANSFER ${number}`;
@@ -50,7 +57,7 @@ export type Stroke = { readonly atUs: number } & StrokeAction;
 
 /** A stroke that undoes nothing and breaks something; used to count what a run has suffered. */
 export function isFault(stroke: StrokeAction): boolean {
-  return !['boot', 'resume', 'join', 'thaw', 'command', 'disk-free'].includes(stroke.kind);
+  return !['boot', 'resume', 'join', 'thaw', 'command', 'member', 'disk-free'].includes(stroke.kind);
 }
 
 export function applyStroke(world: World, stroke: StrokeAction): void {
@@ -121,6 +128,9 @@ function applyToMachine(
       return;
     case 'command':
       world.operate(stroke.node, stroke.text);
+      return;
+    case 'member':
+      world.members.ask(stroke);
   }
 }
 
@@ -174,6 +184,8 @@ export function describeStroke(stroke: StrokeAction): string {
       return `syncs of node ${stroke.node} take ${stroke.factor} times as long`;
     case 'command':
       return `an operator sends ${stroke.text} to node ${stroke.node}`;
+    case 'member':
+      return `an operator asks node ${stroke.node} to ${stroke.change} node ${stroke.subject}`;
   }
 }
 

@@ -18,6 +18,8 @@ import { bucketName } from './workload.ts';
 
 export interface WatcherOptions {
   readonly bucket: number;
+  /** It goes to the next node when one knows no leader: that one may not belong to the group any more. */
+  readonly turnsAway: boolean;
   readonly addresses: readonly Address[];
   readonly network: Network;
   readonly clock: Clock;
@@ -34,6 +36,7 @@ const THINK_MS_MAX = 300;
 const FINAL_RETRY_MS = 100;
 const ALL_KEYS = '10000';
 const ELSEWHERE_PERMILLE = 200;
+const NO_LEADER = 'ERR no leader';
 
 type Question =
   | { readonly type: 'use' | 'last' | 'range' | 'compare' }
@@ -44,6 +47,8 @@ export class Watcher {
   #connection: Connection | null = null;
   #reader = new ReplyReader();
   #isOpen = false;
+  /** The one connected with, from 0. */
+  #node = 0;
   #question: Question | null = null;
   #patience: Timer | null = null;
   /** Null: it is to be read anew. */
@@ -75,15 +80,16 @@ export class Watcher {
     if (this.#connection === null) this.#connect();
   }
 
-  #connect(): void {
-    const { network, random, addresses } = this.#options;
+  #connect(node = this.#options.random.below(this.#options.addresses.length)): void {
+    const { network, addresses } = this.#options;
+    this.#node = node;
     this.#reader = new ReplyReader();
     this.#question = null;
     this.#isOpen = false;
     const again = (): void => {
       if (connection === this.#connection) this.#reconnect();
     };
-    const connection = network.connect(random.pick(addresses), {
+    const connection = network.connect(addresses[node], {
       onOpen: () => {
         if (connection !== this.#connection) return;
         this.#isOpen = true;
@@ -99,14 +105,15 @@ export class Watcher {
     this.#watch();
   }
 
-  #reconnect(): void {
+  /** @param node The one to turn to, from 0; left out: any. */
+  #reconnect(node?: number): void {
     const connection = this.#connection;
     this.#connection = null;
     this.#patience?.cancel();
     connection?.destroy();
     const { clock, random } = this.#options;
     clock.after(random.between(1, RETRY_MS_MAX), () => {
-      if (this.#connection === null) this.#connect();
+      if (this.#connection === null) this.#connect(node);
     });
   }
 
@@ -162,7 +169,9 @@ export class Watcher {
       return;
     }
     // Where only the leader's clock can tell what has expired, another node is never in time with short timeouts.
-    if (this.#options.random.chance(ELSEWHERE_PERMILLE)) this.#reconnect();
+    const { random, addresses, turnsAway } = this.#options;
+    if (turnsAway && text === NO_LEADER) this.#reconnect((this.#node + 1) % addresses.length);
+    else if (random.chance(ELSEWHERE_PERMILLE)) this.#reconnect();
     else this.#askLater(RETRY_MS_MAX);
   }
 
@@ -304,7 +313,7 @@ function textOf(reply: ClientReply | undefined): string | null {
 
 function isTransient(error: string): boolean {
   return (
-    error === 'ERR no leader' ||
+    error === NO_LEADER ||
     error.startsWith('ERR overloaded') ||
     error === 'ERR the node is stopping' ||
     error.startsWith('ERR unknown outcome')

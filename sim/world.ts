@@ -12,7 +12,7 @@
  * A world is drawn from a seed, or plays a scenario: the strokes and requests of an earlier run, or a part of them.
  */
 import { type RareProbe, setRareProbe } from '../src/base/rare.ts';
-import { utf8 } from '../src/codec/bytes.ts';
+import { fromUtf8, utf8 } from '../src/codec/bytes.ts';
 import type { LogFields, Logger, LogLevel } from '../src/io/logger.ts';
 import type { Address, Network } from '../src/io/network.ts';
 import { Node } from '../src/server/node.ts';
@@ -24,6 +24,7 @@ import { Endings } from './endings.ts';
 import { wallSkewMsMax } from './expiry.ts';
 import { Invariants } from './invariants.ts';
 import { type Machine, makeMachine } from './machine.ts';
+import { Members, PORT } from './members.ts';
 import { Nemesis } from './nemesis.ts';
 import { SimNetwork } from './network.ts';
 import { drawOptions, type WorldOptions } from './options.ts';
@@ -73,7 +74,6 @@ const TRIALS = [
   ['copy trial', tryCopiesNowAndThen],
 ] as const;
 const DATA = '/data';
-const PORT = 9000;
 const US_PER_MS = 1000;
 const COMMAND_PATIENCE_MS = 2000;
 /** Of a window after which replicas compare what they have applied. */
@@ -83,6 +83,9 @@ const POWER_CUT_MARKS: ReadonlySet<string> = new Set([
   'a conflicting suffix is replaced',
   'a snapshot is installed',
 ]);
+
+/** Machines, spares among them, and clients. */
+export type WorldTopology = Pick<WorldOptions, 'nodes' | 'clients'>;
 
 export class World {
   readonly options: WorldOptions;
@@ -107,7 +110,10 @@ export class World {
   readonly clients: SimClient[] = [];
   readonly watchers: Watcher[] = [];
   readonly #operator: { readonly process: SimProcess; readonly network: Network; readonly clock: SimClock };
-  readonly #members: Address[];
+  readonly members: Members;
+  /** Of the founders, and of all machines. */
+  readonly #founders: readonly Address[];
+  readonly #addresses: readonly Address[];
   readonly #onLine: ((line: string) => void) | null;
   readonly #probe: Probe | null;
   readonly #strokes: Stroke[] = [];
@@ -135,7 +141,7 @@ export class World {
     seed: string,
     script: Scenario | null,
     onLine: ((line: string) => void) | null,
-    makeProbe: ((options: WorldOptions) => Probe) | null = null,
+    makeProbe: ((topology: WorldTopology) => Probe) | null = null,
   ) {
     this.#seed = seed;
     this.#script = script;
@@ -146,12 +152,15 @@ export class World {
     this.#maybeRandom = this.random.fork('maybe');
     this.#powerCuts = new PowerCutWatch(this, this.random.fork('power cut'));
     this.options = script?.options ?? drawOptions(this.random.fork('options'));
-    const { nodes, clients, watchers } = this.options;
-    this.#probe = makeProbe === null ? null : makeProbe(this.options);
+    const { nodes, spares, clients, watchers } = this.options;
+    this.#probe = makeProbe === null ? null : makeProbe({ nodes: nodes + spares, clients });
     this.#tellProbe();
-    this.invariants = new Invariants(nodes);
+    this.members = new Members(this, nodes, spares);
+    this.invariants = new Invariants(nodes + spares);
+    this.invariants.onConfiguration = (...committed) => this.members.onCommitted(...committed);
     this.atlas = new Atlas({
       machines: nodes,
+      spares,
       mode: this.options.damage,
       random: this.random.fork('atlas'),
       filesOf: (machine) => this.machine(machine).disk.files(),
@@ -171,8 +180,14 @@ export class World {
       this.onElection(node);
     };
     this.network = this.#makeNetwork();
-    this.#members = Array.from({ length: nodes }, (_none, at) => ({ host: hostOf(at + 1), port: PORT }));
-    for (let id = 1; id <= nodes; id++) this.machines.push(this.#makeMachine(id));
+    this.#addresses = Array.from({ length: nodes + spares }, (_none, at) => ({
+      host: hostOf(at + 1),
+      port: PORT,
+    }));
+    this.#founders = this.#addresses.slice(0, nodes);
+    for (let id = 1; id <= nodes + spares; id++) this.machines.push(this.#makeMachine(id));
+    // A spare is switched off until somebody starts it.
+    for (const { process } of this.machines.slice(nodes)) process.crash();
     const operator = new SimProcess('operator', this.scheduler);
     this.#operator = {
       process: operator,
@@ -224,6 +239,7 @@ export class World {
     this.#probe?.onStroke(action);
     this.trace.setTime(this.scheduler.nowUs);
     this.trace.named('stroke', describeStroke(action));
+    this.members.onStroke(action);
     applyStroke(this, action);
   }
 
@@ -234,6 +250,7 @@ export class World {
       return;
     }
     this.note('boot', machine.id);
+    this.members.want(machine.id);
     machine.process.restart();
     machine.process.run(() => this.#open(machine));
     this.onBoot(machine.id);
@@ -272,25 +289,32 @@ export class World {
   }
 
   /** Sends a line to a node as an operator would; what comes of it is its own affair, but an answer must come in form. */
-  operate(node: number, text: string): void {
+  operate(node: number, text: string, onAnswer = this.#expectSimple(text)): void {
     const { network, clock } = this.#operator;
-    const connection = network.connect(this.#members[node - 1], {
+    let answer = '';
+    const connection = network.connect(this.#addresses[node - 1], {
       onOpen: () => {
         connection.write(utf8(`${text}\r\n`));
       },
       onData: (bytes) => {
-        const answer = String.fromCharCode(...bytes.subarray(0, 1));
-        if (answer !== '+' && answer !== '-')
-          this.fail('wrong answer', `${text} was answered '${answer}...'`);
+        answer += fromUtf8(bytes);
+        if (!answer.endsWith('\n')) return;
         connection.destroy();
+        onAnswer(answer);
       },
       onClose: () => {},
     });
     clock.after(COMMAND_PATIENCE_MS, () => connection.destroy());
   }
 
+  #expectSimple(text: string): (answer: string) => void {
+    return (answer) => {
+      if (!/^[+-]/.test(answer)) this.fail('wrong answer', `${text} was answered ${JSON.stringify(answer)}`);
+    };
+  }
+
   /** @param stormMs Of a world drawn from a seed; a scenario has its own. */
-  run(stormMs: number): RunResult {
+  run(stormMs: number, trials: RunOptions['trials'] = 'all'): RunResult {
     setRareProbe(this.rareProbe);
     try {
       this.#storm(this.#script?.stormMs ?? stormMs);
@@ -306,7 +330,7 @@ export class World {
       this.#marks.add(name);
     };
     for (const [name, run] of TRIALS) {
-      if (this.failed) break;
+      if (this.failed || trials === 'none') break;
       setRareProbe({ sometimes: mark, maybe: () => false });
       const problem = run(this.random.fork(name), mark);
       setRareProbe(null);
@@ -344,7 +368,7 @@ export class World {
   }
 
   #storm(stormMs: number): void {
-    for (const machine of this.machines) this.boot(machine);
+    for (const machine of this.machines) if (this.members.isWanted(machine.id)) this.boot(machine);
     for (const client of this.clients) client.start();
     for (const watcher of this.watchers) watcher.start();
     const nemesis = this.#script === null ? new Nemesis(this) : null;
@@ -402,7 +426,7 @@ export class World {
     const { timing, tuning } = this.options;
     return {
       id,
-      members: this.#members,
+      ...this.members.placeOf(id, this.#founders),
       directory: DATA,
       timing,
       flow: tuning.flow,
@@ -470,9 +494,9 @@ export class World {
 
   readonly onOffending = (operations: readonly Operation[]): void => this.#probe?.onOffending(operations);
 
-  /** Machines that are not down for good. */
+  /** Machines of the group's members that are not down for good. */
   inService(): Machine[] {
-    return this.machines.filter(({ id }) => !this.atlas.isDownForGood(id));
+    return this.machines.filter(({ id }) => this.members.isMember(id) && !this.atlas.isDownForGood(id));
   }
 
   #makeNetwork(): SimNetwork {
@@ -518,7 +542,8 @@ export class World {
     process.onPanic = (error) => this.fail('client panic', error.stack ?? error.message);
     return new SimClient({
       id,
-      addresses: this.#members,
+      addresses: this.#addresses,
+      turnsAway: this.options.spares > 0,
       network: this.network.attach(process, host),
       clock: new SimClock(this.scheduler, process, { offsetMs: 0, driftPpm: 0 }),
       random: this.random.fork(host),
@@ -544,7 +569,8 @@ export class World {
     process.onPanic = (error) => this.fail('client panic', error.stack ?? error.message);
     return new Watcher({
       bucket: (id - 1) % this.options.workload.buckets,
-      addresses: this.#members,
+      turnsAway: this.options.spares > 0,
+      addresses: this.#addresses,
       network: this.network.attach(process, host),
       clock: new SimClock(this.scheduler, process, { offsetMs: 0, driftPpm: 0 }),
       random: this.random.fork(host),
@@ -599,7 +625,7 @@ export class World {
 }
 
 export function runSeed(seed: string, options: RunOptions): RunResult {
-  return new World(seed, null, options.onLine ?? null).run(options.stormMs);
+  return new World(seed, null, options.onLine ?? null).run(options.stormMs, options.trials);
 }
 
 /** Plays a scenario. */

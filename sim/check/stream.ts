@@ -2,11 +2,15 @@
  * Checks a history while it grows, and forgets what it has checked, so that memory does not grow with it. The verdict is
  * that of `checkCalls` over the whole; what is lost is the beginning, to show when a part contradicts itself.
  *
- * Scans are not taken: they join keys that have not been seen yet.
+ * A scan joins all keys in its range, also those that nobody has asked for yet: each range has a name of its own, by
+ * which a key that comes later finds the part. Until then it held nothing: had an operation on it been under way, the
+ * part would not have been cut.
+ *
+ * In program order, the order of one process over several keys is held from the moment on at which something joins them:
+ * `declare` what will.
  */
-import { assert } from '../../src/base/assert.ts';
 import { tookEffect } from './check_calls.ts';
-import { type Call, keysAnswered, keysOf } from './model.ts';
+import { type Call, isInRange, isObserver, keysAnswered, keysOf, type Op } from './model.ts';
 import { type PartOptions, StreamPart } from './stream_part.ts';
 
 export type StreamVerdict =
@@ -20,6 +24,8 @@ export type StreamVerdict =
       readonly before: string;
     };
 
+type Scan = Extract<Op, { type: 'scan' }>;
+
 const NO_KEY = '\0';
 
 const LINEARIZABLE: StreamVerdict = { type: 'linearizable' };
@@ -28,6 +34,8 @@ export class HistoryStream {
   readonly #options: PartOptions;
   /** By key. */
   readonly #parts = new Map<string, StreamPart>();
+  /** By their names. */
+  readonly #ranges = new Map<string, Scan>();
 
   constructor(options: PartOptions) {
     this.#options = options;
@@ -47,11 +55,15 @@ export class HistoryStream {
 
   /** An operation that has returned, or has been given up. Not before all that returned by the last `advance`. */
   add(call: Call): void {
-    assert(call.op.type !== 'scan', 'scans are not checked in a stream');
     if (!tookEffect(call)) return;
-    const keys = [...new Set([...keysOf(call.op), ...keysAnswered(call.op, call.result)])];
-    // An operation on nothing, such as an empty transaction, has an answer all the same.
-    this.#partOf(keys.length > 0 ? keys : [NO_KEY]).add(call);
+    const part = this.#partOf(this.#namesOf(call.op, keysAnswered(call.op, call.result)));
+    // Whether an operation that changes nothing took effect cannot be told.
+    if (call.return !== null || !isObserver(call.op, call.result)) part.add(call);
+  }
+
+  /** Such an operation will come: what it joins is one part from now on. */
+  declare(op: Op): void {
+    this.#partOf(this.#namesOf(op, []));
   }
 
   /** An open operation has taken effect by `at`, since the last `advance`. */
@@ -63,11 +75,12 @@ export class HistoryStream {
   /**
    * Checks and forgets the parts of which nothing is under way.
    *
-   * @param pending Keys of operations that have been called and neither returned nor been given up.
+   * @param pending Operations that have been called and neither returned nor been given up.
    */
-  advance(now: number, pending: ReadonlySet<string>): StreamVerdict {
+  advance(now: number, pending: Iterable<Op>): StreamVerdict {
+    const busy = this.#touchedBy(pending);
     for (const part of this.#distinct()) {
-      if (!part.isDueAt(now) || [...part.keys].some((key) => pending.has(key))) continue;
+      if (!part.isDueAt(now) || busy.has(part)) continue;
       const outcome = part.cut(this.#options);
       if (outcome !== 'found') return verdictOf(part, outcome);
     }
@@ -81,6 +94,48 @@ export class HistoryStream {
       if (outcome !== 'found') return verdictOf(part, outcome);
     }
     return LINEARIZABLE;
+  }
+
+  #touchedBy(pending: Iterable<Op>): ReadonlySet<StreamPart> {
+    const touched = new Set<StreamPart>();
+    for (const op of pending) {
+      const names =
+        op.type === 'scan'
+          ? [...this.#parts.keys()].filter((key) => isInRange(op, key))
+          : keysOf(op).flatMap((key) => [key, ...this.#rangesOf(key)]);
+      for (const name of names) {
+        const part = this.#parts.get(name);
+        if (part !== undefined) touched.add(part);
+      }
+    }
+    return touched;
+  }
+
+  /** Of the keys that an operation joins, and of ranges. */
+  #namesOf(op: Op, answered: readonly string[]): string[] {
+    const names = new Set([...keysOf(op), ...answered]);
+    if (op.type === 'scan') {
+      names.add(this.#nameOf(op));
+      for (const key of this.#parts.keys()) if (isInRange(op, key)) names.add(key);
+    }
+    // An operation on nothing, such as an empty transaction, has an answer all the same.
+    if (names.size === 0) return [NO_KEY];
+    for (const name of [...names]) {
+      if (!this.#parts.has(name)) for (const range of this.#rangesOf(name)) names.add(range);
+    }
+    return [...names];
+  }
+
+  #nameOf(scan: Scan): string {
+    const name = `\0${JSON.stringify([scan.prefix, scan.from, scan.to])}`;
+    this.#ranges.set(name, scan);
+    return name;
+  }
+
+  #rangesOf(key: string): string[] {
+    const found: string[] = [];
+    for (const [name, scan] of this.#ranges) if (isInRange(scan, key)) found.push(name);
+    return found;
   }
 
   #distinct(): StreamPart[] {
@@ -114,7 +169,7 @@ export class HistoryStream {
 function verdictOf(part: StreamPart, outcome: 'none' | 'gave up'): StreamVerdict {
   return {
     type: outcome === 'none' ? 'not linearizable' : 'gave up',
-    keys: [...part.keys],
+    keys: [...part.keys].filter((key) => !key.startsWith(NO_KEY)),
     calls: [...part.held, ...part.open],
     before: part.describePlaces(),
   };

@@ -14,6 +14,7 @@ Plants known bugs, each in a bundle of the sources of its own, and runs seeds un
   --seeds N        seeds per bug, at most                  (default 500)
   --seconds S      time per bug, at most                   (default 60)
   --storm-ms MS    as in a run                             (default 20000)
+  --no-trials      only whole clusters, without the trials of single parts
   --jobs J         bugs hunted at a time                   (default: cores)
   --shrink S       make the schedule of each run that failed small, for S seconds  (default: do not)
   --json           the scoreboard as JSON
@@ -30,6 +31,7 @@ export async function mutantsCommand(args: readonly string[]): Promise<number> {
       seeds: { type: 'string' },
       seconds: { type: 'string' },
       'storm-ms': { type: 'string' },
+      'no-trials': { type: 'boolean' },
       jobs: { type: 'string' },
       shrink: { type: 'string' },
       json: { type: 'boolean' },
@@ -49,6 +51,7 @@ export async function mutantsCommand(args: readonly string[]): Promise<number> {
     seeds: count(values.seeds, 'seeds', 500),
     seconds: count(values.seconds, 'seconds', 60),
     stormMs: count(values['storm-ms'], 'storm-ms', 20_000),
+    trials: values['no-trials'] === true ? ('none' as const) : ('all' as const),
     shrinkSeconds: values.shrink === undefined ? null : count(values.shrink, 'shrink', 0),
   };
   const jobs = Math.max(1, count(values.jobs, 'jobs', availableParallelism()));

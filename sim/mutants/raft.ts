@@ -259,6 +259,20 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     replace: '',
   },
   {
+    name: 'number-given-twice',
+    what: 'who is added gets the number of a member that was removed',
+    file: 'src/raft/membership_change.ts',
+    find: '  const id = lastId + 1;\n',
+    replace: '  const id = 1 + Math.max(...members.map((member) => member.id));\n',
+  },
+  {
+    name: 'change-before-the-last-is-committed',
+    what: 'a change of membership begins although the one before is not committed',
+    file: 'src/raft/leader.ts',
+    find: 'if (isJoint(configuration) || configurationIndex > commitIndex) {',
+    replace: 'if (isJoint(configuration) && configurationIndex < 0) {',
+  },
+  {
     name: 'last-voter-forgets-promise',
     what: 'the only voter that is left leads at once when it starts, although who left may hold a lease',
     file: 'src/raft/raft.ts',

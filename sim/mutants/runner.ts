@@ -20,6 +20,8 @@ export interface HuntLimits {
   /** Wall time in seconds, after which no new seed is begun. */
   readonly seconds: number;
   readonly stormMs: number;
+  /** `none`: only whole clusters are to find it. */
+  readonly trials: 'all' | 'none';
   /** For how long a run that has failed is made small; null: it is not. */
   readonly shrinkSeconds: number | null;
 }
@@ -87,7 +89,7 @@ function planted({ name, file, find, replace }: Mutant, source: string): string 
 /** How many seeds were run, the check that failed, '' when none did, and the schedule made small. */
 function runUntilFailure(
   bundle: string,
-  { seeds, seconds, stormMs, shrinkSeconds }: HuntLimits,
+  { seeds, seconds, stormMs, trials, shrinkSeconds }: HuntLimits,
 ): Promise<Pick<Hunt, 'seeds' | 'check' | 'shrunk'>> {
   const worker = new Worker(bundle);
   const startedAt = performance.now();
@@ -101,7 +103,7 @@ function runUntilFailure(
       worker.terminate().then(() => resolve({ seeds: seed, check, shrunk }), reject);
     };
     const order = (shrink: number | null): void => {
-      worker.postMessage({ seed: String(seed), stormMs, shrinkSeconds: shrink } satisfies HuntOrder);
+      worker.postMessage({ seed: String(seed), stormMs, trials, shrinkSeconds: shrink } satisfies HuntOrder);
     };
     worker.on('message', (answer: HuntAnswer) => {
       if (answer.type === 'shrunk') {

@@ -8,6 +8,7 @@ import { recordSeed, runSeed } from '../world.ts';
 export interface HuntOrder {
   readonly seed: string;
   readonly stormMs: number;
+  readonly trials: 'all' | 'none';
   /** Null: it is run; else it has failed, and is made small within so many seconds. */
   readonly shrinkSeconds: number | null;
 }
@@ -30,8 +31,8 @@ parentPort?.on('message', (order: HuntOrder) => {
   parentPort?.postMessage(carryOut(order));
 });
 
-function carryOut({ seed, stormMs, shrinkSeconds }: HuntOrder): HuntAnswer {
-  if (shrinkSeconds === null) return { type: 'run', result: runSeed(seed, { stormMs }) };
+function carryOut({ seed, stormMs, trials, shrinkSeconds }: HuntOrder): HuntAnswer {
+  if (shrinkSeconds === null) return { type: 'run', result: runSeed(seed, { stormMs, trials }) };
   const { result, scenario } = recordSeed(seed, stormMs);
   const until = performance.now() + shrinkSeconds * 1000;
   const shrinker = new Shrinker(scenario, {

@@ -48,6 +48,7 @@ describe('planted bugs', () => {
         seeds: 60,
         seconds: 100,
         stormMs: 20_000,
+        trials: 'all',
         shrinkSeconds: null,
       });
       expect(hunt).toMatchObject({ found: true });
