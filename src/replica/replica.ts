@@ -20,13 +20,14 @@ import type { Message, NodeId } from '../raft/message.ts';
 import { Raft } from '../raft/raft.ts';
 import { Administrator } from './administrator.ts';
 import { Applier } from './applier.ts';
+import type { DivergenceRepair } from './divergence_repair.ts';
 import { GroupTime } from './group_time.ts';
 import { configurationIfReadable } from './known_configuration.ts';
 import { Outbox } from './outbox.ts';
 import { MENDING, NOT_LEADER, Proposals } from './proposals.ts';
 import { refusalResult } from './refusal.ts';
 import type { Done, ReplicaOptions } from './replica_options.ts';
-import { BEING_REBUILT, ReplicaReads } from './replica_reads.ts';
+import { ReplicaReads } from './replica_reads.ts';
 import type { SnapshotMessage } from './snapshot_codec.ts';
 import { StateCare } from './state_care.ts';
 import type { StateComparison } from './state_comparison.ts';
@@ -113,7 +114,7 @@ export class Replica {
       time: this.#time,
       answerTimeoutMs,
       staleWaitMs: timing.electionTimeoutMs,
-      mustRebuild: () => this.mender.mustRebuild,
+      refusal: () => this.#care.refusal,
       planTurn,
     });
     this.#administrator = new Administrator({
@@ -156,6 +157,11 @@ export class Replica {
   /** Compares what is applied here with what others apply; null: without a digest of it. */
   get comparison(): StateComparison | null {
     return this.#care.comparison;
+  }
+
+  /** What is done when that finds this replica to be the odd one out. */
+  get repair(): DivergenceRepair {
+    return this.#care.repair;
   }
 
   get leader(): NodeId | null {
@@ -216,6 +222,11 @@ export class Replica {
       done(NOT_LEADER);
       return;
     }
+    const { refusal } = this.#care;
+    if (refusal !== null && this.#care.repair.isOdd) {
+      done(refusal);
+      return;
+    }
     if (maybe('unasked-transfer')) this.transferLeadership(null);
     const payload = encodeWrite(write, this.#time.wallMs());
     const { bytes } = this.#proposals;
@@ -246,8 +257,9 @@ export class Replica {
    */
   read(request: Read, done: Done): void {
     const { terms } = request;
-    if (this.mender.mustRebuild) {
-      done(BEING_REBUILT);
+    const { refusal } = this.#care;
+    if (refusal !== null) {
+      done(refusal);
       return;
     }
     if (terms?.consistency === 'stale' && !this.#stopped) {

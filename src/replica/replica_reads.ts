@@ -26,8 +26,8 @@ export interface ReplicaReadsOptions {
   readonly answerTimeoutMs: number;
   /** How long a stale read waits for its proof. */
   readonly staleWaitMs: number;
-  /** What the store holds is not to be shown to anybody. */
-  readonly mustRebuild: () => boolean;
+  /** Why nothing of the store may be shown to anybody; null: it may. */
+  readonly refusal: () => Result | null;
   readonly planTurn: () => void;
 }
 
@@ -47,10 +47,6 @@ interface ReadBatch {
 /** Keys that a read of many looks at in one turn. */
 const READ_KEYS_PER_TURN = 2048;
 
-export const BEING_REBUILT = errorResult(
-  'unavailable',
-  'what this node holds is being rebuilt from another node',
-);
 const NOT_IN_TIME = errorResult('unavailable', 'no leader has vouched for the read in time');
 const STOPPING = errorResult('unavailable', 'the node is stopping');
 
@@ -216,9 +212,10 @@ export class ReplicaReads {
 
   /** @param wallMs What has expired by then is not seen. */
   #runRead(request: Read, wallMs: number, done: Done): void {
-    const { stateMachine, clock, mustRebuild } = this.#options;
-    if (mustRebuild()) {
-      done(BEING_REBUILT);
+    const { stateMachine, clock, refusal } = this.#options;
+    const refused = refusal();
+    if (refused !== null) {
+      done(refused);
       return;
     }
     if (!isLongRead(request)) {
@@ -237,9 +234,10 @@ export class ReplicaReads {
       return;
     }
     const step = (): void => {
-      if (mustRebuild()) {
+      const refusedMeanwhile = refusal();
+      if (refusedMeanwhile !== null) {
         read.cancel();
-        done(BEING_REBUILT);
+        done(refusedMeanwhile);
         return;
       }
       if (this.#stopped) {

@@ -4,17 +4,19 @@
  */
 import { CorruptionError } from '../base/errors.ts';
 import { rarely } from '../base/rare.ts';
+import { errorResult, type Result } from '../kv/request.ts';
 import type { Index, Term } from '../log/entry.ts';
 import type { NodeId } from '../raft/message.ts';
 import type { Output } from '../raft/output.ts';
 import type { Raft } from '../raft/raft.ts';
+import { DivergenceRepair } from './divergence_repair.ts';
 import { configurationOf } from './known_configuration.ts';
 import { DamageReport, dropCovered } from './log_damage.ts';
 import { LogRetention } from './log_retention.ts';
 import type { Proposals } from './proposals.ts';
 import { RangeSource } from './range_source.ts';
 import type { ReplicaOptions } from './replica_options.ts';
-import type { SnapshotMessage } from './snapshot_codec.ts';
+import { isAboutDigests, type SnapshotMessage } from './snapshot_codec.ts';
 import { Snapshots, snapshotPath } from './snapshots.ts';
 import { StateComparison } from './state_comparison.ts';
 import { TableMender } from './table_mender.ts';
@@ -33,6 +35,12 @@ export interface StateCareOptions {
 /** What is held for a peer that fetches a range is let go when it has not asked for so long. */
 const RANGE_IDLE_MS = 30_000;
 
+const BEING_REBUILT = errorResult('unavailable', 'what this node holds is being rebuilt from another node');
+const ODD_ONE_OUT = errorResult(
+  'unavailable',
+  'what this node holds differs from what a majority of the nodes holds, and is being rebuilt from one of them',
+);
+
 export class StateCare {
   readonly #options: StateCareOptions;
   readonly snapshots: Snapshots;
@@ -40,6 +48,8 @@ export class StateCare {
   readonly mender: TableMender;
   /** Compares what is applied here with what others apply; null: without a digest of it. */
   readonly comparison: StateComparison | null;
+  /** What is done when that finds this replica to be the odd one out. */
+  readonly repair: DivergenceRepair;
   readonly retention: LogRetention;
   readonly #ranges: RangeSource;
   readonly #damageReport: DamageReport;
@@ -60,7 +70,9 @@ export class StateCare {
       idleMs: RANGE_IDLE_MS,
     });
     this.mender = this.#makeMender();
+    this.repair = this.#makeRepair();
     this.comparison = this.#makeComparison();
+    this.repair.resume(options.isAlone());
     this.retention = new LogRetention({ log, store, limits, heldIndex: () => this.snapshots.heldIndex });
     this.#damageReport = new DamageReport(id, logger);
   }
@@ -70,9 +82,14 @@ export class StateCare {
     const { sendSnapshot } = this.#options.replica;
     if (message.type === 'range-fetch') sendSnapshot(from, this.#ranges.answer(from, message));
     else if (message.type === 'range-chunk') this.mender.onChunk(from, message);
-    else if (message.type === 'state-digests' || message.type === 'state-differs')
-      this.comparison?.onMessage(from, message);
+    else if (isAboutDigests(message)) this.comparison?.onMessage(from, message);
     else this.snapshots.onMessage(from, message);
+  }
+
+  /** Why nothing of the state may be shown; null: it may. */
+  get refusal(): Result | null {
+    if (!this.mender.mustRebuild) return null;
+    return this.repair.isOdd ? ODD_ONE_OUT : BEING_REBUILT;
   }
 
   onPeerReset(peer: NodeId): void {
@@ -83,7 +100,8 @@ export class StateCare {
   /** What the core says of snapshots in this turn. */
   takeOffer({ snapshot }: Output): void {
     const { raft, replica } = this.#options;
-    if (snapshot !== null) {
+    // One that is odd as well must not be taken for right because it leads.
+    if (snapshot !== null && (!this.repair.isOdd || this.repair.isSource(snapshot.from))) {
       this.#offeredIndex = snapshot.index;
       this.snapshots.onOffer(snapshot.from);
     }
@@ -95,7 +113,7 @@ export class StateCare {
 
   /** Once in each turn, behind what was applied in it. */
   review(nowMs: number): void {
-    this.comparison?.review();
+    this.comparison?.review(nowMs);
     this.mender.review(nowMs);
     this.retention.review();
   }
@@ -152,11 +170,26 @@ export class StateCare {
       send: sendSnapshot,
       isBusy: () => this.snapshots.isBusy,
       leads: () => raft.role === 'leader',
+      mayRebuild: () => this.repair.mayBegin,
       handOver,
       releaseHeld: () => this.#ranges.release(),
       install: (identity, atLeast) => this.snapshots.install(identity, atLeast),
       onProgress: planTurn,
       onFailure,
+    });
+  }
+
+  #makeRepair(): DivergenceRepair {
+    const { raft } = this.#options;
+    const { id, disk, directory, clock, logger } = this.#options.replica;
+    return new DivergenceRepair({
+      id,
+      disk,
+      directory,
+      clock,
+      logger,
+      leads: () => raft.role === 'leader',
+      rebuild: (sources) => this.mender.rebuild(sources),
     });
   }
 
@@ -172,7 +205,9 @@ export class StateCare {
       logger,
       leads: () => raft.role === 'leader',
       peers: () => this.#peers(),
+      configurations: () => raft.configurations,
       send: sendSnapshot,
+      onOdd: (verdict) => this.repair.onOdd(verdict),
     });
   }
 
@@ -197,6 +232,7 @@ export class StateCare {
       raft.learn(configuration);
       this.comparison?.onReplaced();
       this.mender.onInstalled();
+      this.repair.onInstalled(index);
       this.#reloadIfReadable();
     } catch (error) {
       onFailure(error instanceof Error ? error : new Error(String(error)));
