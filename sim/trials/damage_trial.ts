@@ -1,6 +1,6 @@
 /**
- * Logs that rot: consensus cores over real logs, whose machines lose power and whose logs are damaged while they are down,
- * in payloads, headers and whole sectors. In half of the trials only a minority of the machines is ever damaged: then all
+ * Logs that rot: consensus cores over real logs, whose machines lose power and whose logs are damaged, while they are down
+ * and while they run, in payloads, headers and whole sectors. In half of the trials only a minority of the machines is ever damaged: then all
  * must be whole again in the end, nothing that was applied anywhere lost. In the others any machine is: then nothing may be
  * lost or contradicted, and the group may have to wait.
  *
@@ -120,6 +120,13 @@ class DamageTrial {
     for (let count = random.between(0, 4); count > 0; count--) this.#propose();
     if (random.chance(150)) this.#crash(node);
     if (random.chance(150)) this.#cutLinks(node);
+    if (random.chance(100)) this.#rot(node);
+  }
+
+  /** While it runs: it meets that when it reads what it gives to others, or applies. */
+  #rot(node: DamageNode): void {
+    if (node.raft === null || !this.#rotten.includes(node)) return;
+    if (rotLog(node.disk, this.#random)) node.hasRotted = true;
   }
 
   #propose(): void {

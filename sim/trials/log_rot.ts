@@ -54,8 +54,7 @@ export function rotLog(disk: SimDisk, random: SimRandom): boolean {
     const sectorEnd = at - (at % SECTOR_BYTES) + SECTOR_BYTES;
     done = true;
     if (sectorEnd > limit || random.chance(600)) disk.flipByte(path, at);
-    else if (random.chance(500)) disk.loseSector(path, at);
-    else disk.breakSector(path, at);
+    else disk.loseSector(path, at);
   }
   return done;
 }

@@ -51,7 +51,10 @@ export class Applier {
     while (store.writable && store.appliedIndex < target && applied < APPLY_ENTRIES_MAX) {
       const from = store.appliedIndex + 1;
       const until = Math.min(target, from + APPLY_READ_MAX - 1);
-      for (const entry of log.entries(from, until + 1, APPLY_BYTES_MAX)) {
+      const entries = log.entries(from, until + 1, APPLY_BYTES_MAX);
+      // The next one has turned out to be damaged: it is mended first.
+      if (entries.length === 0) return;
+      for (const entry of entries) {
         if (!store.writable) {
           sometimes('the store holds the replica up');
           return;

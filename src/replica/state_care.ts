@@ -121,7 +121,10 @@ export class StateCare {
   /** Tells the node's log how it is with the damage of the replica's. */
   reportDamage(nowMs: number): void {
     const { raft, replica } = this.#options;
-    this.#damageReport.review(raft.mending, replica.log, nowMs);
+    const { log, store } = replica;
+    // What was met in this turn may be of no use any more.
+    if (log.firstDamaged <= store.flushedIndex) dropCovered(log, store);
+    this.#damageReport.review(raft.mending, log, nowMs);
   }
 
   stop(): void {
