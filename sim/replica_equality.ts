@@ -4,7 +4,7 @@ import type { Node } from '../src/server/node.ts';
 import type { Machine } from './machine.ts';
 
 /** Compares each with the first of those that have applied as much; what differs, or null. */
-export function compareReplicas(machines: readonly Machine[]): string | null {
+export function compareReplicas(machines: readonly Pick<Machine, 'node'>[]): string | null {
   const [first, ...rest] = machines.map(({ node }) => node).filter((node) => node !== null);
   if (first === undefined) return null;
   for (const other of rest) {

@@ -41,6 +41,7 @@ import { Trace } from './trace.ts';
 import { tryCopiesNowAndThen } from './trials/copy_trial.ts';
 import { tryCores } from './trials/core_trial.ts';
 import { tryDamage } from './trials/damage_trial.ts';
+import { tryDivergenceNowAndThen } from './trials/divergence_trial.ts';
 import { tryEngine } from './trials/engine_trial.ts';
 import { tryLog } from './trials/log_trial.ts';
 import { tryLostDisksNowAndThen } from './trials/lost_disk_trial.ts';
@@ -70,6 +71,7 @@ const TRIALS = [
   ['range trial', tryRanges],
   ['lost disk trial', tryLostDisksNowAndThen],
   ['mend trial', tryMendingNowAndThen],
+  ['divergence trial', tryDivergenceNowAndThen],
   ['damage trial', tryDamage],
   ['copy trial', tryCopiesNowAndThen],
 ] as const;

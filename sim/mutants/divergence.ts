@@ -38,4 +38,25 @@ export const DIVERGENCE_MUTANTS: readonly Mutant[] = [
     find: '  abandonEntry(): void {\n    this.#isWhole = false;\n',
     replace: '  abandonEntry(): void {\n    this.#lastIndex--;\n',
   },
+  {
+    name: 'odd-by-one-vote',
+    what: 'a replica takes itself for the odd one as soon as one other has done something else',
+    file: 'src/replica/digest_poll.ts',
+    find: 'isQuorum(configuration, (id) => this.#digestOf(id) === digest)',
+    replace: 'configuration.voters.some((id) => this.#digestOf(id) === digest)',
+  },
+  {
+    name: 'odd-state-shown',
+    what: 'a replica that knows itself to be the odd one goes on answering from its own state',
+    file: 'src/replica/state_care.ts',
+    find: 'if (!this.mender.mustRebuild) return null;',
+    replace: 'if (!this.mender.mustRebuild || this.repair.isOdd) return null;',
+  },
+  {
+    name: 'odd-one-forgotten',
+    what: 'a process that starts anew does not look whether the one before it was the odd one',
+    file: 'src/replica/divergence_repair.ts',
+    find: '    if (!disk.exists(this.#path)) return;\n    if (isAlone) {',
+    replace: '    if (!disk.exists(this.#path) || !isAlone) return;\n    if (isAlone) {',
+  },
 ];

@@ -5,7 +5,7 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
   {
     name: 'unsynced-vote',
     what: 'messages leave before the term and vote that they were made under are durable',
-    file: 'src/replica/replica.ts',
+    file: 'src/replica/outbox.ts',
     find: '    if (this.#heldBack !== null) {\n      if (this.#savesUnderWay > 1)',
     replace:
       '    if (this.#heldBack !== null && this.#savesUnderWay < 0) {\n      if (this.#savesUnderWay > 1)',
@@ -20,16 +20,16 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
   {
     name: 'read-before-applied',
     what: 'a read is answered before the entries that it must see are applied',
-    file: 'src/replica/replica.ts',
-    find: '      if (index > this.appliedIndex) {\n',
-    replace: '      if (index > this.#raft.commitIndex) {\n',
+    file: 'src/replica/replica_reads.ts',
+    find: '      if (index > store.appliedIndex) {\n',
+    replace: '      if (index > this.#options.raft.commitIndex) {\n',
   },
   {
     name: 'apply-before-durable',
     what: 'entries are applied that are not durable on this node',
-    file: 'src/replica/replica.ts',
-    find: 'Math.min(this.#raft.commitIndex, log.durableIndex, this.mender.applyLimit)',
-    replace: 'Math.min(this.#raft.commitIndex, this.mender.applyLimit)',
+    file: 'src/replica/applier.ts',
+    find: 'Math.min(raft.commitIndex, log.durableIndex, mender.applyLimit)',
+    replace: 'Math.min(raft.commitIndex, mender.applyLimit)',
   },
   {
     name: 'superseded-is-refused',
@@ -62,9 +62,9 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
   {
     name: 'applied-while-installing',
     what: 'entries are applied while a snapshot replaces the store',
-    file: 'src/replica/replica.ts',
-    find: 'this.#heldBack !== null || this.#snapshots.isInstalling',
-    replace: 'this.#heldBack !== null',
+    file: 'src/replica/applier.ts',
+    find: 'outbox.isHoldingBack || snapshots.isInstalling',
+    replace: 'outbox.isHoldingBack',
   },
   {
     name: 'snapshot-not-synced',
@@ -125,10 +125,10 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
   {
     name: 'heartbeat-for-a-proof',
     what: 'a node that knows a leader takes what it knows to be committed for all there is',
-    file: 'src/replica/replica.ts',
-    find: "    this.#raft.readIndex(id, 'round', nowMs);\n    this.#planTurn();\n",
+    file: 'src/replica/replica_reads.ts',
+    find: "    raft.readIndex(id, 'round', nowMs);\n    planTurn();\n",
     replace:
-      "    this.#raft.readIndex(id, 'round', nowMs);\n    if (this.leader !== null) this.#staleReads.onProof(nowMs, this.#raft.commitIndex, nowMs);\n    this.#planTurn();\n",
+      "    raft.readIndex(id, 'round', nowMs);\n    if (raft.leader !== null) this.#stale.onProof(nowMs, raft.commitIndex, nowMs);\n    planTurn();\n",
   },
   {
     name: 'minimum-revision-ignored',
@@ -147,8 +147,8 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
   {
     name: 'failed-entry-skipped',
     what: 'an entry that depends on damaged keys is passed over',
-    file: 'src/replica/replica.ts',
-    find: '      store.abandonEntry();\n      stateMachine.abandonEntry();\n      this.mender.block();\n      return false;\n',
+    file: 'src/replica/applier.ts',
+    find: '      store.abandonEntry();\n      stateMachine.abandonEntry();\n      mender.block();\n      return false;\n',
     replace: '      return true;\n',
   },
 ];

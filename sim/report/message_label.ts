@@ -7,7 +7,7 @@ import { decodeWrite } from '../../src/kv/write_codec.ts';
 import { type Entry, EntryKind } from '../../src/log/entry.ts';
 import type { Message } from '../../src/raft/message.ts';
 import { decodeMessage } from '../../src/replica/message_codec.ts';
-import { decodeSnapshotMessage } from '../../src/replica/snapshot_codec.ts';
+import { decodeSnapshotMessage, isAboutDigests } from '../../src/replica/snapshot_codec.ts';
 import type { PeerFrame } from '../../src/server/peer_protocol.ts';
 import type { MessageKind } from './record.ts';
 
@@ -40,13 +40,13 @@ export function labelPeerFrame(frame: PeerFrame): MessageLabel {
       return labelRaftMessage(decodeMessage(frame.message));
     case 'snapshot': {
       const message = decodeSnapshotMessage(frame.message);
-      if (message.type === 'state-digests' || message.type === 'state-differs') {
+      if (isAboutDigests(message)) {
         const ends =
           message.type === 'state-digests' ? message.windows.map(({ index }) => index) : [message.index];
         const text = `windows that end at ${ends.join(', ')}`;
         return {
           kind: 'control',
-          isReply: message.type === 'state-differs',
+          isReply: message.type === 'state-differs' || message.type === 'state-answer',
           term: 0,
           name: message.type,
           text,

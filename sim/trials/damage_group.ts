@@ -48,6 +48,8 @@ export interface DamageNode {
   isUp: boolean;
   /** What the last life could read and had durable; 0: its log has rotted since. */
   kept: Index;
+  /** Its log has rotted in this life. */
+  hasRotted: boolean;
   /** When its core is to be woken. */
   watchedMs: number;
 }
@@ -91,6 +93,7 @@ export class DamageGroup {
         applied: 0,
         isUp: false,
         kept: 0,
+        hasRotted: false,
         watchedMs: Number.POSITIVE_INFINITY,
       };
     });
@@ -184,7 +187,8 @@ export class DamageGroup {
 
   /** Its process ends; `power`: so does its machine. */
   end(node: DamageNode, how: 'process' | 'power' = 'process'): void {
-    node.kept = node.groupLog?.durableIndex ?? 0;
+    node.kept = node.hasRotted ? 0 : (node.groupLog?.durableIndex ?? 0);
+    node.hasRotted = false;
     node.process.crash();
     if (how === 'power') node.disk.crash();
     node.process.restart();
@@ -220,7 +224,13 @@ export class DamageGroup {
     for (const { to, message } of output.messages) this.#send(node, to, message);
     log.flush();
     const until = Math.min(raft.commitIndex, groupLog.durableIndex);
-    while (node.applied < until) this.#apply(node, groupLog.entry(++node.applied));
+    while (node.applied < until) {
+      const [entry] = groupLog.entries(node.applied + 1, node.applied + 2, 0);
+      // It has turned out to be damaged.
+      if (entry === undefined) break;
+      node.applied++;
+      this.#apply(node, entry);
+    }
     this.#watchClock(node, raft);
   }
 

@@ -1,6 +1,6 @@
 /**
- * Logs that rot: consensus cores over real logs, whose machines lose power and whose logs are damaged while they are down,
- * in payloads, headers and whole sectors. In half of the trials only a minority of the machines is ever damaged: then all
+ * Logs that rot: consensus cores over real logs, whose machines lose power and whose logs are damaged, while they are down
+ * and while they run, in payloads, headers and whole sectors. In half of the trials only a minority of the machines is ever damaged: then all
  * must be whole again in the end, nothing that was applied anywhere lost. In the others any machine is: then nothing may be
  * lost or contradicted, and the group may have to wait.
  *
@@ -134,6 +134,7 @@ class DamageTrial {
     if (random.chance(150)) this.#crash(node);
     if (random.chance(150)) this.#cutLinks(node);
     if (this.#mode === 'any' && random.chance(DISASTER_PERMILLE)) this.#strikeTwo();
+    if (random.chance(100)) this.#rot(node);
   }
 
   /**
@@ -174,6 +175,12 @@ class DamageTrial {
     this.#group.scheduler.after(1 + this.#random.below(this.#syncUsMax), () => {
       if (node.raft === raft && !this.#isCalm && this.#group.failure === null) this.#crash(node);
     });
+  }
+
+  /** While it runs: it meets that when it reads what it gives to others, or applies. */
+  #rot(node: DamageNode): void {
+    if (node.raft === null || !this.#rotten.includes(node)) return;
+    if (rotLog(node.disk, this.#random)) node.hasRotted = true;
   }
 
   #propose(): void {

@@ -61,8 +61,7 @@ export function rotLog(disk: SimDisk, random: SimRandom): boolean {
     done = true;
     if (random.chance(FROM_HERE_PERMILLE)) loseBetween(disk, path, at, limit);
     else if (sectorEnd > limit || random.chance(600)) disk.flipByte(path, at);
-    else if (random.chance(500)) disk.loseSector(path, at);
-    else disk.breakSector(path, at);
+    else disk.loseSector(path, at);
   }
   return done;
 }

@@ -7,7 +7,7 @@ export const DIRECTORIES = ['log', 'tables'] as const;
 /** Of a copy: what files it has, see `file_list.ts`. */
 export const LIST = 'BACKUP';
 
-const TOP = /^(vote-[ab]|snapshot|mend|identity-\d+|(identity|founder)\.json|BACKUP)$/;
+const TOP = /^(vote-[ab]|snapshot|mend|odd|identity-\d+|(identity|founder)\.json|BACKUP)$/;
 const WITHIN = { log: /^\d{6,}\.log$/, tables: /^(table-\d+|manifest-\d+|CURRENT)$/ } as const;
 /** What a crash leaves of files that were being made, and who has the directory open. */
 const PASSING = /^(LOCK.*|spare\.tmp|.*\.new)$/;

@@ -58,6 +58,7 @@ export async function startNode(options: HostOptions): Promise<Node> {
       'vote-b',
       'snapshot',
       'mend',
+      'odd',
       'identity.json',
       'founder.json',
     ])

@@ -22,8 +22,8 @@ import type { Index } from '../log/entry.ts';
 import type { KeyRange, KeyValueIterator, KeyValueStore } from './key_value_store.ts';
 
 export const DEFAULT_DIGEST_WINDOW_ENTRIES = 1024;
-/** Digests of so many windows are kept. */
-export const DIGEST_WINDOWS_MAX = 8;
+/** Digests of so many windows are kept: for as long as somebody may still ask who did what. */
+export const DIGEST_WINDOWS_MAX = 64;
 
 const Mutation = { Put: 1, Delete: 2, DeleteRange: 3 } as const;
 const EMPTY = new Uint8Array(0);

@@ -26,6 +26,8 @@ export interface EntryStorage {
   firstSegmentWithin(bytes: number): number;
   /** Reads an entry that `state` knows. The payload never changes. */
   read(state: GroupState, index: Index): Entry;
+  /** As `read`; null when its bytes are damaged and that is to be named: `state` says so then. */
+  readIfIntact(state: GroupState, index: Index): Entry | null;
 }
 
 export class GroupLog implements LogDamage {
@@ -149,7 +151,9 @@ export class GroupLog implements LogDamage {
 
   /**
    * The entries from `from` up to, not including, `toExclusive` (at most `lastIndex + 1`): the first, then as many as
-   * keep the sum of their payloads within `maxBytes`. Throws as `entry` does.
+   * keep the sum of their payloads within `maxBytes`. Where damage is named, they end before the first whose bytes turn out
+   * not to be what was written, which is damaged from then on as if a start had found it: none, when that is `from`.
+   * @throws CorruptionError on damage that is not to be named; DiskError when the disk can't read.
    */
   entries(from: Index, toExclusive: Index, maxBytes: number): Entry[] {
     const state = this.#state;
@@ -163,7 +167,9 @@ export class GroupLog implements LogDamage {
     for (let index = from; index < toExclusive; index++) {
       bytes += state.payloadBytesAt(index);
       if (index > from && bytes > maxBytes) break;
-      entries.push(this.#storage.read(state, index));
+      const entry = this.#storage.readIfIntact(state, index);
+      if (entry === null) break;
+      entries.push(entry);
     }
     return entries;
   }

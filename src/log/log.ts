@@ -15,7 +15,7 @@
 
 import { assert } from '../base/assert.ts';
 import { CorruptionError, DiskError, EnvelopeError, type Outcome } from '../base/errors.ts';
-import { sometimes } from '../base/rare.ts';
+import { rarely, sometimes } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { AppendFile, Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
@@ -24,6 +24,7 @@ import type { Entry, EntryKind, GroupId, Index, Term } from './entry.ts';
 import { type EntryStorage, GroupLog } from './group_log.ts';
 import { GroupState, type Place } from './group_state.ts';
 import { type OpenedLog, openSegments } from './opening.ts';
+import { isReadError, readStubbornly } from './read_error.ts';
 import {
   FENCE_PAYLOAD_BYTES,
   PAYLOAD_BYTES_MAX,
@@ -88,6 +89,7 @@ export class Log {
   readonly #states: Map<GroupId, GroupState>;
   /** A group that is not known may have had entries that nobody can name any more. */
   readonly #hasGaps: boolean;
+  readonly #unreadable: DiskError | null;
   readonly #logs = new Map<GroupId, GroupLog>();
   readonly #storage: EntryStorage;
   readonly #batch: BatchBuffer;
@@ -138,9 +140,11 @@ export class Log {
     this.#spare = spare;
     this.#states = recovered.groups;
     this.#hasGaps = recovered.hasGaps;
+    this.#unreadable = recovered.unreadable;
     this.#storage = {
       append: (state, entry) => this.#append(state, entry),
       read: (state, index) => this.#read(state, index),
+      readIfIntact: (state, index) => this.#readIfIntact(state, index),
       reset: (state, index, term) => this.#reset(state, index, term),
       mend: (state, entry) => this.#mend(state, entry),
       fence: (state, term) => this.#fence(state, term),
@@ -180,13 +184,17 @@ export class Log {
     });
   }
 
-  /** The log of one group, the same object each time. A group not seen before is empty. */
+  /**
+   * The log of one group, the same object each time. A group not seen before is empty.
+   * @throws DiskError `EIO` when the group may have entries that the disk did not give when the log was opened.
+   */
   group(id: GroupId): GroupLog {
     let log = this.#logs.get(id);
     if (log !== undefined) return log;
     assert(id >>> 0 === id, 'a group id is an unsigned 32-bit integer', { id });
     let state = this.#states.get(id);
     if (state === undefined) {
+      if (this.#hasGaps && this.#unreadable !== null) throw this.#unreadable;
       state = new GroupState(id);
       state.isOpen = this.#hasGaps;
       this.#states.set(id, state);
@@ -505,6 +513,25 @@ export class Log {
     }
   }
 
+  /**
+   * What an entry is, is known of those in the log even when nothing of their records can be read any more: it becomes one
+   * of the damaged ones. Its kind is not known, which matters to nobody who has read it before.
+   */
+  #readIfIntact(state: GroupState, index: Index): Entry | null {
+    if (this.#options.damage !== 'name') return this.#read(state, index);
+    if (state.holes.has(index)) return null;
+    try {
+      return this.#read(state, index);
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error;
+      rarely('an entry is found damaged while the log is in use');
+      const { path, offset, message } = error;
+      this.#options.logger.log('warn', 'log-damaged', { path, offset, why: message });
+      state.holes.add(index, null);
+      return null;
+    }
+  }
+
   #read(state: GroupState, index: Index): Entry {
     const term = state.termAt(index);
     const mended = state.mendedAt(index);
@@ -522,8 +549,7 @@ export class Log {
     }
     sometimes('an entry is read back from its segment');
     const bytes = recordBytes(payloadBytes);
-    const view =
-      segment === this.#segment ? this.#file.view(offset, bytes) : this.#sealed.view(segment, offset, bytes);
+    const view = this.#view(segment, offset, bytes, () => `group ${state.group} index ${index} term ${term}`);
     const reader = new RecordReader(view, segment, offset);
     const result = reader.read(offset);
     const isExpected =
@@ -540,6 +566,19 @@ export class Log {
     // A copy: the view is only valid until control returns to the event loop.
     const payload = view.slice(RECORD_HEADER_BYTES, RECORD_HEADER_BYTES + payloadBytes);
     return { index, term, kind: reader.entryKind as EntryKind, payload };
+  }
+
+  /** @throws DiskError that names segment, offset and what stands there, when the disk does not give it after some tries. */
+  #view(segment: number, offset: number, bytes: number, name: () => string): Uint8Array {
+    const view = (): Uint8Array =>
+      segment === this.#segment ? this.#file.view(offset, bytes) : this.#sealed.view(segment, offset, bytes);
+    try {
+      return readStubbornly(view);
+    } catch (error) {
+      if (!isReadError(error)) throw error;
+      const what = `the record of ${name()} at offset ${offset} cannot be read`;
+      throw new DiskError(error.operation, this.#path(segment), error.errno, what);
+    }
   }
 
   #assertUsable(): void {

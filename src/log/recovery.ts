@@ -13,6 +13,9 @@
  * - where a header is lost, reading goes on at the next intact one. What stood between the two may have been anything, of
  *   any group: `gap_resolution.ts` says what each group can still know.
  *
+ * What the disk refuses to read (EIO) after some tries counts as damage as long as nothing is forgotten by that: where
+ * the entries are known by name, or by their neighbours. Otherwise it is the error, since the disk may give it next time.
+ *
  * A last segment whose header is not intact and of which nothing is attested was being created when the crash came; it
  * is begun again. Records are looked for at every multiple of eight behind a bad place; an intact header's payload is
  * stepped over, since what lies in a payload is not part of the log.
@@ -22,6 +25,7 @@ import type { Disk, ReadFile } from '../io/disk.ts';
 import type { EntryKind, GroupId, Index } from './entry.ts';
 import { Gaps } from './gap_resolution.ts';
 import { GroupState } from './group_state.ts';
+import { isReadError, readStubbornly } from './read_error.ts';
 import { RECORD_ALIGNMENT_BYTES, RecordKind } from './record.ts';
 import {
   readSegmentHeader,
@@ -57,6 +61,8 @@ export interface RecoveredLog {
   readonly damage: readonly CorruptionError[];
   /** Records may be missing that nobody can name: a group that is not in `groups` may have had entries. */
   readonly hasGaps: boolean;
+  /** The disk has refused to read a part, which counts as damage: a group that is not in `groups` may be all there. */
+  readonly unreadable: DiskError | null;
 }
 
 /** What becomes of damage. */
@@ -94,6 +100,15 @@ class Recovery {
   }
 
   run(): RecoveredLog {
+    try {
+      return this.#recover();
+    } catch (error) {
+      if (error instanceof CorruptionError) this.#assertNothingUnreadable();
+      throw error;
+    }
+  }
+
+  #recover(): RecoveredLog {
     const numbers = segmentNumbers(this.#disk.list(this.#directory));
     this.#checkNoneIsMissing(numbers);
     const last = numbers[numbers.length - 1] ?? 0;
@@ -105,11 +120,17 @@ class Recovery {
       sealedEnds.push(previousEnd);
     }
     const tail = last === 0 ? { position: 0, dirtyEnd: 0 } : this.#readLast(last, previousEnd);
-    for (const state of this.#groups.values()) this.#gaps.onEnd(state);
+    let isForgetting = false;
+    for (const state of this.#groups.values()) {
+      this.#gaps.onEnd(state);
+      isForgetting ||= state.isOpen;
+    }
+    if (isForgetting) this.#assertNothingUnreadable();
     return {
       groups: this.#groups,
       damage: this.#damage,
       hasGaps: this.#gaps.count > 0,
+      unreadable: this.#firstUnreadable,
       segment: last,
       firstSegment: this.#firstSegment,
       ...tail,
@@ -280,6 +301,21 @@ class Recovery {
       throw unreadable.error;
   }
 
+  /** What the disk does not give is not forgotten because of that: it may give it the next time. @throws DiskError */
+  #assertNothingUnreadable(): void {
+    const error = this.#firstUnreadable;
+    if (error !== null) throw error;
+  }
+
+  get #firstUnreadable(): DiskError | null {
+    for (const [number, { error, unreadableEnd }] of this.#unreadable) {
+      if (error === null) continue;
+      const what = `a sector before offset ${unreadableEnd} cannot be read, and what is there cannot be had from elsewhere: try again; when that does not help, replace the disk, and the node`;
+      return new DiskError(error.operation, this.#path(number), error.errno, what);
+    }
+    return null;
+  }
+
   /** @throws CorruptionError `damage`, unless damage is to be named. */
   #onDamage(damage: CorruptionError): void {
     if (this.#mode === 'refuse') throw damage;
@@ -331,7 +367,7 @@ class Recovery {
     try {
       const bytes = Math.min(file.size, bytesMax);
       if (bytes === 0) return use(new Uint8Array(0));
-      if (this.#mode === 'refuse') return use(file.view(0, bytes));
+      if (this.#mode === 'refuse') return use(readStubbornly(() => file.view(0, bytes)));
       const readable = viewReadable(file, bytes);
       if (readable.error !== null) this.#unreadable.set(number, readable);
       return use(readable.bytes);
@@ -369,31 +405,25 @@ function viewReadable(file: ReadFile, bytes: number): Readable {
   try {
     return { bytes: file.view(0, bytes), unreadableEnd: 0, error: null };
   } catch (error) {
-    if (!(error instanceof DiskError) || error.errno !== 'EIO') throw error;
+    if (!isReadError(error)) throw error;
   }
   const readable = new Uint8Array(bytes);
   let unreadableEnd = 0;
   let lastError: DiskError | null = null;
   for (let at = 0; at < bytes; at += SECTOR_BYTES) {
     try {
-      readable.set(viewAgain(file, at, Math.min(SECTOR_BYTES, bytes - at)), at);
+      const length = Math.min(SECTOR_BYTES, bytes - at);
+      readable.set(
+        readStubbornly(() => file.view(at, length)),
+        at,
+      );
     } catch (error) {
-      if (!(error instanceof DiskError) || error.errno !== 'EIO') throw error;
+      if (!isReadError(error)) throw error;
       unreadableEnd = Math.min(bytes, at + SECTOR_BYTES);
       lastError = error;
     }
   }
   return { bytes: readable, unreadableEnd, error: lastError };
-}
-
-/** As `view`, twice if need be: what is given up here may cost the node entries, and a read may fail for once. */
-function viewAgain(file: ReadFile, offset: number, length: number): Uint8Array {
-  try {
-    return file.view(offset, length);
-  } catch (error) {
-    if (!(error instanceof DiskError) || error.errno !== 'EIO') throw error;
-    return file.view(offset, length);
-  }
 }
 
 function damagedHeader(path: string): CorruptionError {

@@ -103,7 +103,11 @@ export class Mending {
         cannotSay.push(index);
       } else if (bytes < flow.appendBytesMax) {
         const [entry] = log.entries(index, index + 1, Number.POSITIVE_INFINITY);
-        if (entry === undefined) continue;
+        // It has turned out to be damaged here as well.
+        if (entry === undefined) {
+          cannotSay.push(index);
+          continue;
+        }
         entries.push(entry);
         bytes += entry.payload.length;
       }

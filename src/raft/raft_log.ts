@@ -11,7 +11,10 @@ export interface RaftLog {
   readonly durableIndex: Index;
   /** From `firstIndex - 1`; 0 for index 0. */
   termAt(index: Index): Term;
-  /** Entries from `from` up to, not including, `toExclusive`; at least one, then no more than `maxBytes` of payload. */
+  /**
+   * Entries from `from` up to, not including, `toExclusive`; at least one, then no more than `maxBytes` of payload. They
+   * end before one that turns out to be damaged, and may be none then; `damage` knows it from then on.
+   */
   entries(from: Index, toExclusive: Index, maxBytes: number): Entry[];
   /** Buffers the entry; one at or below `lastIndex` replaces the suffix from there on. */
   append(entry: Entry): void;

@@ -66,7 +66,27 @@ export type DigestMessage =
       readonly digest: number;
       /** As the receiver has told it. */
       readonly told: number;
+    }
+  /** "What has your state machine done in the window that ends at `index`?" */
+  | { readonly type: 'state-question'; readonly windowEntries: number; readonly index: Index }
+  | {
+      readonly type: 'state-answer';
+      readonly windowEntries: number;
+      readonly index: Index;
+      /** The sender's. */
+      readonly digest: number;
     };
+
+/** Whether it is for `StateComparison`. */
+export function isAboutDigests(message: SnapshotMessage): message is DigestMessage {
+  const { type } = message;
+  return (
+    type === 'state-digests' ||
+    type === 'state-differs' ||
+    type === 'state-question' ||
+    type === 'state-answer'
+  );
+}
 
 const FETCH = 1;
 const CHUNK = 2;
@@ -74,6 +94,8 @@ const RANGE_FETCH = 12;
 const RANGE_CHUNK = 13;
 const STATE_DIGESTS = 14;
 const STATE_DIFFERS = 15;
+const STATE_QUESTION = 16;
+const STATE_ANSWER = 17;
 /** More are not sent, and not taken. */
 const WINDOWS_MAX = 64;
 
@@ -98,6 +120,10 @@ export function encodeSnapshotMessage(message: SnapshotMessage): unknown[] {
   }
   if (message.type === 'state-differs') {
     return [STATE_DIFFERS, message.index, message.digest, message.told];
+  }
+  if (message.type === 'state-question') return [STATE_QUESTION, message.windowEntries, message.index];
+  if (message.type === 'state-answer') {
+    return [STATE_ANSWER, message.windowEntries, message.index, message.digest];
   }
   const { index, term, number, records, isLast } = message;
   return [CHUNK, index, term, number + 1, records, isLast];
@@ -147,6 +173,17 @@ export function decodeSnapshotMessage(fields: readonly unknown[]): SnapshotMessa
       index: unsigned(index),
       digest: unsigned(fields[2]),
       told: unsigned(fields[3]),
+    };
+  }
+  if (type === STATE_QUESTION && fields.length === 3) {
+    return { type: 'state-question', windowEntries: unsigned(fields[1]), index: unsigned(fields[2]) };
+  }
+  if (type === STATE_ANSWER && fields.length === 4) {
+    return {
+      type: 'state-answer',
+      windowEntries: unsigned(fields[1]),
+      index: unsigned(fields[2]),
+      digest: unsigned(fields[3]),
     };
   }
   if (type !== CHUNK || fields.length !== 6) throw malformed(`unknown type ${String(type)}`);

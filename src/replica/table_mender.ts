@@ -47,6 +47,8 @@ export interface TableMenderOptions {
   /** A raft snapshot is being fetched or installed. */
   readonly isBusy: () => boolean;
   readonly leads: () => boolean;
+  /** A whole state may be fetched now. */
+  readonly mayRebuild: () => boolean;
   /** Who cannot read all of its keys is not the one to lead. */
   readonly handOver: () => void;
   /** Tables are about to be replaced: nothing may be held for others of what is older. */
@@ -98,6 +100,8 @@ export class TableMender {
   #hasDamage: boolean;
   #isBlocked = false;
   #mustRebuild = false;
+  /** Whose state may take the place of this one's; null: anybody's. */
+  #sources: readonly NodeId[] | null = null;
   #attempts = 0;
   #nextHandOverMs = Number.NEGATIVE_INFINITY;
   #stopped = false;
@@ -158,9 +162,13 @@ export class TableMender {
     this.#options.onProgress();
   }
 
-  /** What the store holds is not to be used: nothing is applied until it has been replaced as a whole. */
-  rebuild(): void {
+  /**
+   * What the store holds is not to be used: nothing is applied until it has been replaced as a whole.
+   * @param sources By the state of one of these; null: of anybody.
+   */
+  rebuild(sources: readonly NodeId[] | null = null): void {
     this.#mustRebuild = true;
+    this.#sources = sources;
     this.#abandon();
     this.#options.onProgress();
   }
@@ -180,7 +188,7 @@ export class TableMender {
       return;
     }
     if (this.#attempt !== null) this.#closeTables(this.#attempt);
-    else if (!this.#isPausing && (this.#hasDamage || this.#mustRebuild)) this.#begin();
+    else if (!this.#isPausing && this.#mayBegin) this.#begin();
   }
 
   /** @throws EnvelopeError `FORMAT` when the records are malformed. */
@@ -219,6 +227,7 @@ export class TableMender {
   onInstalled(): void {
     this.#isBlocked = false;
     this.#mustRebuild = false;
+    this.#sources = null;
     this.#hasDamage = this.#options.store.quarantined.length > 0;
   }
 
@@ -228,8 +237,12 @@ export class TableMender {
     this.#timer?.cancel();
   }
 
+  get #mayBegin(): boolean {
+    return this.#mustRebuild ? this.#options.mayRebuild() : this.#hasDamage;
+  }
+
   #begin(): void {
-    const { store, peers, disk, clock, directory, wholePath, bytesPerSecondMax, random } = this.#options;
+    const { store, disk, clock, directory, wholePath, bytesPerSecondMax, random } = this.#options;
     const [damaged] = store.quarantined;
     if (damaged === undefined && !this.#mustRebuild) {
       // It is gone by other ways.
@@ -237,7 +250,7 @@ export class TableMender {
       if (this.#isBlocked) this.#unblock();
       return;
     }
-    const candidates = peers();
+    const candidates = this.#candidates();
     const peer = candidates[this.#attempts++ % candidates.length];
     if (peer === undefined) {
       this.#pause();
@@ -277,6 +290,13 @@ export class TableMender {
     };
     this.#watch(ASK_MS);
     fetch.ask();
+  }
+
+  /** Where none of the sources is a member any more, anybody. */
+  #candidates(): readonly NodeId[] {
+    const peers = this.#options.peers();
+    const sources = peers.filter((peer) => this.#sources?.includes(peer) === true);
+    return sources.length > 0 ? sources : peers;
   }
 
   /** What is asked for is applied: from here on tables are for what comes behind it. */

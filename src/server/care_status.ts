@@ -2,7 +2,10 @@
 import type { Store } from '../lsm/store.ts';
 import type { Replica } from '../replica/replica.ts';
 
-export function careStatus({ mender, comparison }: Replica, store: Store): Record<string, string | number> {
+export function careStatus(
+  { mender, comparison, repair }: Replica,
+  store: Store,
+): Record<string, string | number> {
   const { scrubbedBytes, scrubs } = store.statistics();
   return {
     damaged_tables: store.quarantined.length,
@@ -15,5 +18,6 @@ export function careStatus({ mender, comparison }: Replica, store: Store): Recor
     compared_index: comparison?.comparedIndex ?? 0,
     diverged_index: comparison?.divergedIndex ?? 0,
     diverged_with: comparison?.divergedWith.join(' ') || 'none',
+    odd_one_out: repair.phase,
   };
 }

@@ -152,12 +152,16 @@ export class Node {
       const logOptions = { disk, directory: `${directory}/log`, clock, logger, ...options.log };
       Log.open({ damage: 'name', ...logOptions }, (log) => {
         if (!log.ok) return fail(log.error);
-        for (const [at, group] of groups.entries()) {
-          const { lastIndex, isOpen } = log.value.group(group);
-          if (!hardStates[at].isNew || (lastIndex === 0 && !isOpen)) continue;
-          const what =
-            'the files of term and vote are missing beside a log: this node could vote twice, it must be replaced';
-          return fail(new CorruptionError(directoryOf(directory, group), 0, what));
+        try {
+          for (const [at, group] of groups.entries()) {
+            const { lastIndex, isOpen } = log.value.group(group);
+            if (!hardStates[at].isNew || (lastIndex === 0 && !isOpen)) continue;
+            const what =
+              'the files of term and vote are missing beside a log: this node could vote twice, it must be replaced';
+            return fail(new CorruptionError(directoryOf(directory, group), 0, what));
+          }
+        } catch (error) {
+          return fail(toError(error));
         }
         const openStore: Opener<Store> = (group, opened) => {
           const tables = `${directoryOf(directory, group)}/tables`;

@@ -154,10 +154,12 @@ describe('digests of what is applied', () => {
 
   it('are kept of the latest windows only', () => {
     const digest = new StateDigest(1);
-    for (let index = 1; index <= 100; index++) digest.beginEntry(index);
+    for (let index = 1; index <= 200; index++) digest.beginEntry(index);
     digest.settle();
     const ends = digest.windows.map((window) => window.index);
-    expect(ends).toEqual(Array.from({ length: DIGEST_WINDOWS_MAX }, (_none, at) => 93 + at));
+    expect(ends).toEqual(
+      Array.from({ length: DIGEST_WINDOWS_MAX }, (_none, at) => 201 - DIGEST_WINDOWS_MAX + at),
+    );
   });
 });
 

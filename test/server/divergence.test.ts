@@ -1,9 +1,10 @@
 /** Three nodes, one of which comes to hold something else: written into its tables past its state machine. */
 import { describe, expect, it } from 'vitest';
-import { utf8 } from '../../src/codec/bytes.ts';
+import { compareReplicas } from '../../sim/replica_equality.ts';
+import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
 import type { LogFields, Logger } from '../../src/io/logger.ts';
 import { storeKey } from '../../src/kv/key_space.ts';
-import { encodeStored, NEVER } from '../../src/kv/stored_value.ts';
+import { decodeStored, encodeStored, NEVER } from '../../src/kv/stored_value.ts';
 import type { NodeOptions } from '../../src/server/node.ts';
 import { ServerRig } from './rig.ts';
 
@@ -11,8 +12,10 @@ const WINDOW = 4;
 
 class Alarms implements Logger {
   readonly all: LogFields[] = [];
+  readonly events: string[] = [];
 
   log(level: string, event: string, fields: LogFields = {}): void {
+    if (event.startsWith('state-')) this.events.push(`${event} ${fields.node}`);
     if (event !== 'state-diverged') return;
     expect(level).toBe('error');
     this.all.push(fields);
@@ -35,6 +38,14 @@ function group(options: Partial<NodeOptions> = {}): Group {
   return { rig, alarms, leader, follower, third: 6 - leader - follower };
 }
 
+/** Two nodes, of which no majority agrees on anything that they do not agree on both. */
+function pair(): Omit<Group, 'third'> {
+  const alarms = new Alarms();
+  const rig = new ServerRig(2, { digestWindowEntries: WINDOW, logger: alarms });
+  const leader = rig.leader();
+  return { rig, alarms, leader, follower: 3 - leader };
+}
+
 function write(rig: ServerRig, entries: number): void {
   const client = rig.connect(rig.leader());
   for (let n = 0; n < entries; n++) {
@@ -44,10 +55,44 @@ function write(rig: ServerRig, entries: number): void {
 }
 
 /** From now on the counter is another one on this node. */
-function falsify(rig: ServerRig, id: number): void {
+function falsify(rig: ServerRig, id: number, value = '1000'): void {
   const { store } = rig.machine(id).node ?? {};
   if (store === undefined) throw new Error('the node runs');
-  store.put(storeKey('default', utf8('counter')), encodeStored(utf8('1000'), store.appliedIndex, NEVER));
+  store.put(storeKey('default', utf8('counter')), encodeStored(utf8(value), store.appliedIndex, NEVER));
+}
+
+/** What was falsified becomes durable with an entry that does not depend on it. */
+function makeDurable(rig: ServerRig, leader: number, id: number): void {
+  expect(rig.connect(leader).ask('SET other 1\r\n')).toContain('+OK');
+  expect(rig.connect(id).ask('FLUSH\r\n')).toContain('+OK');
+  rig.run(500);
+}
+
+/** As the node holds it, asked of nobody else. */
+function counterOn(rig: ServerRig, id: number): string {
+  const stored = rig.machine(id).node?.store.get(storeKey('default', utf8('counter')));
+  return stored === null || stored === undefined ? 'none' : fromUtf8(decodeStored(stored).value);
+}
+
+function expectSame({ rig }: Pick<Group, 'rig'>): void {
+  expect(compareReplicas(rig.machines)).toBeNull();
+  for (const { id } of rig.machines) {
+    expect(info(rig, id, 'odd_one_out')).toBe('none');
+    expect(rig.machine(id).disk.files()).not.toContain('/data/odd');
+  }
+}
+
+/** Up to the moment at which the node knows that it is the odd one. */
+function writeUntilOdd(rig: ServerRig, id: number): void {
+  const client = rig.connect(rig.leader());
+  for (let n = 0; n < 2 * WINDOW; n++) {
+    client.send('INCR counter\r\n');
+    for (let ms = 0; ms < 100; ms++) {
+      if (info(rig, id, 'odd_one_out') === 'rebuilding') return;
+      rig.run(1);
+    }
+  }
+  throw new Error(`node ${id} does not know that it is the odd one`);
 }
 
 function info(rig: ServerRig, id: number, name: string): string {
@@ -104,19 +149,8 @@ describe('replicas that compare what they apply', () => {
     expect(info(rig, third, 'diverged_index')).toBe('0');
   });
 
-  it('name both followers to the leader that is the odd one', () => {
-    const { rig, leader, follower, third } = group();
-    write(rig, 10);
-    falsify(rig, leader);
-    write(rig, WINDOW);
-    const others = [follower, third].sort().join(' ');
-    expect(info(rig, leader, 'diverged_with')).toBe(others);
-    expect(info(rig, follower, 'diverged_with')).toBe(String(leader));
-    expect(info(rig, third, 'diverged_with')).toBe(String(leader));
-  });
-
   it('do not fill the log when every window differs', () => {
-    const { rig, alarms, follower } = group();
+    const { rig, alarms, follower } = pair();
     write(rig, 10);
     falsify(rig, follower);
     write(rig, 20 * WINDOW);
@@ -129,10 +163,7 @@ describe('replicas that compare what they apply', () => {
     const { rig, alarms, leader, follower } = group();
     write(rig, 10);
     falsify(rig, follower);
-    // It becomes durable with an entry that does not depend on it.
-    expect(rig.connect(leader).ask('SET other 1\r\n')).toContain('+OK');
-    expect(rig.connect(follower).ask('FLUSH\r\n')).toContain('+OK');
-    rig.run(500);
+    makeDurable(rig, leader, follower);
     rig.crash(follower);
     rig.boot(follower);
     rig.run(2000);
@@ -140,6 +171,7 @@ describe('replicas that compare what they apply', () => {
     write(rig, 2 * WINDOW);
     expect(info(rig, follower, 'diverged_with')).toBe(String(rig.leader()));
     expect(alarms.all.length).toBeGreaterThan(1);
+    expect(counterOn(rig, follower)).toBe(String(10 + 2 * WINDOW));
   });
 
   it('do not compare windows of different sizes', () => {
@@ -169,5 +201,129 @@ describe('replicas that compare what they apply', () => {
     write(rig, 2 * WINDOW);
     expect(info(rig, 1, 'diverged_with')).toBe('2');
     expect(info(rig, 2, 'diverged_with')).toBe('1');
+  });
+});
+
+describe('the odd one out', () => {
+  it('rebuilds its state from the others, and serves again', () => {
+    const cluster = group();
+    const { rig, alarms, leader, follower, third } = cluster;
+    write(rig, 10);
+    falsify(rig, follower);
+    write(rig, WINDOW);
+    expect(alarms.events).toContain(`state-odd-one-out ${follower}`);
+    expect(alarms.events).toContain(`state-rebuilt ${follower}`);
+    expect(alarms.events.filter((event) => /odd|rebuilt/.test(event))).toHaveLength(2);
+    expect(info(rig, follower, 'rebuilt')).toBe('1');
+    for (const id of [leader, follower, third]) expect(counterOn(rig, id)).toBe(String(10 + WINDOW));
+    write(rig, 3 * WINDOW);
+    expect(rig.connect(follower).ask('GET counter\r\n')).toBe(`$2\r\n${10 + 4 * WINDOW}\r\n`);
+    expectSame(cluster);
+    expect(info(rig, leader, 'rebuilt')).toBe('0');
+    expect(info(rig, third, 'rebuilt')).toBe('0');
+  });
+
+  it('shows nothing of its state from the moment on, votes, and stores entries', () => {
+    const { rig, leader, follower, third } = group();
+    write(rig, 10);
+    falsify(rig, follower);
+    writeUntilOdd(rig, follower);
+    const applied = info(rig, follower, 'applied_index');
+    // Nobody is left of whom it could fetch anything.
+    rig.kill(leader);
+    rig.kill(third);
+    expect(rig.connect(follower).ask('READ STALE MAXAGE 60000 GET counter\r\n')).toMatch(
+      /differs from what a majority of the nodes holds/,
+    );
+    rig.boot(third);
+    rig.run(3000);
+    // A leader needs its vote, and a commit needs its copy.
+    expect(rig.leader()).toBe(third);
+    expect(rig.connect(third).ask('SET other 2\r\n', 2000)).toBe('+OK\r\n');
+    expect(Number(info(rig, follower, 'durable_index'))).toBeGreaterThan(Number(applied));
+  });
+
+  it('hands leadership over before it rebuilds', () => {
+    const cluster = group();
+    const { rig, alarms, leader, follower, third } = cluster;
+    write(rig, 10);
+    falsify(rig, leader);
+    const client = rig.connect(leader);
+    for (let n = 0; n < WINDOW; n++) client.ask('INCR counter\r\n', 50);
+    rig.run(3000);
+    expect(alarms.events.filter((event) => event.startsWith('state-odd'))).toEqual([
+      `state-odd-one-out ${leader}`,
+    ]);
+    expect([follower, third]).toContain(rig.leader());
+    expect(info(rig, leader, 'diverged_with')).toBe([follower, third].sort().join(' '));
+    expect(info(rig, leader, 'rebuilt')).toBe('1');
+    write(rig, 2 * WINDOW);
+    expectSame(cluster);
+  });
+
+  it('goes on rebuilding when it was started anew', () => {
+    const cluster = group();
+    const { rig, alarms, leader, follower, third } = cluster;
+    write(rig, 10);
+    falsify(rig, follower);
+    makeDurable(rig, leader, follower);
+    writeUntilOdd(rig, follower);
+    rig.kill(leader);
+    rig.kill(third);
+    rig.run(1000);
+    expect(rig.machine(follower).disk.files()).toContain('/data/odd');
+    rig.crash(follower);
+    rig.boot(follower);
+    rig.run(500);
+    expect(info(rig, follower, 'odd_one_out')).toBe('rebuilding');
+    expect(rig.connect(follower).ask('READ STALE MAXAGE 60000 GET counter\r\n')).toMatch(/differs from/);
+    rig.boot(leader);
+    rig.boot(third);
+    rig.run(4000);
+    expect(alarms.events).toContain(`state-rebuild-resumed ${follower}`);
+    expect(alarms.events).toContain(`state-rebuilt ${follower}`);
+    write(rig, WINDOW);
+    expectSame(cluster);
+  });
+
+  it('is nobody where no majority agrees', () => {
+    const { rig, alarms, leader, follower, third } = group();
+    write(rig, 10);
+    falsify(rig, follower, '1000');
+    falsify(rig, third, '2000');
+    write(rig, 4 * WINDOW);
+    expect(alarms.all.length).toBeGreaterThan(1);
+    expect(alarms.events.filter((event) => /odd|rebuil/.test(event))).toEqual([]);
+    expect(alarms.events).toContain(`state-undecided ${leader}`);
+    for (const id of [leader, follower, third]) expect(info(rig, id, 'rebuilt')).toBe('0');
+  });
+
+  it('is nobody of two', () => {
+    const { rig, alarms, leader, follower } = pair();
+    write(rig, 10);
+    falsify(rig, follower);
+    write(rig, 4 * WINDOW);
+    expect(alarms.events.filter((event) => /odd|rebuil/.test(event))).toEqual([]);
+    expect(alarms.events).toContain(`state-undecided ${leader}`);
+    expect(info(rig, follower, 'rebuilt')).toBe('0');
+  });
+
+  it('waits longer each time, and in the end shows nothing until it is replaced', () => {
+    const { rig, alarms, follower } = group();
+    write(rig, 10);
+    const phases: string[] = [];
+    for (let round = 0; round < 4; round++) {
+      write(rig, 1);
+      falsify(rig, follower);
+      write(rig, 2 * WINDOW);
+      phases.push(info(rig, follower, 'odd_one_out'));
+      rig.run(130_000);
+    }
+    expect(phases).toEqual(['none', 'waiting', 'waiting', 'given-up']);
+    expect(info(rig, follower, 'rebuilt')).toBe('3');
+    expect(alarms.events).toContain(`state-rebuild-given-up ${follower}`);
+    expect(rig.connect(follower).ask('READ STALE MAXAGE 60000 GET counter\r\n')).toMatch(/differs from/);
+    // The others go on with it.
+    write(rig, WINDOW);
   });
 });

@@ -233,6 +233,101 @@ describe('a node with a damaged entry that comes to lead', () => {
   });
 });
 
+describe('damage that is met while a node runs', () => {
+  /** A follower that lags: the leader has to read what it lacks from its segments. */
+  function lagging(): Written & { readonly seen: string[] } {
+    const seen: string[] = [];
+    const logger = { log: (_level: string, event: string) => seen.push(event) };
+    const group = written({ ...LONG_LOG, logger });
+    const { rig, leader, followers } = group;
+    rig.kill(followers[0]);
+    const client = rig.connect(leader);
+    for (let n = 0; n < WRITES; n++) {
+      expect(client.ask(`SET key${n} ${'x'.repeat(100)}${n}\r\n`, 20)).toBe('+OK\r\n');
+    }
+    rig.run(200);
+    return { ...group, seen };
+  }
+
+  for (const [what, rot] of [
+    ['payload', rotPayload],
+    ['header', rotHeader],
+  ] as const) {
+    it(`is mended when an entry is read for a follower (${what})`, () => {
+      const { rig, leader, followers, seen } = lagging();
+      const { lastIndex } = nodeOf(rig, leader).groupLog;
+      for (const index of [lastIndex - 30, lastIndex - 29, lastIndex - 20]) {
+        rot(rig.machine(leader), entryAt(rig, rig.machine(leader), index));
+        if (what === 'header') break;
+      }
+      rig.boot(followers[0]);
+      rig.run(3000);
+      expect(rig.machine(leader).failure).toBeNull();
+      expect(seen).toContain('log-damaged');
+      expect(seen).toContain('log-whole');
+      expect(nodeOf(rig, leader).status()).toMatchObject({ damaged_entries: 0 });
+      for (const id of followers) expect(entriesOf(rig, id)).toEqual(entriesOf(rig, leader));
+      expectAllWritten(rig, followers[0]);
+      // What was mended is there after a crash.
+      rig.crash(leader);
+      rig.boot(leader);
+      rig.run(3000);
+      expect(entriesOf(rig, leader)).toEqual(entriesOf(rig, followers[0]));
+    });
+  }
+
+  it('is told when another node asks for the entry, which then comes from a third', () => {
+    const seen: unknown[] = [];
+    const logger = { log: (_level: string, event: string) => seen.push(event) };
+    const { rig, leader, followers } = written({ ...LONG_LOG, logger });
+    const [a, b] = followers;
+    rig.kill(a);
+    rotPayload(rig.machine(a), entryAt(rig, rig.machine(a), 10));
+    rotPayload(rig.machine(leader), entryAt(rig, rig.machine(leader), 10));
+    rig.boot(a);
+    rig.run(3000);
+    // At its start, and by the one that was asked.
+    expect(seen.filter((event) => event === 'log-damaged')).toHaveLength(2);
+    for (const id of [a, leader]) {
+      expect(rig.machine(id).failure).toBeNull();
+      expect(nodeOf(rig, id).status()).toMatchObject({ damaged_entries: 0 });
+      expect(entriesOf(rig, id)).toEqual(entriesOf(rig, b));
+    }
+  });
+
+  it('holds up applying until the entry is mended', () => {
+    const seen: unknown[] = [];
+    const logger = { log: (_level: string, event: string) => seen.push(event) };
+    const { rig, leader, followers } = written({ ...LONG_LOG, logger });
+    const [id, other] = followers;
+    for (const one of [leader, id, other]) rig.crash(one);
+    rig.boot(id);
+    rig.run(20);
+    // Nothing is committed before there is a leader.
+    expect(nodeOf(rig, id).replica.appliedIndex).toBe(0);
+    rotPayload(rig.machine(id), entryAt(rig, rig.machine(id), 10));
+    rig.boot(leader);
+    rig.run(4000);
+    expect(seen.filter((event) => event === 'log-damaged')).toHaveLength(1);
+    expect(rig.machine(id).failure).toBeNull();
+    expect(nodeOf(rig, id).status()).toMatchObject({ damaged_entries: 0 });
+    expectAllWritten(rig, id);
+  });
+
+  it('stops the node with segment, offset and entry when the disk refuses to read', () => {
+    const { rig, leader, followers } = lagging();
+    const { lastIndex } = nodeOf(rig, leader).groupLog;
+    const { path, offset, index } = entryAt(rig, rig.machine(leader), lastIndex - 30);
+    rig.machine(leader).disk.breakSector(path, offset);
+    rig.boot(followers[0]);
+    rig.run(3000);
+    expect(rig.machine(leader).failure?.message).toMatch(
+      new RegExp(`${path}: EIO: the record of group 1 index \\d+ term \\d+ at offset \\d+ cannot be read`),
+    );
+    expect(index).toBeGreaterThan(0);
+  });
+});
+
 describe('a record whose name is lost', () => {
   it('makes a group that is silent since then go through one election, and no more', () => {
     const { rig, followers } = written({ ...LONG_LOG, groups: [1, 2] });

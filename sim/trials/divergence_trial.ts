@@ -1,0 +1,383 @@
+/**
+ * Whole nodes, of which a minority goes wrong: while an entry is applied there, a value is another one than was asked for,
+ * as a bug or a bit of memory may have it. Keys are written, counted and read by way of any node; machines crash, leaders
+ * hand over. Who has gone wrong must find out, tell it, and be rebuilt; who has not must never take itself for the odd
+ * one; and from the moment of the alarm on no answer comes from what is wrong. In the end all hold the same bytes.
+ *
+ * Before the alarm wrong answers are what they are: only those are excused which were asked for while a value of that
+ * key was wrong somewhere and nobody knew.
+ */
+import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
+import type { LogFields } from '../../src/io/logger.ts';
+import type { Address } from '../../src/io/network.ts';
+import { storeKey } from '../../src/kv/key_space.ts';
+import type { Request, Result } from '../../src/kv/request.ts';
+import { decodeStored, encodeStored, NEVER } from '../../src/kv/stored_value.ts';
+import { Node } from '../../src/server/node.ts';
+import { Lane } from '../../src/server/router.ts';
+import { SimClock } from '../clock.ts';
+import { SimDisk } from '../disk.ts';
+import { Invariants } from '../invariants.ts';
+import { SimNetwork } from '../network.ts';
+import { SimProcess } from '../process.ts';
+import type { SimRandom } from '../random.ts';
+import { compareReplicas } from '../replica_equality.ts';
+import { Scheduler } from '../scheduler.ts';
+import { Trace } from '../trace.ts';
+import { type Mark, runTrial } from './trial.ts';
+
+const PORT = 9000;
+const TIMING = { heartbeatMs: 30, electionTimeoutMs: 150 };
+const US_PER_MS = 1000;
+const STORM_MS = 2000;
+const ROUNDS_MAX = 30;
+const STEP_MS = 10;
+/** Says that this node is the odd one. */
+const NOTE = '/data/odd';
+const BUCKET = 'b';
+const MAYBES = ['short-append', 'needless-snapshot', 'slow-install'];
+
+interface Machine {
+  readonly id: number;
+  readonly host: string;
+  readonly disk: SimDisk;
+  readonly process: SimProcess;
+  readonly clock: SimClock;
+  node: Node | null;
+  isUp: boolean;
+  /** Keys whose values are wrong here, since they were changed and nobody knows it yet. */
+  readonly wrong: Set<string>;
+  /** Those of them that it knows not to show; they come back with a crash that makes it forget. */
+  hidden: ReadonlySet<string> | null;
+  /** The next entry that is applied changes a value. */
+  isDue: boolean;
+  /** In this life of its process it has been found out, or changed. */
+  wasChanged: boolean;
+}
+
+interface Key {
+  readonly name: string;
+  value: bigint;
+  isAsked: boolean;
+}
+
+/** It takes as long as a run of the whole cluster: in one seed of five. */
+export function tryDivergenceNowAndThen(random: SimRandom, mark?: Mark): string | null {
+  return random.chance(200) ? tryDivergence(random.fork('trial'), mark) : null;
+}
+
+/** What went wrong, or null. */
+export function tryDivergence(random: SimRandom, mark?: Mark): string | null {
+  return runTrial(random, mark, MAYBES, () => new DivergenceTrial(random).run());
+}
+
+class DivergenceTrial {
+  readonly #random: SimRandom;
+  readonly #scheduler = new Scheduler();
+  readonly #network: SimNetwork;
+  readonly #machines: Machine[] = [];
+  readonly #members: readonly Address[];
+  readonly #invariants: Invariants;
+  readonly #victims: readonly Machine[];
+  readonly #windowEntries: number;
+  readonly #memtableBytes: number;
+  readonly #logTailEntries: number | null;
+  readonly #chunkBytes: number;
+  readonly #bytesPerSecondMax: number;
+  readonly #crashPermille: number;
+  readonly #keys: Key[] = [];
+  /** Those of which it is not known what they are: what is wrong of them shows only when they are written as well. */
+  readonly #left: string[] = [];
+  #names = 0;
+  /** So that no two write the same. */
+  #writes = 0;
+  #boots = 0;
+  #failure: Error | null = null;
+
+  constructor(random: SimRandom) {
+    this.#random = random;
+    const nodes = random.pick([3, 3, 5]);
+    const scheduler = this.#scheduler;
+    const trace = new Trace();
+    this.#invariants = new Invariants(nodes);
+    this.#network = new SimNetwork({ scheduler, random: random.fork('network'), trace, faults: {} });
+    for (let id = 1; id <= nodes; id++) this.#machines.push(this.#makeMachine(id, trace));
+    this.#members = this.#machines.map(({ host }) => ({ host, port: PORT }));
+    const first = random.below(nodes);
+    const victims = random.between(1, (nodes - 1) / 2);
+    this.#victims = this.#machines.filter((_machine, at) => (at - first + nodes) % nodes < victims);
+    this.#windowEntries = random.between(1, 6);
+    this.#memtableBytes = 1 << random.between(9, 14);
+    this.#logTailEntries = random.pick([null, 4, 50]);
+    this.#chunkBytes = random.pick([1, 100, 4000]);
+    this.#bytesPerSecondMax = random.pick([2000, 10_000_000]);
+    this.#crashPermille = random.pick([0, 0, 5, 20]);
+    for (let keys = random.pick([2, 6, 20]); keys > 0; keys--) this.#keys.push(this.#newKey());
+  }
+
+  run(): void {
+    for (const machine of this.#machines) this.#boot(machine);
+    while (this.#nowMs < STORM_MS) {
+      this.#advance(STEP_MS);
+      this.#ask();
+      this.#stroke();
+    }
+    for (const machine of this.#machines) machine.isDue = false;
+    for (let round = 0; !this.#isSettled(); round++) {
+      if (round === ROUNDS_MAX) throw new Error(`${ROUNDS_MAX} rounds into the calm: ${this.#describe()}`);
+      for (const machine of this.#machines) if (!machine.isUp) this.#boot(machine);
+      for (const key of [...this.#keys]) this.#askOf(key, 'add');
+      for (const name of this.#left) this.#askOf({ name, value: 0n, isAsked: false }, 'add');
+      this.#advance(500);
+      for (let waitedMs = 0; waitedMs < 2000 && !this.#isLevel; waitedMs += STEP_MS) this.#advance(STEP_MS);
+    }
+    for (const key of this.#keys) this.#askOf(key, 'get');
+    this.#advance(1000);
+  }
+
+  get #nowMs(): number {
+    return this.#scheduler.nowUs / US_PER_MS;
+  }
+
+  #makeMachine(id: number, trace: Trace): Machine {
+    const scheduler = this.#scheduler;
+    const random = this.#random.fork(`machine${id}`);
+    const process = new SimProcess(`node${id}`, scheduler);
+    process.onPanic = (error) => {
+      this.#failure ??= error;
+    };
+    const disk = new SimDisk({ scheduler, random: random.fork('disk'), trace, faults: {} });
+    const clock = new SimClock(scheduler, process, { offsetMs: random.below(10_000), driftPpm: 0 });
+    return {
+      id,
+      host: `node${id}`,
+      disk,
+      process,
+      clock,
+      node: null,
+      isUp: false,
+      wrong: new Set(),
+      hidden: null,
+      isDue: false,
+      wasChanged: false,
+    };
+  }
+
+  #newKey(): Key {
+    return { name: `k${++this.#names}`, value: 0n, isAsked: false };
+  }
+
+  #advance(ms: number): void {
+    const until = this.#scheduler.nowUs + ms * US_PER_MS;
+    while (this.#scheduler.stepUntil(until)) {
+      for (const { id, node } of this.#machines) if (node !== null) this.#invariants.check(id, node);
+      if (this.#failure !== null) throw this.#failure;
+    }
+  }
+
+  #boot(machine: Machine): void {
+    machine.isUp = true;
+    machine.wasChanged = false;
+    const { id, disk, process, clock, host } = machine;
+    const onFailure = (error: Error): void => {
+      this.#failure ??= error;
+    };
+    process.run(() => {
+      Node.open(
+        {
+          id,
+          members: this.#members,
+          directory: '/data',
+          disk: disk.attach(process),
+          clock,
+          network: this.#network.attach(process, host),
+          random: this.#random.fork(`boot${++this.#boots}`),
+          logger: { log: (_level, event, fields) => this.#onEvent(machine, event, fields) },
+          digestWindowEntries: this.#windowEntries,
+          timing: TIMING,
+          timeouts: { noLeaderMs: 600, answerMs: 1000 },
+          snapshots: {
+            logTailEntries: this.#logTailEntries,
+            chunkBytes: this.#chunkBytes,
+            bytesPerSecondMax: this.#bytesPerSecondMax,
+          },
+          store: { memtableBytes: this.#memtableBytes },
+          onFailure,
+        },
+        (outcome) => {
+          if (!outcome.ok) {
+            onFailure(outcome.error);
+            return;
+          }
+          machine.node = outcome.value;
+          this.#plant(machine, outcome.value);
+        },
+      );
+    });
+  }
+
+  /** A value is changed inside of an entry that is due, past whatever looks at what is written. */
+  #plant(machine: Machine, { store }: Node): void {
+    const beginEntry = store.beginEntry.bind(store);
+    store.beginEntry = (index) => {
+      beginEntry(index);
+      if (!machine.isDue || machine.node?.store !== store) return;
+      const { name } = this.#random.pick(this.#keys);
+      const stored = store.get(storeKey(BUCKET, utf8(name)));
+      if (stored === null) return;
+      machine.isDue = false;
+      machine.wasChanged = true;
+      machine.wrong.add(name);
+      const wrong = BigInt(fromUtf8(decodeStored(stored).value)) * 10n + 7n;
+      store.put(storeKey(BUCKET, utf8(name)), encodeStored(utf8(String(wrong)), index, NEVER));
+    };
+  }
+
+  #onEvent(machine: Machine, event: string, fields: LogFields = {}): void {
+    const fail = (why: string): void => {
+      this.#failure ??= new Error(`node ${machine.id}: ${event} ${JSON.stringify(fields)}: ${why}`);
+    };
+    if (event === 'state-odd-one-out' || event === 'state-rebuild-resumed') {
+      if (!this.#victims.includes(machine)) fail('nothing was changed there');
+      machine.wasChanged = true;
+      machine.hidden ??= new Set(machine.wrong);
+      machine.wrong.clear();
+      // What it is told by then may be on its disk or not.
+      const crashesInMs = this.#random.below(this.#random.pick([8, 30, 300]));
+      if (this.#random.chance(500)) {
+        this.#scheduler.after(crashesInMs * US_PER_MS, () => this.#crash(machine));
+      }
+    } else if (event === 'state-rebuilt') machine.hidden = null;
+    else if (event === 'state-rebuild-given-up') fail('it was found out once a life');
+  }
+
+  #stroke(): void {
+    const random = this.#random;
+    for (const machine of this.#victims) {
+      if (!machine.wasChanged && machine.hidden === null && random.chance(25)) machine.isDue = true;
+    }
+    if (random.chance(20)) random.pick(this.#machines).node?.replica.transferLeadership(null);
+    if (random.chance(this.#crashPermille)) this.#crash(random.pick(this.#machines));
+    for (const machine of this.#machines) {
+      if (!machine.isUp && random.chance(60)) this.#boot(machine);
+    }
+  }
+
+  #crash(machine: Machine): void {
+    if (!machine.isUp) return;
+    machine.isUp = false;
+    machine.node = null;
+    machine.isDue = false;
+    machine.process.crash();
+    machine.disk.crash();
+    machine.process.restart();
+    const { hidden, disk } = machine;
+    if (hidden === null || disk.files().includes(NOTE)) return;
+    for (const name of hidden) machine.wrong.add(name);
+    machine.hidden = null;
+  }
+
+  #ask(): void {
+    const random = this.#random;
+    for (const key of [...this.#keys]) {
+      if (random.chance(300)) continue;
+      this.#askOf(key, random.pick(['get', 'get', 'add', 'add', 'add', 'set']));
+    }
+    for (const machine of this.#victims) if (machine.hidden !== null) this.#peek(machine);
+  }
+
+  /** Who knows itself to be odd tells nobody anything of what it holds, however little is asked for. */
+  #peek(machine: Machine): void {
+    const { node, process, id } = machine;
+    const [{ name }] = this.#keys;
+    const terms = { consistency: 'stale', maxAgeMs: 60_000, minRevision: 0, answer: 'plain' } as const;
+    process.run(() =>
+      node?.replica.read({ type: 'get', bucket: BUCKET, key: utf8(name), terms }, (result) => {
+        if (result.type === 'error' || machine.hidden === null) return;
+        this.#failure ??= new Error(`node ${id} knows that it is the odd one, and answers`);
+      }),
+    );
+  }
+
+  #askOf(key: Key, type: 'get' | 'add' | 'set'): void {
+    const up = this.#machines.filter(({ node, isUp }) => isUp && node !== null);
+    if (key.isAsked || up.length === 0) return;
+    const machine = this.#random.pick(up);
+    const { node, process } = machine;
+    const group = node?.groups.get(1);
+    if (group === undefined) return;
+    const request = this.#requestOf(key, type);
+    const isExcused = this.#isWrongSomewhere(key);
+    key.isAsked = true;
+    process.run(() =>
+      group.router.route(request, new Lane(), (result) => {
+        if (!this.#keys.includes(key)) return;
+        key.isAsked = false;
+        this.#onResult(key, request, result, isExcused || this.#isWrongSomewhere(key));
+      }),
+    );
+    const patienceUs = 5_000_000;
+    this.#scheduler.at(this.#scheduler.nowUs + patienceUs, () => {
+      // The node that was asked has crashed.
+      if (key.isAsked && machine.node !== node) this.#leave(key);
+    });
+  }
+
+  #requestOf({ name }: Key, type: 'get' | 'add' | 'set'): Request {
+    const key = utf8(name);
+    if (type === 'get') return { type, bucket: BUCKET, key };
+    if (type === 'add') return { type, bucket: BUCKET, key, by: BigInt(this.#random.between(1, 9)) };
+    return { type, bucket: BUCKET, key, value: utf8(`${++this.#writes}000`) };
+  }
+
+  #isWrongSomewhere({ name }: Key): boolean {
+    return this.#machines.some(({ wrong }) => wrong.has(name));
+  }
+
+  #leave(key: Key): void {
+    const at = this.#keys.indexOf(key);
+    if (at < 0) return;
+    this.#left.push(key.name);
+    this.#keys[at] = this.#newKey();
+  }
+
+  #onResult(key: Key, request: Request, result: Result, isExcused: boolean): void {
+    if (result.type === 'error') {
+      if (result.code === 'unavailable' || result.code === 'overloaded') return;
+      if (result.code !== 'unknown') throw new Error(`${request.type} of ${key.name}: ${result.message}`);
+      this.#leave(key);
+      return;
+    }
+    let found = key.value;
+    if (request.type === 'set') key.value = found = BigInt(fromUtf8(request.value));
+    else if (request.type === 'add') {
+      key.value += request.by;
+      found = result.type === 'integer' ? result.value : -1n;
+    } else if (result.type === 'value') found = BigInt(result.value === null ? 0 : fromUtf8(result.value));
+    if (found === key.value || isExcused) return;
+    this.#failure ??= new Error(`${request.type} of ${key.name} is ${key.value}; told: ${found}`);
+  }
+
+  /** All nodes have applied the same. */
+  get #isLevel(): boolean {
+    const applied = this.#machines.map(({ node }) => node?.replica.appliedIndex ?? -1);
+    return applied.every((index) => index > 0 && index === applied[0]);
+  }
+
+  #isSettled(): boolean {
+    if (!this.#isLevel || this.#machines.some(({ node }) => node?.replica.repair.isOdd !== false))
+      return false;
+    if (compareReplicas(this.#machines) !== null) return false;
+    for (const { wrong } of this.#machines) wrong.clear();
+    return true;
+  }
+
+  #describe(): string {
+    const nodes = this.#machines.map(({ id, node }) => {
+      if (node === null) return `${id} is down`;
+      const { appliedIndex, mender, raft, repair } = node.replica;
+      return `${id} is ${raft.role}, has applied ${appliedIndex}, ${mender.phase}, odd: ${repair.phase}`;
+    });
+    return `${nodes.join('; ')}; ${compareReplicas(this.#machines) ?? 'all hold the same'}`;
+  }
+}
