@@ -21,7 +21,7 @@ import type { Result, Write } from '../kv/request.ts';
 import { StateMachine } from '../kv/state_machine.ts';
 import { storedExpiry } from '../kv/stored_expiry.ts';
 import { decodeStored, NEVER, type StoredValue } from '../kv/stored_value.ts';
-import { encodeWrite } from '../kv/write_codec.ts';
+import { lendEncodedWrite } from '../kv/write_codec.ts';
 import { EntryKind, type Index } from '../log/entry.ts';
 import type { GroupLog } from '../log/group_log.ts';
 import { Log } from '../log/log.ts';
@@ -323,7 +323,8 @@ export class Engine {
   #carryOut({ write, durability, done }: Postponed): void {
     const index = this.#entries.lastIndex + 1;
     const { timeMs } = this;
-    const payload = encodeWrite(write, timeMs);
+    // The log copies it.
+    const payload = lendEncodedWrite(write, timeMs);
     this.#countBytes(payload.length);
     this.#logWrittenBytes += recordBytes(payload.length);
     let result: Result | null;
