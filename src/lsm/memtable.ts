@@ -365,6 +365,9 @@ export class MemtableCursor implements TwoWayCursor {
   readonly #memtable: Memtable;
   readonly #end: number;
   #node = 0;
+  /** Of the node, once they were asked for. */
+  #key: Uint8Array | null = null;
+  #value: Uint8Array | null = null;
 
   constructor(memtable: Memtable) {
     this.#memtable = memtable;
@@ -376,7 +379,8 @@ export class MemtableCursor implements TwoWayCursor {
   }
 
   get key(): Uint8Array {
-    return this.#memtable.keyAt(this.#node);
+    this.#key ??= this.#memtable.keyAt(this.#node);
+    return this.#key;
   }
 
   get sequence(): Index {
@@ -388,7 +392,8 @@ export class MemtableCursor implements TwoWayCursor {
   }
 
   get value(): Uint8Array {
-    return this.kind === RecordKind.Put ? this.#memtable.valueAt(this.#node) : EMPTY;
+    this.#value ??= this.kind === RecordKind.Put ? this.#memtable.valueAt(this.#node) : EMPTY;
+    return this.#value;
   }
 
   next(): void {
@@ -414,7 +419,7 @@ export class MemtableCursor implements TwoWayCursor {
   #settle(from: number): void {
     let node = from;
     while (node >= this.#end) node = this.#memtable.after(node);
-    this.#node = node;
+    this.#stand(node);
   }
 
   /** As `#settle`, but a key of which all versions are later gives way to the key before it. */
@@ -425,11 +430,17 @@ export class MemtableCursor implements TwoWayCursor {
       let node = newest;
       while (node >= this.#end) node = this.#memtable.after(node);
       if (node === newest || (node !== 0 && compareBytes(this.#memtable.keyAt(node), key) === 0)) {
-        this.#node = node;
+        this.#stand(node);
         return;
       }
       newest = this.#memtable.below(key);
     }
-    this.#node = 0;
+    this.#stand(0);
+  }
+
+  #stand(node: number): void {
+    this.#node = node;
+    this.#key = null;
+    this.#value = null;
   }
 }
