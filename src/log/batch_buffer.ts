@@ -13,6 +13,8 @@ const BLOCK_BYTES_MIN = 1024;
 const BLOCK_BYTES_MAX = 256 * 1024;
 /** Blocks that the cache is divided into: the share of it that is dropped at once. */
 const BLOCKS_PER_CACHE = 16;
+/** Larger blocks are not kept when they are dropped. */
+const SPARE_BYTES_MAX = 4 * BLOCK_BYTES_MAX;
 
 interface Block {
   readonly segment: number;
@@ -140,13 +142,13 @@ export class BatchBuffer {
 
   #makeBytes(length: number): Uint8Array {
     const spare = this.#spare;
-    if (spare === null || length !== spare.length) return new Uint8Array(length);
     this.#spare = null;
-    return spare.fill(0);
+    // One that is too small is forgotten: soon there is one that is as large as batches are.
+    return spare !== null && spare.length >= length ? spare.fill(0) : new Uint8Array(length);
   }
 
   #drop({ bytes, isLent }: Block): void {
     this.#capacity -= bytes.length;
-    if (!isLent && bytes.length === this.#blockBytes) this.#spare = bytes;
+    if (!isLent && bytes.length <= SPARE_BYTES_MAX) this.#spare = bytes;
   }
 }

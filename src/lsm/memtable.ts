@@ -67,6 +67,10 @@ export class Memtable implements NodeKeys {
   #tailClue = 0;
   /** At how many nodes clues are looked at next. */
   #nextChoice = FIRST_CHOICE;
+  /** Iterators that are open over it. */
+  #holds = 0;
+  /** How large the arena was made. */
+  readonly #firstBytes: number;
   /** In the order in which they came, and, of the first `#fragmented` of them, as a set. */
   readonly #rangeTombstones: RangeTombstone[] = [];
   #ranges: RangeTombstones | null = null;
@@ -80,11 +84,42 @@ export class Memtable implements NodeKeys {
   /** @param capacityBytes What it should hold; it grows when it must hold more. */
   constructor(capacityBytes: number) {
     const words = Math.ceil((capacityBytes * (1 + HEADROOM)) / WORD_BYTES);
-    const buffer = new SharedArrayBuffer(words * WORD_BYTES + 1024);
+    this.#firstBytes = words * WORD_BYTES + 1024;
+    const buffer = new SharedArrayBuffer(this.#firstBytes);
     this.#buffer = buffer;
     this.#bytes = new Uint8Array(buffer);
     this.#words = new Int32Array(buffer);
     this.#end = HEAD + NODE_WORDS;
+  }
+
+  /** Empties it: nobody reads it any more, and nobody holds a view of it. */
+  clear(): void {
+    this.#end = HEAD + NODE_WORDS;
+    this.#words[HEAD + LINK] = 0;
+    this.#tail = HEAD;
+    this.#index.clear();
+    this.#nextChoice = FIRST_CHOICE;
+    this.#rangeTombstones.length = 0;
+    this.#ranges = null;
+    this.#fragmented = 0;
+    this.#rangeBytes = 0;
+    this.firstIndex = 0;
+    this.lastIndex = 0;
+    this.entries = 0;
+  }
+
+  /** An iterator over it was made; to be followed by `release`. */
+  hold(): void {
+    this.#holds++;
+  }
+
+  release(): void {
+    this.#holds--;
+  }
+
+  /** Once it has been flushed, `clear` makes it as good as a new one: no iterator stands on it, and it has not grown. */
+  get isReusable(): boolean {
+    return this.#holds === 0 && this.#buffer.byteLength === this.#firstBytes;
   }
 
   /** What another thread has shared; to be read from its beginning to its end. */
