@@ -100,6 +100,8 @@ export class Log {
   #file: AppendFile;
   /** The log ends in an attestation of all before it, so that the next batch needs none. */
   #endsAttested: boolean;
+  /** And that attestation has been synced. */
+  #endIsDurable: boolean;
   #spareWasAsked = false;
 
   #stateOfLife: 'open' | 'closing' | 'closed' = 'open';
@@ -153,6 +155,7 @@ export class Log {
     this.#segment = opened.segment;
     this.#file = opened.file;
     this.#endsAttested = recovered.endsAttested;
+    this.#endIsDurable = recovered.endsAttested;
     this.#firstSegment = recovered.firstSegment;
     this.#sealedEnds = recovered.sealedEnds;
     this.#sealedBytes = recovered.sealedEnds.reduce((sum, end) => sum + end, 0);
@@ -394,6 +397,7 @@ export class Log {
       state.writtenIndex = state.lastIndex;
     }
     this.#endsAttested = false;
+    this.#endIsDurable = false;
     try {
       const isNewSegment = this.#batch.segment !== this.#segment;
       if (isNewSegment) this.#beginSegment();
@@ -445,6 +449,7 @@ export class Log {
 
   #onBatchDurable(): void {
     this.#syncs++;
+    this.#endIsDurable = this.#endsAttested;
     const advanced = this.#writtenGroups;
     this.#writtenGroups = [];
     let count = 0;
@@ -570,8 +575,8 @@ export class Log {
         this.#writeBatch();
         return;
       }
-      if (!this.#endsAttested) {
-        this.#writeMarker();
+      if (!this.#endIsDurable) {
+        if (!this.#endsAttested) this.#writeMarker();
         if (this.#failure === null) this.#syncMarker();
         return;
       }
