@@ -49,7 +49,8 @@ export function copyRange(
   end: number,
 ): number {
   const length = end - start;
-  if (length > LOOP_BYTES_MAX) target.set(source.subarray(start, end), at);
+  if (length > LOOP_BYTES_MAX)
+    target.set(length === source.length ? source : source.subarray(start, end), at);
   else for (let n = 0; n < length; n++) target[at + n] = source[start + n];
   return at + length;
 }

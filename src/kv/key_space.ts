@@ -72,6 +72,12 @@ export function bucketOf(key: Uint8Array): { bucket: string; end: Uint8Array } {
   return { bucket: fromUtf8(prefix.subarray(1, separator)), end: behindBucket(prefix) };
 }
 
+/** In UTF-8. */
+export function bucketName(bucket: string): Uint8Array {
+  const prefix = bucketPrefix(bucket);
+  return prefix.subarray(1, prefix.length - 1);
+}
+
 export function bucketPrefix(bucket: string): Uint8Array {
   if (bucket === lastBucket) return lastPrefix;
   let prefix = prefixes.get(bucket);

@@ -9,9 +9,10 @@
  */
 import { Decoder, Encoder } from '@msgpack/msgpack';
 import { EnvelopeError } from '../base/errors.ts';
-import { copyRange, fromUtf8, utf8 } from '../codec/bytes.ts';
+import { copyRange, fromUtf8 } from '../codec/bytes.ts';
 import { VARINT_BYTES_MAX, VarintReader, writeVarint } from '../codec/varint.ts';
 import { checkEdits } from './batch.ts';
+import { bucketName } from './key_space.ts';
 import { BUCKET_BYTES_MAX, isAdministration, isWrite, TIME_MS_MAX, type Write } from './request.ts';
 import { decodeRequest, encodeRequest } from './request_codec.ts';
 
@@ -55,7 +56,7 @@ function encode(write: Write, timeMs: number, allocate: (bytes: number) => Uint8
   const time = Math.min(Math.max(0, Math.floor(timeMs)), TIME_MS_MAX);
   switch (write.type) {
     case 'set': {
-      const bucket = utf8(write.bucket);
+      const bucket = bucketName(write.bucket);
       const { key, value } = write;
       const bytes = allocate(1 + 3 * VARINT_BYTES_MAX + bucket.length + key.length + value.length);
       bytes[0] = OpCode.Set;
@@ -63,7 +64,7 @@ function encode(write: Write, timeMs: number, allocate: (bytes: number) => Uint8
       return bytes.subarray(0, copyRange(bytes, at, value, 0, value.length));
     }
     case 'delete': {
-      const bucket = utf8(write.bucket);
+      const bucket = bucketName(write.bucket);
       let size = 1 + 3 * VARINT_BYTES_MAX + bucket.length;
       for (const key of write.keys) size += VARINT_BYTES_MAX + key.length;
       const bytes = allocate(size);

@@ -244,7 +244,9 @@ export class Log {
     const { index, term, payload } = entry;
     const objection = state.objection(index, term);
     if (objection !== null) assert(false, objection);
-    assert(payload.length <= PAYLOAD_BYTES_MAX, 'a payload is at most 1 GiB', { bytes: payload.length });
+    if (payload.length > PAYLOAD_BYTES_MAX) {
+      assert(false, 'a payload is at most 1 GiB', { bytes: payload.length });
+    }
     const batch = this.#batch;
     if (batch.batchBytes === 0) this.#beginBatch();
     const at = batch.reserve(recordBytes(payload.length));
