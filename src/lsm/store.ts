@@ -51,8 +51,8 @@ const EMPTY = new Uint8Array(0);
 const NOTHING_BELOW = { mayHold: () => false };
 const ANYTHING_BELOW = { mayHold: () => true };
 
-/** A memtable that is filled by this part is soon to be flushed; who writes tables is told so. */
-const PREPARE_AT = 0.25;
+/** A memtable that is filled by this part is to be flushed one day; who writes tables is told so. */
+const PREPARE_AT = 0.0625;
 /** Where the active memtable is filled by this part when one is flushed, writes come fast. */
 const SPARE_AT = 0.25;
 
