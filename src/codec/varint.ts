@@ -15,8 +15,14 @@ export function varintSize(value: number): number {
 
 /** Writes `value` at `offset` and returns the offset behind it. */
 export function writeVarint(target: Uint8Array, offset: number, value: number): number {
-  assert(Number.isSafeInteger(value) && value >= 0, 'a varint is a safe unsigned integer', { value });
   let at = offset;
+  // What most are; and no details are made where they are not needed.
+  if (value >= 0 && value < 0x80 && Number.isInteger(value)) {
+    target[at] = value;
+    return at + 1;
+  }
+  if (!(Number.isSafeInteger(value) && value >= 0))
+    assert(false, 'a varint is a safe unsigned integer', { value });
   let rest = value;
   while (rest > 0x7fffffff) {
     target[at++] = (rest % 128) | 0x80;

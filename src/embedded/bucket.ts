@@ -1,5 +1,5 @@
 /** A bucket of an embedded store: keys and values of two encodings, written and read under one name. */
-import { EnvelopeError, LimitError } from '../base/errors.ts';
+import { EnvelopeError, LimitError, type Outcome } from '../base/errors.ts';
 import { utf8 } from '../codec/bytes.ts';
 import { bucketPrefix, bucketRange, storeKey } from '../kv/key_space.ts';
 import {
@@ -174,13 +174,18 @@ export class Bucket<K, V> {
   }
 
   /** @throws LimitError at once when the key or the value is too long. */
-  async put(key: K, value: V, options: PutOptions = {}): Promise<void> {
-    const { ttlMs } = options;
-    const request: PointWrite =
-      ttlMs === undefined
-        ? { type: 'set', bucket: this.name, key: this.keyBytes(key), value: this.valueBytes(value) }
-        : this.#conditional(key, value, ttlMs, { type: 'always' });
-    await this.#write(request, options);
+  put(key: K, value: V, { ttlMs, durability = 'sync' }: PutOptions = {}): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const request: PointWrite =
+        ttlMs === undefined
+          ? { type: 'set', bucket: this.name, key: this.keyBytes(key), value: this.valueBytes(value) }
+          : this.#conditional(key, value, ttlMs, { type: 'always' });
+      this.#engine.write(request, durability, (outcome) => {
+        const refusal = refusalOf(outcome);
+        if (refusal === null) resolve();
+        else reject(refusal);
+      });
+    });
   }
 
   /** Writes if the condition holds; tells whether it did. */
@@ -348,11 +353,17 @@ export function written(
 ): Promise<Result> {
   return new Promise((resolve, reject) => {
     engine.write(request, durability, (outcome) => {
-      if (!outcome.ok) reject(outcome.error);
-      else if (outcome.value.type === 'error') reject(new EnvelopeError('REFUSED', outcome.value.message));
-      else resolve(outcome.value);
+      const refusal = refusalOf(outcome);
+      if (refusal !== null) reject(refusal);
+      else if (outcome.ok) resolve(outcome.value);
     });
   });
+}
+
+/** Null: it was carried out. */
+function refusalOf(outcome: Outcome<Result>): Error | null {
+  if (!outcome.ok) return outcome.error;
+  return outcome.value.type === 'error' ? new EnvelopeError('REFUSED', outcome.value.message) : null;
 }
 
 /** @throws EnvelopeError `INVALID` */

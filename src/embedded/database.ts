@@ -25,6 +25,7 @@ import {
 } from './bucket.ts';
 import { type Backup, type BackupOptions, type Checkpoint, Copies } from './checkpoint.ts';
 import type { DatabaseStatistics } from './database_statistics.ts';
+import { giveBackBytes, lendBytes } from './edit_memory.ts';
 import { encodingOf, type KeyEncoding, type TypeOf, type ValueEncoding } from './encoding.ts';
 import { Engine, type EngineOptions, type Moment, type StoreTuning } from './engine.ts';
 
@@ -278,7 +279,7 @@ export class Database {
 /** Writes of any buckets, in order, as one. What is added is copied at once. */
 export class Batch {
   readonly #engine: Engine;
-  readonly #writer = new BatchWriter();
+  readonly #writer = new BatchWriter(lendBytes);
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -318,9 +319,12 @@ export class Batch {
   /** Empties the batch, which can then be filled again. */
   async write({ durability = 'sync' }: WriteOptions = {}): Promise<void> {
     if (this.#writer.size === 0) return;
-    const edits = this.#writer.edits.slice();
-    this.#writer.clear();
-    await written(this.#engine, { type: 'batch', edits }, durability);
+    const edits = this.#writer.take();
+    try {
+      await written(this.#engine, { type: 'batch', edits }, durability);
+    } finally {
+      giveBackBytes(edits);
+    }
   }
 
   #checkRoom(bytes: number): void {

@@ -21,7 +21,7 @@ import type { Result, Write } from '../kv/request.ts';
 import { StateMachine } from '../kv/state_machine.ts';
 import { storedExpiry } from '../kv/stored_expiry.ts';
 import { decodeStored, NEVER, type StoredValue } from '../kv/stored_value.ts';
-import { encodeWrite } from '../kv/write_codec.ts';
+import { lendEncodedWrite } from '../kv/write_codec.ts';
 import { EntryKind, type Index } from '../log/entry.ts';
 import type { GroupLog } from '../log/group_log.ts';
 import { Log } from '../log/log.ts';
@@ -35,6 +35,10 @@ const GROUP = 1;
 const TERM = 1;
 /** After writes of so many bytes the rest of the process gets its turn: buffered writes alone would never let it. */
 const TURN_BYTES = 32 * 1024;
+/** Buffered writes of so many bytes are synced before their time: gathering more would end in one long write to the file. */
+const SYNC_BYTES = 256 * 1024;
+/** Nobody but a copy reads the log of an open store. */
+const LOG_CACHE_BYTES = 1024 * 1024;
 
 export type StoreTuning = Omit<
   StoreOptions,
@@ -82,6 +86,8 @@ export class Engine {
   /** They wait for room in memory, or for the next turn of the event loop, in order. */
   #postponed: Postponed[] = [];
   #syncIsPlanned = false;
+  /** Bytes of writes since a sync was planned last. */
+  #unsyncedBytes = 0;
   /** Bytes of the writes of this turn; while there are any, its end is planned. */
   #turnBytes = 0;
   #bufferedTimer: Timer | null = null;
@@ -103,7 +109,7 @@ export class Engine {
     const { disk, directory, clock, logger, segmentBytes } = options;
     const fail = (error: unknown): void =>
       done({ ok: false, error: error instanceof Error ? error : new Error(String(error)) });
-    const tuning = segmentBytes === undefined ? {} : { segmentBytes };
+    const tuning = { cacheBytes: LOG_CACHE_BYTES, ...(segmentBytes === undefined ? {} : { segmentBytes }) };
     Log.open({ disk, directory: `${directory}/log`, clock, logger, ...tuning }, (log) => {
       if (!log.ok) return fail(log.error);
       const place = { disk, directory: `${directory}/tables`, clock, logger };
@@ -323,7 +329,8 @@ export class Engine {
   #carryOut({ write, durability, done }: Postponed): void {
     const index = this.#entries.lastIndex + 1;
     const { timeMs } = this;
-    const payload = encodeWrite(write, timeMs);
+    // The log copies it.
+    const payload = lendEncodedWrite(write, timeMs);
     this.#countBytes(payload.length);
     this.#logWrittenBytes += recordBytes(payload.length);
     let result: Result | null;
@@ -341,6 +348,8 @@ export class Engine {
       this.#waiters.push({ index, result, done });
       this.#planSync();
     } else {
+      this.#unsyncedBytes += payload.length;
+      if (this.#unsyncedBytes >= SYNC_BYTES) this.#planSync();
       this.#bufferedTimer ??= this.#options.clock.after(this.#options.bufferedMs, () => {
         this.#bufferedTimer = null;
         this.#planSync();
@@ -362,6 +371,7 @@ export class Engine {
   #planSync(): void {
     if (this.#syncIsPlanned) return;
     this.#syncIsPlanned = true;
+    this.#unsyncedBytes = 0;
     this.#options.clock.later(() => {
       this.#syncIsPlanned = false;
       if (this.#failure === null && !this.#closed) this.#log.flush();

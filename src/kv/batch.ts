@@ -12,7 +12,7 @@
  * An edit that names no bucket is of the bucket named last.
  */
 import { EnvelopeError } from '../base/errors.ts';
-import { fromUtf8, utf8 } from '../codec/bytes.ts';
+import { copyRange, fromUtf8, utf8 } from '../codec/bytes.ts';
 import { VARINT_BYTES_MAX, VarintReader, writeVarint } from '../codec/varint.ts';
 import { BUCKET_BYTES_MAX, TIME_MS_MAX } from './request.ts';
 
@@ -20,22 +20,30 @@ export const EditKind = { Put: 1, Delete: 2, PutForTime: 3 } as const;
 const KIND_MASK = 3;
 const NAMES_BUCKET = 8;
 const FIRST_BYTES = 1024;
+const NOTHING: Uint8Array = new Uint8Array(0);
 
 export class BatchWriter {
-  #bytes = new Uint8Array(FIRST_BYTES);
+  readonly #allocate: (bytesMin: number) => Uint8Array;
+  #bytes: Uint8Array = NOTHING;
   #end = 1;
   #bucket: string | null = null;
   /** Edits so far. */
   size = 0;
 
+  /** @param allocate Gives memory, whatever is in it, that the writer owns until `take`. */
+  constructor(allocate: (bytesMin: number) => Uint8Array = (bytesMin) => new Uint8Array(bytesMin)) {
+    this.#allocate = allocate;
+  }
+
   /** The bytes are copied. @param ttlMs 0: it does not expire. */
   put(bucket: string, key: Uint8Array, value: Uint8Array, ttlMs: number): void {
-    if (ttlMs > 0) this.#bytes[0] = 1;
     this.#begin(ttlMs > 0 ? EditKind.PutForTime : EditKind.Put, bucket, key, value.length);
-    if (ttlMs > 0) this.#end = writeVarint(this.#bytes, this.#end, ttlMs);
-    this.#end = writeVarint(this.#bytes, this.#end, value.length);
-    this.#bytes.set(value, this.#end);
-    this.#end += value.length;
+    if (ttlMs > 0) {
+      this.#bytes[0] = 1;
+      this.#end = writeVarint(this.#bytes, this.#end, ttlMs);
+    }
+    const at = writeVarint(this.#bytes, this.#end, value.length);
+    this.#end = copyRange(this.#bytes, at, value, 0, value.length);
   }
 
   delete(bucket: string, key: Uint8Array): void {
@@ -47,9 +55,17 @@ export class BatchWriter {
     return this.#end;
   }
 
-  /** A view, valid until the next edit or `clear`. */
+  /** A view, valid until the next edit, `clear` or `take`. */
   get edits(): Uint8Array {
-    return this.#bytes.subarray(0, this.#end);
+    return this.#bytes === NOTHING ? new Uint8Array(1) : this.#bytes.subarray(0, this.#end);
+  }
+
+  /** The edits: their memory is the caller's from now on. The writer is as after `clear`. */
+  take(): Uint8Array {
+    const { edits } = this;
+    this.#bytes = NOTHING;
+    this.clear();
+    return edits;
   }
 
   clear(): void {
@@ -71,18 +87,29 @@ export class BatchWriter {
       this.#end = at + name.length;
       this.#bucket = bucket;
     }
-    const at = writeVarint(bytes, this.#end, key.length);
-    bytes.set(key, at);
-    this.#end = at + key.length;
+    this.#end = copyRange(bytes, writeVarint(bytes, this.#end, key.length), key, 0, key.length);
     this.size++;
   }
 
   #reserve(more: number): void {
     if (this.#end + more <= this.#bytes.length) return;
-    const larger = new Uint8Array(Math.max(2 * this.#bytes.length, this.#end + more));
-    larger.set(this.edits);
+    const larger = this.#allocate(Math.max(FIRST_BYTES, 2 * this.#bytes.length, this.#end + more));
+    if (this.#bytes.length > 0) larger.set(this.#bytes.subarray(0, this.#end));
+    else larger[0] = 0;
     this.#bytes = larger;
   }
+}
+
+/** What `BatchReader.putInto` needs: keys and values as ranges of bytes, for which no view is made. */
+export interface LastingPuts {
+  putLasting(
+    bucket: string,
+    bytes: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    valueStart: number,
+    valueEnd: number,
+  ): void;
 }
 
 /** Goes through the edits of a batch. */
@@ -139,6 +166,11 @@ export class BatchReader {
   /** A view of the edits; of a put. */
   get value(): Uint8Array {
     return this.#bytes.subarray(this.#valueStart, this.#valueEnd);
+  }
+
+  /** Puts what is at hand, which never expires. */
+  putInto(keys: LastingPuts): void {
+    keys.putLasting(this.bucket, this.#bytes, this.#keyStart, this.#keyEnd, this.#valueStart, this.#valueEnd);
   }
 
   /** Where the field that begins with its length ends; `#varints` stands at its first byte then. */

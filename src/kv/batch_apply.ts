@@ -2,7 +2,6 @@
 import { BatchReader, EditKind } from './batch.ts';
 import type { LiveKeys } from './live_keys.ts';
 import { TIME_MS_MAX } from './request.ts';
-import { NEVER } from './stored_value.ts';
 
 /** @throws EnvelopeError `FORMAT` at the first edit that is none: see `checkEdits`, by which nothing has been written. */
 export function applyEdits(keys: LiveKeys, edits: Uint8Array): void {
@@ -17,7 +16,7 @@ export function applyEdits(keys: LiveKeys, edits: Uint8Array): void {
         keys.put(reader.bucket, reader.key, reader.value, Math.min(nowMs + reader.ttlMs, TIME_MS_MAX));
         break;
       default:
-        keys.put(reader.bucket, reader.key, reader.value, NEVER);
+        reader.putInto(keys);
     }
   }
 }

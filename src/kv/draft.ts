@@ -21,11 +21,11 @@ export class Draft implements Cells {
   }
 
   put(key: Uint8Array, value: Uint8Array): void {
-    this.#changes.set(nameOf(key), { key, value: value.slice() });
+    this.#changes.set(nameOf(key), { key: key.slice(), value: value.slice() });
   }
 
   delete(key: Uint8Array): void {
-    this.#changes.set(nameOf(key), { key, value: null });
+    this.#changes.set(nameOf(key), { key: key.slice(), value: null });
   }
 
   /** Does all of them, in the order in which the keys were first written. */

@@ -12,7 +12,7 @@
  * - `00 't'`: the time of the state machine;
  * - `00 'x' time key`: the store key `key` expires then.
  */
-import { fromUtf8, utf8 } from '../codec/bytes.ts';
+import { copyRange, fromUtf8, utf8 } from '../codec/bytes.ts';
 import type { KeyRange } from './key_value_store.ts';
 
 const USER_SPACE = 0x01;
@@ -21,6 +21,8 @@ const SEPARATOR = 0x00;
 /** Encoded prefixes of the buckets seen last: the same few come over and over. */
 const prefixes = new Map<string, Uint8Array>();
 const PREFIXES_MAX = 256;
+let lastBucket: string | null = null;
+let lastPrefix: Uint8Array = new Uint8Array(0);
 
 export function storeKey(bucket: string, key: Uint8Array): Uint8Array {
   const prefix = bucketPrefix(bucket);
@@ -28,6 +30,17 @@ export function storeKey(bucket: string, key: Uint8Array): Uint8Array {
   whole.set(prefix, 0);
   whole.set(key, prefix.length);
   return whole;
+}
+
+let lent = new Uint8Array(0);
+
+/** As `storeKey` of `bytes[start, end)`, in memory that the next call writes over: keys are often as long as the one before. */
+export function lentStoreKey(bucket: string, bytes: Uint8Array, start: number, end: number): Uint8Array {
+  const prefix = bucketPrefix(bucket);
+  const length = prefix.length + end - start;
+  if (lent.length !== length) lent = new Uint8Array(length);
+  copyRange(lent, copyRange(lent, 0, prefix, 0, prefix.length), bytes, start, end);
+  return lent;
 }
 
 /** All keys of a bucket. */
@@ -59,7 +72,14 @@ export function bucketOf(key: Uint8Array): { bucket: string; end: Uint8Array } {
   return { bucket: fromUtf8(prefix.subarray(1, separator)), end: behindBucket(prefix) };
 }
 
+/** In UTF-8. */
+export function bucketName(bucket: string): Uint8Array {
+  const prefix = bucketPrefix(bucket);
+  return prefix.subarray(1, prefix.length - 1);
+}
+
 export function bucketPrefix(bucket: string): Uint8Array {
+  if (bucket === lastBucket) return lastPrefix;
   let prefix = prefixes.get(bucket);
   if (prefix === undefined) {
     const name = utf8(bucket);
@@ -70,6 +90,8 @@ export function bucketPrefix(bucket: string): Uint8Array {
     if (prefixes.size >= PREFIXES_MAX) prefixes.clear();
     prefixes.set(bucket, prefix);
   }
+  lastBucket = bucket;
+  lastPrefix = prefix;
   return prefix;
 }
 

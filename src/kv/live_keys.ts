@@ -8,10 +8,10 @@
  * now (`metDue`); the leader then moves the time on by a log entry before it answers.
  */
 import type { Index } from '../log/entry.ts';
-import { expiryKey, storeKey } from './key_space.ts';
-import { decodeStored, encodeStored, NEVER, type StoredValue } from './stored_value.ts';
+import { expiryKey, lentStoreKey } from './key_space.ts';
+import { decodeStored, encodeStored, encodeStoredRange, NEVER, type StoredValue } from './stored_value.ts';
 
-/** Where bytes are: the store, or a transaction's draft over it. */
+/** Where bytes are: the store, or a transaction's draft over it. Keys and values are copied. */
 export interface Cells {
   get(key: Uint8Array): Uint8Array | null;
   put(key: Uint8Array, value: Uint8Array): void;
@@ -47,7 +47,7 @@ export class LiveKeys {
 
   /** @throws CorruptionError, DiskError when it cannot be told. */
   find(bucket: string, key: Uint8Array): StoredValue | null {
-    const bytes = this.cells.get(storeKey(bucket, key));
+    const bytes = this.cells.get(lentStoreKey(bucket, key, 0, key.length));
     return bytes === null ? null : this.live(bucket, bytes);
   }
 
@@ -65,7 +65,7 @@ export class LiveKeys {
 
   /** @param expiresAtMs `NEVER` or a point in time; when that has passed, the key is gone at once. */
   put(bucket: string, key: Uint8Array, value: Uint8Array, expiresAtMs: number): void {
-    const name = storeKey(bucket, key);
+    const name = lentStoreKey(bucket, key, 0, key.length);
     if (expiresAtMs === NEVER) {
       this.cells.put(name, encodeStored(value, this.revision, NEVER));
     } else if (expiresAtMs <= this.state.nowMs) {
@@ -76,8 +76,21 @@ export class LiveKeys {
     }
   }
 
+  /** As `put` of a key and a value that never expires, which stand in `bytes`. */
+  putLasting(
+    bucket: string,
+    bytes: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    valueStart: number,
+    valueEnd: number,
+  ): void {
+    const name = lentStoreKey(bucket, bytes, keyStart, keyEnd);
+    this.cells.put(name, encodeStoredRange(bytes, valueStart, valueEnd, this.revision, NEVER));
+  }
+
   delete(bucket: string, key: Uint8Array): void {
-    this.cells.delete(storeKey(bucket, key));
+    this.cells.delete(lentStoreKey(bucket, key, 0, key.length));
   }
 
   /** Lets the sweep look at a store key then. What it finds there by that time decides what it does. */

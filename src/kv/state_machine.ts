@@ -15,7 +15,7 @@ import { applyEdits } from './batch_apply.ts';
 import { readFeed } from './feed.ts';
 import { ChangeKind, DEFAULT_JOURNAL_LIMITS, Journal, type JournalLimits } from './journal.ts';
 import { JournaledCells } from './journaled_cells.ts';
-import { bucketPrefix, bucketRange, configurationKey, storeKey, timeKey } from './key_space.ts';
+import { bucketPrefix, bucketRange, configurationKey, lentStoreKey, storeKey, timeKey } from './key_space.ts';
 import type { KeyValueStore } from './key_value_store.ts';
 import { LiveKeys, type MachineState } from './live_keys.ts';
 import { type SteppedRead, startLongRead } from './long_reads.ts';
@@ -126,7 +126,7 @@ export class StateMachine {
     keys.asOfMs = 0;
     this.#moveTime(timeMs, write);
     if (write.type === 'set') {
-      const key = storeKey(write.bucket, write.key);
+      const key = lentStoreKey(write.bucket, write.key, 0, write.key.length);
       store.put(key, encodeStored(write.value, index, NEVER));
       this.#journal.add(index, ChangeKind.Key, key);
       return result === 'wanted' ? OK : null;

@@ -8,6 +8,7 @@
  * | rest   | the value                                                    |
  */
 import { CorruptionError } from '../base/errors.ts';
+import { copyRange } from '../codec/bytes.ts';
 import { VARINT_BYTES_MAX, writeVarint } from '../codec/varint.ts';
 import type { Index } from '../log/entry.ts';
 
@@ -17,6 +18,8 @@ const HEADER_BYTES_MAX = 1 + 2 * VARINT_BYTES_MAX;
 /** What most values fit into: writing one then allocates nothing. The store copies what it is given. */
 const SCRATCH_BYTES = 16 * 1024;
 const scratch = new Uint8Array(SCRATCH_BYTES);
+/** Of what was encoded last: values are often as long as the one before. */
+let lent = scratch.subarray(0, 0);
 
 export const NEVER = 0;
 
@@ -50,13 +53,26 @@ export class StoredValue {
 
 /** The bytes are valid until the next call. */
 export function encodeStored(value: Uint8Array, revision: Index, expiresAtMs: number): Uint8Array {
-  const size = HEADER_BYTES_MAX + value.length;
+  return encodeStoredRange(value, 0, value.length, revision, expiresAtMs);
+}
+
+/** As `encodeStored` of `source[start, end)`. */
+export function encodeStoredRange(
+  source: Uint8Array,
+  start: number,
+  end: number,
+  revision: Index,
+  expiresAtMs: number,
+): Uint8Array {
+  const size = HEADER_BYTES_MAX + end - start;
   const bytes = size <= SCRATCH_BYTES ? scratch : new Uint8Array(size);
   bytes[0] = expiresAtMs === NEVER ? Form.Lasting : Form.Expiring;
   let at = writeVarint(bytes, 1, revision);
   if (expiresAtMs !== NEVER) at = writeVarint(bytes, at, expiresAtMs);
-  bytes.set(value, at);
-  return bytes.subarray(0, at + value.length);
+  at = copyRange(bytes, at, source, start, end);
+  if (bytes !== scratch) return bytes.subarray(0, at);
+  if (lent.length !== at) lent = scratch.subarray(0, at);
+  return lent;
 }
 
 /** False: what the bytes stand for never expires. */

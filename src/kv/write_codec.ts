@@ -9,9 +9,10 @@
  */
 import { Decoder, Encoder } from '@msgpack/msgpack';
 import { EnvelopeError } from '../base/errors.ts';
-import { fromUtf8, utf8 } from '../codec/bytes.ts';
+import { copyRange, fromUtf8 } from '../codec/bytes.ts';
 import { VARINT_BYTES_MAX, VarintReader, writeVarint } from '../codec/varint.ts';
 import { checkEdits } from './batch.ts';
+import { bucketName } from './key_space.ts';
 import { BUCKET_BYTES_MAX, isAdministration, isWrite, TIME_MS_MAX, type Write } from './request.ts';
 import { decodeRequest, encodeRequest } from './request_codec.ts';
 
@@ -28,22 +29,45 @@ const decoder = new Decoder();
 
 /** @param timeMs Clamped to whole milliseconds from 0 on: a clock may show anything. */
 export function encodeWrite(write: Write, timeMs: number): Uint8Array {
+  return encode(write, timeMs, makeBytes);
+}
+
+/** As `encodeWrite`, in memory that the next call of this function writes over: for who copies it at once. */
+export function lendEncodedWrite(write: Write, timeMs: number): Uint8Array {
+  return encode(write, timeMs, lendBytes);
+}
+
+/** What most writes fit into, those of batches included. */
+const SCRATCH_BYTES = 128 * 1024;
+let scratch: Uint8Array | null = null;
+
+function makeBytes(length: number): Uint8Array {
+  return new Uint8Array(length);
+}
+
+function lendBytes(length: number): Uint8Array {
+  if (length > SCRATCH_BYTES) return new Uint8Array(length);
+  scratch ??= new Uint8Array(SCRATCH_BYTES);
+  return scratch;
+}
+
+/** @param allocate Gives memory of so many bytes or more, whatever is in it. */
+function encode(write: Write, timeMs: number, allocate: (bytes: number) => Uint8Array): Uint8Array {
   const time = Math.min(Math.max(0, Math.floor(timeMs)), TIME_MS_MAX);
   switch (write.type) {
     case 'set': {
-      const bucket = utf8(write.bucket);
+      const bucket = bucketName(write.bucket);
       const { key, value } = write;
-      const bytes = new Uint8Array(1 + 3 * VARINT_BYTES_MAX + bucket.length + key.length + value.length);
+      const bytes = allocate(1 + 3 * VARINT_BYTES_MAX + bucket.length + key.length + value.length);
       bytes[0] = OpCode.Set;
       const at = writeBytes(bytes, writeBytes(bytes, writeVarint(bytes, 1, time), bucket), key);
-      bytes.set(value, at);
-      return bytes.subarray(0, at + value.length);
+      return bytes.subarray(0, copyRange(bytes, at, value, 0, value.length));
     }
     case 'delete': {
-      const bucket = utf8(write.bucket);
+      const bucket = bucketName(write.bucket);
       let size = 1 + 3 * VARINT_BYTES_MAX + bucket.length;
       for (const key of write.keys) size += VARINT_BYTES_MAX + key.length;
-      const bytes = new Uint8Array(size);
+      const bytes = allocate(size);
       bytes[0] = OpCode.Delete;
       let at = writeBytes(bytes, writeVarint(bytes, 1, time), bucket);
       at = writeVarint(bytes, at, write.keys.length);
@@ -52,7 +76,7 @@ export function encodeWrite(write: Write, timeMs: number): Uint8Array {
     }
     case 'batch': {
       const { edits } = write;
-      const bytes = new Uint8Array(1 + VARINT_BYTES_MAX + edits.length);
+      const bytes = allocate(1 + VARINT_BYTES_MAX + edits.length);
       bytes[0] = OpCode.Batch;
       const at = writeVarint(bytes, 1, time);
       bytes.set(edits, at);
@@ -60,7 +84,7 @@ export function encodeWrite(write: Write, timeMs: number): Uint8Array {
     }
     default: {
       const packed = encoder.encodeSharedRef(encodeRequest(write));
-      const bytes = new Uint8Array(1 + VARINT_BYTES_MAX + packed.length);
+      const bytes = allocate(1 + VARINT_BYTES_MAX + packed.length);
       bytes[0] = OpCode.Other;
       const at = writeVarint(bytes, 1, time);
       bytes.set(packed, at);
@@ -120,9 +144,7 @@ function unpack(bytes: Uint8Array): readonly unknown[] {
 }
 
 function writeBytes(target: Uint8Array, offset: number, bytes: Uint8Array): number {
-  const at = writeVarint(target, offset, bytes.length);
-  target.set(bytes, at);
-  return at + bytes.length;
+  return copyRange(target, writeVarint(target, offset, bytes.length), bytes, 0, bytes.length);
 }
 
 function readBytes(bytes: Uint8Array, reader: VarintReader, bytesMax: number): Uint8Array {

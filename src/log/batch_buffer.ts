@@ -4,7 +4,8 @@
  *
  * It is a list of blocks, each a copy of a contiguous piece of one segment. The batch is always contiguous at the end of
  * the last block, so that it goes to the file in one write; where a block gets too small for it, it moves to a larger
- * one. Bytes once written are never changed: views of a block stay valid as long as someone holds them.
+ * one. Bytes that were handed out are never changed: views of a block stay valid as long as someone holds them. A block
+ * of which there never was a view is used again when it is dropped: a log that nobody reads allocates nothing.
  */
 import { assert } from '../base/assert.ts';
 
@@ -12,6 +13,8 @@ const BLOCK_BYTES_MIN = 1024;
 const BLOCK_BYTES_MAX = 256 * 1024;
 /** Blocks that the cache is divided into: the share of it that is dropped at once. */
 const BLOCKS_PER_CACHE = 16;
+/** Larger blocks are not kept when they are dropped. */
+const SPARE_BYTES_MAX = 4 * BLOCK_BYTES_MAX;
 
 interface Block {
   readonly segment: number;
@@ -19,6 +22,8 @@ interface Block {
   readonly start: number;
   readonly bytes: Uint8Array;
   used: number;
+  /** Somebody may hold a view of it. */
+  isLent: boolean;
 }
 
 export class BatchBuffer {
@@ -27,6 +32,8 @@ export class BatchBuffer {
   /** Oldest first, which is the order of the log. */
   readonly #blocks: Block[] = [];
   #capacity = 0;
+  /** Of a block that was dropped: any bytes. */
+  #spare: Uint8Array | null = null;
   #last: Block;
   /** Where in the last block the batch starts. */
   #batchStart = 0;
@@ -95,6 +102,7 @@ export class BatchBuffer {
       else if (low === middle) {
         const at = offset - block.start;
         if (segment !== block.segment || at + bytes > block.used) return null;
+        block.isLent = true;
         return block.bytes.subarray(at, at + bytes);
       } else low = middle;
     }
@@ -115,20 +123,32 @@ export class BatchBuffer {
   }
 
   #addBlock(segment: number, start: number, capacity: number): Block {
-    const bytes = new Uint8Array(Math.max(capacity, this.#blockBytes));
-    const block = { segment, start, bytes, used: 0 };
+    const bytes = this.#makeBytes(Math.max(capacity, this.#blockBytes));
+    const block = { segment, start, bytes, used: 0, isLent: false };
     if (this.#blocks.length > 0 && this.#last.used === 0) {
       // Nothing in it: it would stand in the way of the search, as two blocks would start at one place.
       this.#blocks.pop();
-      this.#capacity -= this.#last.bytes.length;
+      this.#drop(this.#last);
     }
     this.#blocks.push(block);
     this.#last = block;
     this.#capacity += bytes.length;
     while (this.#blocks.length > 1 && this.#capacity - bytes.length > this.#cacheBytes) {
       const dropped = this.#blocks.shift();
-      if (dropped !== undefined) this.#capacity -= dropped.bytes.length;
+      if (dropped !== undefined) this.#drop(dropped);
     }
     return block;
+  }
+
+  #makeBytes(length: number): Uint8Array {
+    const spare = this.#spare;
+    this.#spare = null;
+    // One that is too small is forgotten: soon there is one that is as large as batches are.
+    return spare !== null && spare.length >= length ? spare.fill(0) : new Uint8Array(length);
+  }
+
+  #drop({ bytes, isLent }: Block): void {
+    this.#capacity -= bytes.length;
+    if (!isLent && bytes.length <= SPARE_BYTES_MAX) this.#spare = bytes;
   }
 }

@@ -176,11 +176,10 @@ export class GroupState {
 
   /** From `firstIndex - 1`; 0 for index 0. */
   termAt(index: Index): Term {
-    assert(index >= this.firstIndex - 1 && index <= this.lastIndex, 'the index is in the log', {
-      group: this.group,
-      index,
-      lastIndex: this.lastIndex,
-    });
+    if (!(index >= this.firstIndex - 1 && index <= this.lastIndex)) {
+      const { group, lastIndex } = this;
+      assert(false, 'the index is in the log', { group, index, lastIndex });
+    }
     return index < this.firstIndex ? this.#baseTerm : this.#page(index).terms[(index - 1) & PAGE_MASK];
   }
 

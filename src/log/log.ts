@@ -102,6 +102,8 @@ export class Log {
   #file: AppendFile;
   /** The log ends in an attestation of all before it, so that the next batch needs none. */
   #endsAttested: boolean;
+  /** And that attestation has been synced. */
+  #endIsDurable: boolean;
   #spareWasAsked = false;
 
   #stateOfLife: 'open' | 'closing' | 'closed' = 'open';
@@ -157,6 +159,7 @@ export class Log {
     this.#segment = opened.segment;
     this.#file = opened.file;
     this.#endsAttested = recovered.endsAttested;
+    this.#endIsDurable = recovered.endsAttested;
     this.#firstSegment = recovered.firstSegment;
     this.#sealedEnds = recovered.sealedEnds;
     this.#sealedBytes = recovered.sealedEnds.reduce((sum, end) => sum + end, 0);
@@ -249,7 +252,9 @@ export class Log {
     const { index, term, payload } = entry;
     const objection = state.objection(index, term);
     if (objection !== null) assert(false, objection);
-    assert(payload.length <= PAYLOAD_BYTES_MAX, 'a payload is at most 1 GiB', { bytes: payload.length });
+    if (payload.length > PAYLOAD_BYTES_MAX) {
+      assert(false, 'a payload is at most 1 GiB', { bytes: payload.length });
+    }
     const batch = this.#batch;
     if (batch.batchBytes === 0) this.#beginBatch();
     const at = batch.reserve(recordBytes(payload.length));
@@ -402,6 +407,7 @@ export class Log {
       state.writtenIndex = state.lastIndex;
     }
     this.#endsAttested = false;
+    this.#endIsDurable = false;
     try {
       const isNewSegment = this.#batch.segment !== this.#segment;
       if (isNewSegment) this.#beginSegment();
@@ -453,6 +459,7 @@ export class Log {
 
   #onBatchDurable(): void {
     this.#syncs++;
+    this.#endIsDurable = this.#endsAttested;
     const advanced = this.#writtenGroups;
     this.#writtenGroups = [];
     let count = 0;
@@ -609,8 +616,8 @@ export class Log {
         this.#writeBatch();
         return;
       }
-      if (!this.#endsAttested) {
-        this.#writeMarker();
+      if (!this.#endIsDurable) {
+        if (!this.#endsAttested) this.#writeMarker();
         if (this.#failure === null) this.#syncMarker();
         return;
       }

@@ -1,5 +1,6 @@
 /** Encodes records; the layout is in `record.ts`. */
-import { crc32 } from '../codec/crc32.ts';
+import { copyRange } from '../codec/bytes.ts';
+import { crc32Range } from '../codec/crc32_range.ts';
 import type { Entry, GroupId, Index, Term } from './entry.ts';
 import {
   FENCE_PAYLOAD_BYTES,
@@ -23,10 +24,9 @@ export interface GroupPoint {
 }
 
 export class RecordWriter {
-  /** Headers are put together here, where a checksum needs no new view for each. */
+  /** Headers are put together here. */
   readonly #header = new Uint8Array(RECORD_HEADER_BYTES);
   readonly #view = new DataView(this.#header.buffer);
-  readonly #checked = this.#header.subarray(0, RecordField.HeaderCrc);
 
   constructor() {
     this.#header.set(RECORD_MAGIC);
@@ -79,9 +79,9 @@ export class RecordWriter {
     this.#view.setUint32(RecordField.Length, payload.length, true);
     setUint53(this.#view, RecordField.Index, entry.index);
     setUint53(this.#view, RecordField.Term, entry.term);
-    this.#view.setUint32(RecordField.PayloadCrc, crc32(payload), true);
+    this.#view.setUint32(RecordField.PayloadCrc, crc32Range(payload, 0, payload.length), true);
     this.#seal(target, at, segment, offset);
-    target.set(payload, at + RECORD_HEADER_BYTES);
+    copyRange(target, at + RECORD_HEADER_BYTES, payload, 0, payload.length);
   }
 
   /** Writes a marker that attests everything before its own place. */
@@ -132,13 +132,14 @@ export class RecordWriter {
     this.#view.setUint32(RecordField.Length, payload.length, true);
     setUint53(this.#view, RecordField.Index, index);
     setUint53(this.#view, RecordField.Term, term);
-    this.#view.setUint32(RecordField.PayloadCrc, payload.length === 0 ? 0 : crc32(payload), true);
+    this.#view.setUint32(RecordField.PayloadCrc, crc32Range(payload, 0, payload.length), true);
     this.#seal(target, at, segment, offset);
     target.set(payload, at + RECORD_HEADER_BYTES);
   }
 
   #seal(target: Uint8Array, at: number, segment: number, offset: number): void {
-    this.#view.setUint32(RecordField.HeaderCrc, crc32(this.#checked, placeSeed(segment, offset)), true);
-    target.set(this.#header, at);
+    const crc = crc32Range(this.#header, 0, RecordField.HeaderCrc, placeSeed(segment, offset));
+    this.#view.setUint32(RecordField.HeaderCrc, crc, true);
+    copyRange(target, at, this.#header, 0, RECORD_HEADER_BYTES);
   }
 }

@@ -6,6 +6,7 @@
  * shared. Behind the records: u32 offset of each restart point | u32 their number | u32 CRC of the block before it, seeded
  * with the block's place (see `placeSeed`).
  */
+import { copyRange } from '../codec/bytes.ts';
 import { crc32 } from '../codec/crc32.ts';
 import { crc32Range } from '../codec/crc32_range.ts';
 import { VARINT_BYTES_MAX, writeVarint } from '../codec/varint.ts';
@@ -40,7 +41,9 @@ export class BlockWriter {
   #end = 0;
   #restarts: number[] = [];
   #records = 0;
-  #lastKey: Uint8Array = new Uint8Array(0);
+  /** The key that was added last, and how long it is. */
+  #last = new Uint8Array(64);
+  #lastLength = 0;
 
   constructor(restartInterval: number) {
     this.#restartInterval = restartInterval;
@@ -57,28 +60,35 @@ export class BlockWriter {
 
   /** A copy of the last key added. */
   get lastKey(): Uint8Array {
-    return this.#lastKey;
+    return this.#last.slice(0, this.#lastLength);
   }
 
-  add(key: Uint8Array, sequence: Index, kind: RecordKind, value: Uint8Array): void {
+  /** @returns how the key and that before it, also of an earlier block, are ordered: see `compareBytes`. */
+  add(key: Uint8Array, sequence: Index, kind: RecordKind, value: Uint8Array): number {
     this.#reserve(RECORD_OVERHEAD_BYTES + key.length + value.length);
     const bytes = this.#bytes;
+    const last = this.#last;
+    const length = Math.min(key.length, this.#lastLength);
     let shared = 0;
-    if (this.#records % this.#restartInterval === 0) this.#restarts.push(this.#end);
-    else shared = sharedPrefix(this.#lastKey, key);
+    while (shared < length && key[shared] === last[shared]) shared++;
+    const order = shared < length ? key[shared] - last[shared] : key.length - this.#lastLength;
+    if (this.#records % this.#restartInterval === 0) {
+      this.#restarts.push(this.#end);
+      shared = 0;
+    }
     let at = writeVarint(bytes, this.#end, shared);
     at = writeVarint(bytes, at, key.length - shared);
     at = writeVarint(bytes, at, value.length);
     bytes[at++] = kind;
     at = writeVarint(bytes, at, sequence);
     writeUint32(bytes, at, recordCrc(key, key.length, sequence, kind, value, 0, value.length));
-    at += 4;
-    bytes.set(key.subarray(shared), at);
-    at += key.length - shared;
-    bytes.set(value, at);
-    this.#end = at + value.length;
-    this.#lastKey = key.slice();
+    at = copyRange(bytes, at + 4, key, shared, key.length);
+    this.#end = copyRange(bytes, at, value, 0, value.length);
+    if (key.length > this.#last.length) this.#last = new Uint8Array(2 * key.length);
+    copyRange(this.#last, 0, key, 0, key.length);
+    this.#lastLength = key.length;
     this.#records++;
+    return order;
   }
 
   /** The block's bytes, valid until the next `add`; the writer starts anew. `seed` is that of the block's place. */
@@ -112,11 +122,4 @@ export class BlockWriter {
     larger.set(this.#bytes.subarray(0, this.#end));
     this.#bytes = larger;
   }
-}
-
-function sharedPrefix(a: Uint8Array, b: Uint8Array): number {
-  const length = Math.min(a.length, b.length);
-  let at = 0;
-  while (at < length && a[at] === b[at]) at++;
-  return at;
 }

@@ -1,17 +1,10 @@
 /**
- * The newest writes, sorted: a skip list (W. Pugh, 1990) in an arena of bytes. No object per key: a node is a place in
- * the arena, on a SharedArrayBuffer so that another thread can read it once it is immutable.
+ * The newest writes, sorted: nodes in an arena of bytes, in a list by their keys, and an index of them (see
+ * `node_index.ts`). No object per key: a node is a place in the arena, on a SharedArrayBuffer so that another thread can
+ * go through the list once it is immutable. The index stays with the thread that writes.
  *
- * Node, in 32-bit words: key length | value length | sequence, low 32 bits | sequence, high bits | kind and height |
- * per level a link (word address of the next node, 0: none) and the clue to the next node's key (two words), then the
- * key's and the value's bytes, padded.
- *
- * A clue is eight bytes of a key, those behind the prefix that most keys have in common, as two numbers that order as they
- * do (see `#setClue`). Of two keys with different clues it tells the lower one, so most steps of a search need not touch the
- * next node at all: a visit of a node is a cache miss, and there are dozens in a search. Whatever the prefix, clues are
- * right; a bad one only makes more of them equal. It is chosen anew now and then as the list grows, and at the same time
- * the nodes of the express level, one in sixteen, are listed with their clues in arrays that stay in the cache: a search
- * begins with a binary search there, and not at the head of the list.
+ * Node, in 32-bit words: key length | value length | sequence, low 32 bits | sequence, high bits, and kind | word address of
+ * the next node (0: none), then the key's and the value's bytes, padded.
  *
  * Versions of a key are ordered from new to old. Nodes are never changed but for their links, so a cursor stays valid
  * while others are added; the arena may move when it grows, the addresses in it do not. Range tombstones are kept beside
@@ -20,16 +13,21 @@
 import { assert } from '../base/assert.ts';
 import { compareBytes } from '../codec/bytes.ts';
 import type { Index } from '../log/entry.ts';
+import { KeyClues } from './key_clues.ts';
+import { NodeIndex, type NodeKeys } from './node_index.ts';
 import { type RangeTombstone, RangeTombstones } from './range_tombstones.ts';
 import { RecordKind, type TwoWayCursor } from './record.ts';
 
-const HEIGHT_MAX = 12;
 const NODE_WORDS = 5;
-/** A link and its clue. */
-const LINK_WORDS = 3;
+const LINK = 4;
 const WORD_BYTES = 4;
+const WORD_SHIFT = 2;
 /** The list's head: a node without a key, first in the arena. Address 0 stands for "none". */
 const HEAD = 1;
+const KIND_SHIFT = 24;
+const HIGH_BITS_MASK = (1 << KIND_SHIFT) - 1;
+/** What the index takes for a node, about: its leaves are not always full. */
+const INDEX_BYTES = 16;
 const TWO_TO_32 = 0x1_0000_0000;
 /**
  * Room beyond the capacity, as a part of it: the entry that reaches the capacity should fit without a larger arena, into
@@ -40,52 +38,39 @@ const HEADROOM = 0.25;
 const RANGE_OVERHEAD_BYTES = 1024;
 const LOOSE_RANGES_MAX = 64;
 const EMPTY = new Uint8Array(0);
-const CLUE_MIN = -0x8000_0000;
-const CLUE_MAX = 0x7fff_ffff;
-/** With so many nodes prefix and express list are made for the first time, and then whenever a quarter more have come. */
+/** With so many nodes clues are made to fit the keys for the first time, and then whenever a quarter more have come. */
 const FIRST_CHOICE = 64;
-const EXPRESS_LEVEL = 2;
-/** After so many steps on the express level a search begins anew at the head: many keys have come since it was listed. */
-const EXPRESS_STEPS_MAX = 12;
 /** Up to this many bytes a loop copies faster than a call. */
-const LOOP_BYTES_MAX = 48;
+const LOOP_BYTES_MAX = 112;
 
 /** A memtable to which nothing is added any more, as another thread can have it: its bytes are not copied. */
 export interface SharedMemtable {
   readonly buffer: SharedArrayBuffer;
   readonly end: number;
-  readonly height: number;
   readonly entries: number;
   readonly rangeTombstones: readonly RangeTombstone[];
 }
 
-export class Memtable {
+export class Memtable implements NodeKeys {
   #buffer: SharedArrayBuffer;
   #bytes: Uint8Array;
   #words: Int32Array;
   /** First free word. */
   #end: number;
-  #height = 1;
-  /** State of the xorshift that draws tower heights: the same writes build the same list everywhere. */
-  #draw = 0x9e3779b9;
-  /** Per level, the last node before the place that was looked for. */
-  readonly #path = new Int32Array(HEIGHT_MAX);
-  /** What clues stand behind, and at how many nodes it is chosen next. */
-  #prefix: Uint8Array = EMPTY;
+  /** The last node of the list. */
+  #tail = HEAD;
+  readonly #index = new NodeIndex(this);
+  /** False: another thread has it. */
+  #hasIndex = true;
+  readonly #clues = new KeyClues();
+  /** Of the last key. */
+  #tailClue = 0;
+  /** At how many nodes clues are looked at next. */
   #nextChoice = FIRST_CHOICE;
-  /** Nodes of the express level, in order, and their clues; those that came later are not among them. */
-  #express = new Int32Array(0);
-  #expressClues = new Int32Array(0);
-  /** Per level the last node: keys often come in order. */
-  readonly #tails = new Int32Array(HEIGHT_MAX).fill(HEAD);
-  /** The clue that was made last. */
-  #clueHigh = 0;
-  #clueLow = 0;
-  /**
-   * How many bytes the key of the node found last has in common with the key that was looked for, at least; exact when they
-   * are equal.
-   */
-  #shared = 0;
+  /** Iterators that are open over it. */
+  #holds = 0;
+  /** How large the arena was made. */
+  readonly #firstBytes: number;
   /** In the order in which they came, and, of the first `#fragmented` of them, as a set. */
   readonly #rangeTombstones: RangeTombstone[] = [];
   #ranges: RangeTombstones | null = null;
@@ -99,21 +84,52 @@ export class Memtable {
   /** @param capacityBytes What it should hold; it grows when it must hold more. */
   constructor(capacityBytes: number) {
     const words = Math.ceil((capacityBytes * (1 + HEADROOM)) / WORD_BYTES);
-    const buffer = new SharedArrayBuffer(words * WORD_BYTES + 1024);
+    this.#firstBytes = words * WORD_BYTES + 1024;
+    const buffer = new SharedArrayBuffer(this.#firstBytes);
     this.#buffer = buffer;
     this.#bytes = new Uint8Array(buffer);
     this.#words = new Int32Array(buffer);
-    this.#end = HEAD + NODE_WORDS + LINK_WORDS * HEIGHT_MAX;
+    this.#end = HEAD + NODE_WORDS;
   }
 
-  /** What another thread has shared; for reading only. */
-  static of({ buffer, end, height, entries, rangeTombstones }: SharedMemtable): Memtable {
+  /** Empties it: nobody reads it any more, and nobody holds a view of it. */
+  clear(): void {
+    this.#end = HEAD + NODE_WORDS;
+    this.#words[HEAD + LINK] = 0;
+    this.#tail = HEAD;
+    this.#index.clear();
+    this.#nextChoice = FIRST_CHOICE;
+    this.#rangeTombstones.length = 0;
+    this.#ranges = null;
+    this.#fragmented = 0;
+    this.#rangeBytes = 0;
+    this.firstIndex = 0;
+    this.lastIndex = 0;
+    this.entries = 0;
+  }
+
+  /** An iterator over it was made; to be followed by `release`. */
+  hold(): void {
+    this.#holds++;
+  }
+
+  release(): void {
+    this.#holds--;
+  }
+
+  /** Once it has been flushed, `clear` makes it as good as a new one: no iterator stands on it, and it has not grown. */
+  get isReusable(): boolean {
+    return this.#holds === 0 && this.#buffer.byteLength === this.#firstBytes;
+  }
+
+  /** What another thread has shared; to be read from its beginning to its end. */
+  static of({ buffer, end, entries, rangeTombstones }: SharedMemtable): Memtable {
     const memtable = new Memtable(0);
     memtable.#buffer = buffer;
     memtable.#bytes = new Uint8Array(buffer);
     memtable.#words = new Int32Array(buffer);
     memtable.#end = end;
-    memtable.#height = height;
+    memtable.#hasIndex = false;
     memtable.entries = entries;
     memtable.#rangeTombstones.push(...rangeTombstones);
     return memtable;
@@ -124,14 +140,13 @@ export class Memtable {
     return {
       buffer: this.#buffer,
       end: this.#end,
-      height: this.#height,
       entries: this.entries,
       rangeTombstones: this.#rangeTombstones,
     };
   }
 
   get usedBytes(): number {
-    return this.#end * WORD_BYTES + this.#rangeBytes;
+    return this.#end * WORD_BYTES + this.entries * INDEX_BYTES + this.#rangeBytes;
   }
 
   get isEmpty(): boolean {
@@ -173,40 +188,36 @@ export class Memtable {
       assert(false, 'entries are applied in order', { sequence, last: this.lastIndex });
     }
     this.#reserve(key.length + value.length);
-    const height = this.#drawHeight();
+    const clue = this.#clues.of(key, 0, key.length);
+    const index = this.#index;
     // It stands before every older version of the key: a reader finds the newest first.
-    if (this.#isAboveAll(key)) this.#path.set(this.#tails);
-    else this.#findPath(key, Math.min(height, this.#height));
-    for (; this.#height < height; this.#height++) this.#path[this.#height] = HEAD;
+    let before = this.#tail;
+    if (this.#isAboveAll(clue, key)) index.locateEnd();
+    else {
+      index.locate(clue, key);
+      before = index.before || HEAD;
+    }
     const words = this.#words;
     const node = this.#end;
     words[node] = key.length;
     words[node + 1] = value.length;
     words[node + 2] = sequence | 0;
-    words[node + 3] = Math.floor(sequence / TWO_TO_32);
-    words[node + 4] = kind | (height << 8);
-    this.#setClue(key, 0, key.length);
-    const clueHigh = this.#clueHigh;
-    const clueLow = this.#clueLow;
-    for (let level = 0; level < height; level++) {
-      const own = node + NODE_WORDS + LINK_WORDS * level;
-      const link = this.#path[level] + NODE_WORDS + LINK_WORDS * level;
-      words[own] = words[link];
-      words[own + 1] = words[link + 1];
-      words[own + 2] = words[link + 2];
-      words[link] = node;
-      words[link + 1] = clueHigh;
-      words[link + 2] = clueLow;
-      if (words[own] === 0) this.#tails[level] = node;
-    }
-    const keyStart = (node + NODE_WORDS + LINK_WORDS * height) * WORD_BYTES;
+    words[node + 3] = Math.floor(sequence / TWO_TO_32) | (kind << KIND_SHIFT);
+    words[node + LINK] = words[before + LINK];
+    words[before + LINK] = node;
+    const keyStart = (node + NODE_WORDS) * WORD_BYTES;
     this.#put(key, keyStart);
     this.#put(value, keyStart + key.length);
-    this.#end = Math.ceil((keyStart + key.length + value.length) / WORD_BYTES);
+    this.#end = (keyStart + key.length + value.length + WORD_BYTES - 1) >>> WORD_SHIFT;
+    index.insert(clue, node);
+    if (before === this.#tail) {
+      this.#tail = node;
+      this.#tailClue = clue;
+    }
     if (this.isEmpty) this.firstIndex = sequence;
     this.lastIndex = sequence;
     this.entries++;
-    if (this.entries >= this.#nextChoice) this.#chooseClues();
+    if (this.entries >= this.#nextChoice) this.#fitClues();
   }
 
   /**
@@ -237,24 +248,19 @@ export class Memtable {
   removeEntry(sequence: Index): void {
     if (this.lastIndex < sequence) return;
     const words = this.#words;
-    let removed = 0;
-    for (let level = this.#height - 1; level >= 0; level--) {
-      let node = HEAD;
-      for (let next = words[node + NODE_WORDS + LINK_WORDS * level]; next !== 0; ) {
-        const link = node + NODE_WORDS + LINK_WORDS * level;
-        const own = next + NODE_WORDS + LINK_WORDS * level;
-        if (this.sequenceAt(next) === sequence) {
-          words.copyWithin(link, own, own + LINK_WORDS);
-          if (level === 0) removed++;
-        } else node = next;
-        next = words[own];
-      }
-      this.#tails[level] = node;
+    this.#index.clear();
+    this.#tail = HEAD;
+    this.entries = 0;
+    for (let node = words[HEAD + LINK]; node !== 0; node = words[node + LINK]) {
+      if (this.sequenceAt(node) === sequence) continue;
+      this.#tailClue = this.#clueAt(node);
+      words[this.#tail + LINK] = node;
+      this.#tail = node;
+      this.#index.locateEnd();
+      this.#index.insert(this.#tailClue, node);
+      this.entries++;
     }
-    this.entries -= removed;
-    this.#express = new Int32Array(0);
-    this.#expressClues = new Int32Array(0);
-    this.#nextChoice = Math.max(FIRST_CHOICE, this.entries + 1);
+    words[this.#tail + LINK] = 0;
     for (let last = this.#rangeTombstones.pop(); last !== undefined; last = this.#rangeTombstones.pop()) {
       if (last.sequence !== sequence) {
         this.#rangeTombstones.push(last);
@@ -271,8 +277,8 @@ export class Memtable {
 
   /** Address of the newest version of the key; 0 when there is none. */
   find(key: Uint8Array): number {
-    const node = this.#findPath(key, 1);
-    return node !== 0 && this.#shared === key.length && this.#words[node] === key.length ? node : 0;
+    const node = this.seek(key);
+    return node !== 0 && this.#words[node] === key.length && this.compareKey(node, key) === 0 ? node : 0;
   }
 
   /** Address of the newest version of the key that is not above `visible`; 0 when there is none. */
@@ -280,225 +286,86 @@ export class Memtable {
     let node = this.find(key);
     while (node !== 0 && this.sequenceAt(node) > visible) {
       node = this.after(node);
-      if (node !== 0 && compareBytes(this.keyAt(node), key) !== 0) node = 0;
+      if (node !== 0 && this.compareKey(node, key) !== 0) node = 0;
     }
     return node;
   }
 
   /** Address of the newest version of the last key that is below; 0 when there is none. */
   below(key: Uint8Array): number {
-    this.#findPath(key, 1);
-    const oldest = this.#path[0];
-    return oldest === HEAD ? 0 : this.#findPath(this.keyAt(oldest), 1);
+    this.#locate(key);
+    const oldest = this.#index.before;
+    return oldest === 0 ? 0 : this.seek(this.keyAt(oldest));
   }
 
   /** Address of the newest version of the last key; 0 when there is none. */
   last(): number {
-    const words = this.#words;
-    let node = HEAD;
-    for (let level = this.#height - 1; level >= 0; level--) {
-      const link = NODE_WORDS + LINK_WORDS * level;
-      for (let next = words[node + link]; next !== 0; next = words[node + link]) node = next;
-    }
-    return node === HEAD ? 0 : this.#findPath(this.keyAt(node), 1);
+    return this.#tail === HEAD ? 0 : this.seek(this.keyAt(this.#tail));
   }
 
   /** Address of the first node whose key is not below; 0 when there is none. */
   seek(key: Uint8Array): number {
-    return this.#findPath(key, 1);
+    this.#locate(key);
+    return this.#index.behind;
   }
 
   /** Address behind a node; of the first node for 0. */
   after(node: number): number {
-    return this.#words[(node === 0 ? HEAD : node) + NODE_WORDS];
+    return this.#words[(node === 0 ? HEAD : node) + LINK];
   }
 
   keyAt(node: number): Uint8Array {
-    const start = this.#keyStart(node);
+    const start = (node + NODE_WORDS) * WORD_BYTES;
     return this.#bytes.subarray(start, start + this.#words[node]);
   }
 
   valueAt(node: number): Uint8Array {
-    const start = this.#keyStart(node) + this.#words[node];
+    const start = (node + NODE_WORDS) * WORD_BYTES + this.#words[node];
     return this.#bytes.subarray(start, start + this.#words[node + 1]);
   }
 
   sequenceAt(node: number): Index {
-    return (this.#words[node + 2] >>> 0) + this.#words[node + 3] * TWO_TO_32;
+    return (this.#words[node + 2] >>> 0) + (this.#words[node + 3] & HIGH_BITS_MASK) * TWO_TO_32;
   }
 
   kindAt(node: number): RecordKind {
-    return (this.#words[node + 4] & 0xff) as RecordKind;
+    return (this.#words[node + 3] >>> KIND_SHIFT) as RecordKind;
   }
 
-  #keyStart(node: number): number {
-    return (node + NODE_WORDS + LINK_WORDS * (this.#words[node + 4] >>> 8)) * WORD_BYTES;
-  }
-
-  /**
-   * Fills the first `levels` of `#path` with the last nodes whose keys are below, and returns the first node whose key is
-   * not (0: none).
-   *
-   * Whatever lies between two keys begins with the bytes that both share with the key looked for, so a comparison starts
-   * behind those, as far as they were compared. And the node that ended one level is often met again on the next, where it
-   * needs no comparison.
-   */
-  #findPath(key: Uint8Array, levels: number): number {
-    const words = this.#words;
+  /** Orders the key of a node and this one; see `compareBytes`. */
+  compareKey(node: number, key: Uint8Array): number {
     const bytes = this.#bytes;
-    const path = this.#path;
-    const keyLength = key.length;
-    this.#setClue(key, 0, keyLength);
-    const clueHigh = this.#clueHigh;
-    const clueLow = this.#clueLow;
-    let node = HEAD;
-    let level = this.#height - 1;
-    let stepsLeft = Number.POSITIVE_INFINITY;
-    if (levels <= EXPRESS_LEVEL + 1) {
-      node = this.#expressBelow(clueHigh, clueLow);
-      if (node !== HEAD) {
-        level = EXPRESS_LEVEL;
-        stepsLeft = EXPRESS_STEPS_MAX;
-      }
-    }
-    /** The first node known not to be below; 0, which ends every level, while none is. */
-    let bound = 0;
-    let nodeShared = 0;
-    let boundShared = 0;
-    for (; level >= 0; level--) {
-      for (;;) {
-        const link = node + NODE_WORDS + LINK_WORDS * level;
-        const next = words[link];
-        if (next === bound) break;
-        const nextHigh = words[link + 1];
-        const nextLow = words[link + 2];
-        if (nextHigh < clueHigh || (nextHigh === clueHigh && nextLow < clueLow)) {
-          node = next;
-          nodeShared = 0;
-          if (--stepsLeft === 0) {
-            node = HEAD;
-            // Levels above the one where it was found need not hold it: they end with 0.
-            bound = 0;
-            boundShared = 0;
-            level = this.#height - 1;
-          }
-          continue;
-        }
-        if (nextHigh > clueHigh || nextLow > clueLow) {
-          bound = next;
-          boundShared = 0;
-          break;
-        }
-        const length = words[next];
-        const start = (next + NODE_WORDS + LINK_WORDS * (words[next + 4] >>> 8)) * WORD_BYTES;
-        const end = Math.min(length, keyLength);
-        let at = Math.min(nodeShared, boundShared);
-        while (at < end && bytes[start + at] === key[at]) at++;
-        if (at < end ? bytes[start + at] < key[at] : length < keyLength) {
-          node = next;
-          nodeShared = at;
-          if (--stepsLeft === 0) {
-            node = HEAD;
-            nodeShared = 0;
-            bound = 0;
-            boundShared = 0;
-            level = this.#height - 1;
-          }
-        } else {
-          bound = next;
-          boundShared = at;
-          break;
-        }
-      }
-      path[level] = node;
-    }
-    this.#shared = boundShared;
-    return bound;
-  }
-
-  #isAboveAll(key: Uint8Array): boolean {
-    const tail = this.#tails[0];
-    if (tail === HEAD) return true;
-    const bytes = this.#bytes;
-    const length = this.#words[tail];
-    const start = this.#keyStart(tail);
+    const length = this.#words[node];
+    const start = (node + NODE_WORDS) * WORD_BYTES;
     const end = Math.min(length, key.length);
-    let at = 0;
-    while (at < end && bytes[start + at] === key[at]) at++;
-    return at < end ? bytes[start + at] < key[at] : length < key.length;
-  }
-
-  /**
-   * Makes the clue to the key `bytes[start, end)`: below all others if the key is below those that begin with the prefix,
-   * above all others if it is above them. So a lower key never has a higher clue.
-   */
-  #setClue(bytes: Uint8Array, start: number, end: number): void {
-    const prefix = this.#prefix;
-    const { length } = prefix;
-    for (let at = 0; at < length; at++) {
-      const difference = start + at < end ? bytes[start + at] - prefix[at] : -1;
-      if (difference === 0) continue;
-      this.#clueHigh = difference < 0 ? CLUE_MIN : CLUE_MAX;
-      this.#clueLow = this.#clueHigh;
-      return;
+    for (let at = 0; at < end; at++) {
+      const difference = bytes[start + at] - key[at];
+      if (difference !== 0) return difference;
     }
-    this.#clueHigh = clueWord(bytes, start + length, end);
-    this.#clueLow = clueWord(bytes, start + length + WORD_BYTES, end);
+    return length - key.length;
   }
 
-  /** The last node of the express list whose clue is lower; the head when there is none. */
-  #expressBelow(clueHigh: number, clueLow: number): number {
-    const clues = this.#expressClues;
-    let low = 0;
-    let high = this.#express.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const other = clues[2 * middle];
-      if (other < clueHigh || (other === clueHigh && clues[2 * middle + 1] < clueLow)) low = middle + 1;
-      else high = middle;
-    }
-    return low === 0 ? HEAD : this.#express[low - 1];
+  #locate(key: Uint8Array): void {
+    if (!this.#hasIndex) assert(false, 'what another thread has shared is read from its beginning on');
+    this.#index.locate(this.#clues.of(key, 0, key.length), key);
   }
 
-  #chooseClues(): void {
+  #isAboveAll(clue: number, key: Uint8Array): boolean {
+    if (this.#tail === HEAD || clue > this.#tailClue) return true;
+    return clue === this.#tailClue && this.compareKey(this.#tail, key) < 0;
+  }
+
+  readonly #clueAt = (node: number): number => {
+    const start = (node + NODE_WORDS) * WORD_BYTES;
+    return this.#clues.of(this.#bytes, start, start + this.#words[node]);
+  };
+
+  /** What the first and the last key have in common, all have. */
+  #fitClues(): void {
     this.#nextChoice = this.entries + Math.ceil(this.entries / 4);
-    this.#choosePrefix();
-    const words = this.#words;
-    const link = NODE_WORDS + LINK_WORDS * EXPRESS_LEVEL;
-    let count = 0;
-    for (let node = words[HEAD + link]; node !== 0; node = words[node + link]) count++;
-    this.#express = new Int32Array(count);
-    this.#expressClues = new Int32Array(2 * count);
-    let from = HEAD;
-    for (let at = 0; at < count; at++) {
-      this.#express[at] = words[from + link];
-      this.#expressClues[2 * at] = words[from + link + 1];
-      this.#expressClues[2 * at + 1] = words[from + link + 2];
-      from = this.#express[at];
-    }
-  }
-
-  /** What the first and the last key have in common, all have. Rewrites the clues if that is not the prefix already. */
-  #choosePrefix(): void {
-    const words = this.#words;
-    const first = this.keyAt(this.after(0));
-    const last = this.keyAt(this.last());
-    let shared = 0;
-    while (shared < first.length && shared < last.length && first[shared] === last[shared]) shared++;
-    if (shared === this.#prefix.length) return;
-    this.#prefix = first.slice(0, shared);
-    let height = HEIGHT_MAX;
-    for (let node = HEAD; node !== 0; node = words[node + NODE_WORDS]) {
-      if (node !== HEAD) height = words[node + 4] >>> 8;
-      for (let link = node + NODE_WORDS; height > 0; height--, link += LINK_WORDS) {
-        const next = words[link];
-        if (next === 0) continue;
-        const start = this.#keyStart(next);
-        this.#setClue(this.#bytes, start, start + words[next]);
-        words[link + 1] = this.#clueHigh;
-        words[link + 2] = this.#clueLow;
-      }
-    }
+    if (!this.#clues.adapt(this.keyAt(this.after(0)), this.keyAt(this.#tail))) return;
+    this.#index.renew(this.#clueAt);
+    this.#tailClue = this.#clueAt(this.#tail);
   }
 
   #put(source: Uint8Array, start: number): void {
@@ -511,21 +378,9 @@ export class Memtable {
     for (let at = 0; at < length; at++) bytes[start + at] = source[at];
   }
 
-  /** One level more with a chance of a quarter. */
-  #drawHeight(): number {
-    let draw = this.#draw;
-    draw ^= draw << 13;
-    draw ^= draw >>> 17;
-    draw ^= draw << 5;
-    this.#draw = draw;
-    let height = 1;
-    for (let bits = draw >>> 8; height < HEIGHT_MAX && (bits & 3) === 0; bits >>>= 2) height++;
-    return height;
-  }
-
   /** A log entry is never torn apart between memtables: one that is larger than what is left makes the arena grow. */
   #reserve(payloadBytes: number): void {
-    const needed = (this.#end + NODE_WORDS + LINK_WORDS * HEIGHT_MAX + 1) * WORD_BYTES + payloadBytes;
+    const needed = (this.#end + NODE_WORDS + 1) * WORD_BYTES + payloadBytes;
     if (needed <= this.#bytes.length) return;
     const capacity = Math.ceil(Math.max(needed, 1.5 * this.#bytes.length) / WORD_BYTES) * WORD_BYTES;
     const buffer = new SharedArrayBuffer(capacity);
@@ -537,13 +392,6 @@ export class Memtable {
   }
 }
 
-/** Four bytes as a signed number, which is what the arena holds, that orders as they do; zeros stand for what is missing. */
-function clueWord(bytes: Uint8Array, from: number, end: number): number {
-  let word = 0;
-  for (let at = from; at < from + WORD_BYTES; at++) word = (word << 8) | (at < end ? bytes[at] : 0);
-  return word ^ CLUE_MIN;
-}
-
 /**
  * The records that a memtable holds when the cursor is made, newest version of a key first. What is added later has
  * higher addresses and is passed over, a later write of the same log entry, too.
@@ -552,6 +400,9 @@ export class MemtableCursor implements TwoWayCursor {
   readonly #memtable: Memtable;
   readonly #end: number;
   #node = 0;
+  /** Of the node, once they were asked for. */
+  #key: Uint8Array | null = null;
+  #value: Uint8Array | null = null;
 
   constructor(memtable: Memtable) {
     this.#memtable = memtable;
@@ -563,7 +414,8 @@ export class MemtableCursor implements TwoWayCursor {
   }
 
   get key(): Uint8Array {
-    return this.#memtable.keyAt(this.#node);
+    this.#key ??= this.#memtable.keyAt(this.#node);
+    return this.#key;
   }
 
   get sequence(): Index {
@@ -575,7 +427,8 @@ export class MemtableCursor implements TwoWayCursor {
   }
 
   get value(): Uint8Array {
-    return this.kind === RecordKind.Put ? this.#memtable.valueAt(this.#node) : EMPTY;
+    this.#value ??= this.kind === RecordKind.Put ? this.#memtable.valueAt(this.#node) : EMPTY;
+    return this.#value;
   }
 
   next(): void {
@@ -601,7 +454,7 @@ export class MemtableCursor implements TwoWayCursor {
   #settle(from: number): void {
     let node = from;
     while (node >= this.#end) node = this.#memtable.after(node);
-    this.#node = node;
+    this.#stand(node);
   }
 
   /** As `#settle`, but a key of which all versions are later gives way to the key before it. */
@@ -612,11 +465,17 @@ export class MemtableCursor implements TwoWayCursor {
       let node = newest;
       while (node >= this.#end) node = this.#memtable.after(node);
       if (node === newest || (node !== 0 && compareBytes(this.#memtable.keyAt(node), key) === 0)) {
-        this.#node = node;
+        this.#stand(node);
         return;
       }
       newest = this.#memtable.below(key);
     }
-    this.#node = 0;
+    this.#stand(0);
+  }
+
+  #stand(node: number): void {
+    this.#node = node;
+    this.#key = null;
+    this.#value = null;
   }
 }

@@ -9,7 +9,7 @@
  * A value that has expired, and that no snapshot sees, is as good as a tombstone: it becomes one where something older
  * may lie below, which would come back without it, and is dropped where nothing can.
  */
-import { compareBytes } from '../codec/bytes.ts';
+import { copyRange } from '../codec/bytes.ts';
 import type { Index } from '../log/entry.ts';
 import type { Expiry } from './expiry.ts';
 import { type RangeTombstone, RangeTombstones } from './range_tombstones.ts';
@@ -101,12 +101,15 @@ export class Retention {
 
   #isSameKey(key: Uint8Array): boolean {
     if (key.length !== this.#keyLength) return false;
-    return compareBytes(this.#key.subarray(0, this.#keyLength), key) === 0;
+    // Keys that follow each other differ in their last bytes.
+    let at = key.length - 1;
+    while (at >= 0 && this.#key[at] === key[at]) at--;
+    return at < 0;
   }
 
   #remember(key: Uint8Array): void {
     if (key.length > this.#key.length) this.#key = new Uint8Array(2 * key.length);
-    this.#key.set(key);
+    copyRange(this.#key, 0, key, 0, key.length);
     this.#keyLength = key.length;
   }
 }

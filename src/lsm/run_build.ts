@@ -114,18 +114,11 @@ export class SteppedRun implements Build {
       const { done, value } = this.#steps.next();
       if (done === true) this.#finish();
       else if (value) this.#sync(value);
-      else this.#planStep();
+      else planStep(this.#options.clock, this.#job, this.#step);
     } catch (error) {
       this.#fail(error);
     }
   };
-
-  /** A timer leaves the loop room for a millisecond; when writers wait for the result, its next turn is soon enough. */
-  #planStep(): void {
-    const { clock } = this.#options;
-    if (this.#job.isUrgent()) clock.later(this.#step);
-    else clock.after(0, this.#step);
-  }
 
   #sync(file: AppendFile): void {
     file.sync((error) => {
@@ -139,7 +132,7 @@ export class SteppedRun implements Build {
   #finish(): void {
     const { numbers } = this.#writer;
     if (numbers.length === 0) rarely('a merge leaves nothing');
-    this.#opening = new Opening(this.#options, numbers, this.#done);
+    this.#opening = new Opening(this.#options, this.#job, numbers, this.#done);
   }
 
   #fail(error: unknown): void {
@@ -182,7 +175,7 @@ class OrderedRun implements Build {
     };
     this.#started = builder.build(order, (outcome) => {
       this.#isBuilt = true;
-      if (outcome.ok) this.#opening = new Opening(options, outcome.value, done);
+      if (outcome.ok) this.#opening = new Opening(options, job, outcome.value, done);
       else done(outcome);
     });
   }
@@ -211,6 +204,7 @@ class OrderedRun implements Build {
  */
 class Opening {
   readonly #options: RunBuildOptions;
+  readonly #job: RunBuildJob;
   readonly #numbers: readonly number[];
   readonly #done: Done;
   readonly #readers: TableReader[] = [];
@@ -218,8 +212,9 @@ class Opening {
   #steps: Generator<void, TableReader> | null = null;
   #stopped = false;
 
-  constructor(options: RunBuildOptions, numbers: readonly number[], done: Done) {
+  constructor(options: RunBuildOptions, job: RunBuildJob, numbers: readonly number[], done: Done) {
     this.#options = options;
+    this.#job = job;
     this.#numbers = numbers;
     this.#done = done;
     if (numbers.length === 0) this.#open();
@@ -259,13 +254,19 @@ class Opening {
       this.#fail(error);
       return;
     }
-    clock.after(0, this.#open);
+    planStep(clock, this.#job, this.#open);
   };
 
   #fail(error: unknown): void {
     this.stop();
     this.#done({ ok: false, error: error instanceof Error ? error : new Error(String(error)) });
   }
+}
+
+/** A timer leaves the loop room for a millisecond; when writers wait for the result, its next turn is soon enough. */
+function planStep(clock: Clock, job: RunBuildJob, step: () => void): void {
+  if (job.isUrgent()) clock.later(step);
+  else clock.after(0, step);
 }
 
 function discard({ disk, directory }: RunBuildOptions, numbers: readonly number[]): void {

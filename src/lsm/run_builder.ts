@@ -14,6 +14,8 @@ import type { TableIdentity } from './table.ts';
 import { openTable, type TableReader } from './table_reader.ts';
 
 export interface RunBuilder {
+  /** An order is to come soon: what takes time to begin with may be done now. */
+  prepare(): void;
   /**
    * Begins to write a run. `done` comes later, with the numbers of its tables, which are durable but for their names. After
    * an error files may be there in part.

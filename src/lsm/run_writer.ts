@@ -60,7 +60,7 @@ export class RunWriter {
     let output: Output | null = null;
     let bytes = 0;
     for (records.seekToFirst(); records.isValid; records.next()) {
-      const { key } = records;
+      let { key } = records;
       let recordBytes = key.length;
       const kind = retention.kindKept(records);
       if (kind !== null) {
@@ -71,11 +71,13 @@ export class RunWriter {
             yield* finishOutput(output, clipTombstones(tombstones, low, border));
             output = null;
             low = border;
+            // Views do not outlast a step.
+            key = records.key;
           }
         }
         output ??= this.#begin();
         const value = kind === RecordKind.Put ? records.value : EMPTY;
-        output.writer.add(records.key, records.sequence, kind, value);
+        output.writer.add(key, records.sequence, kind, value);
         if (kind === RecordKind.Put) output.writer.noteExpiry(retention.expiresAtMs);
         else if (records.kind === RecordKind.Put) sometimes('an expired value becomes a tombstone');
         recordBytes += value.length;

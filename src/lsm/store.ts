@@ -51,6 +51,11 @@ const EMPTY = new Uint8Array(0);
 const NOTHING_BELOW = { mayHold: () => false };
 const ANYTHING_BELOW = { mayHold: () => true };
 
+/** A memtable that is filled by this part is to be flushed one day; who writes tables is told so. */
+const PREPARE_AT = 0.0625;
+/** Where the active memtable is filled by this part when one is flushed, writes come fast. */
+const SPARE_AT = 0.25;
+
 type Done = (error: Error | null) => void;
 
 /** Gives a merge up, if nobody else waits for it: what it has written is removed. */
@@ -106,6 +111,9 @@ export class Store {
   readonly #tables: TableSet;
   readonly #compactor: Compactor;
   #active: Memtable;
+  /** One that has been flushed, for the next that is needed: a new one is tens of megabytes that the system has to clear. */
+  #spare: Memtable | null = null;
+  #isBuilderPrepared = false;
   /** From old to new. */
   #immutables: Immutable[] = [];
   #appliedIndex: Index;
@@ -234,7 +242,10 @@ export class Store {
       assert(false, 'entries are applied in order, each once', { index, applied: this.#appliedIndex });
     }
     if (this.#incoming !== null) assert(false, 'nothing is applied while a snapshot is installed', { index });
-    if (this.#active.usedBytes >= this.#options.memtableBytes && !this.#active.isEmpty) this.#rotate();
+    const { memtableBytes } = this.#options;
+    const { usedBytes } = this.#active;
+    if (usedBytes >= memtableBytes && !this.#active.isEmpty) this.#rotate();
+    else if (!this.#isBuilderPrepared && usedBytes >= PREPARE_AT * memtableBytes) this.#prepareBuilder();
     this.#appliedIndex = index;
   }
 
@@ -545,7 +556,11 @@ export class Store {
     const { version } = this.#tables;
     const sources = iteratorSources(memtables, version, range, visible);
     version.hold();
-    return new StoreIterator(sources, range, () => version.release());
+    for (const memtable of memtables) memtable.hold();
+    return new StoreIterator(sources, range, () => {
+      for (const memtable of memtables) memtable.release();
+      version.release();
+    });
   }
 
   /** A copy: a merge under way keeps to what was held when it began. What is taken later sees the newest versions only. */
@@ -575,8 +590,26 @@ export class Store {
   #rotate(): void {
     this.#closedIndex = this.#appliedIndex;
     this.#immutables.push({ memtable: this.#active, coveredIndex: this.#appliedIndex });
-    this.#active = new Memtable(this.#options.memtableBytes);
+    if (this.#spare !== null) sometimes('a memtable is used again');
+    this.#active = this.#spare ?? new Memtable(this.#options.memtableBytes);
+    this.#spare = null;
     this.#work();
+  }
+
+  /** It is in tables now. Kept for the next only where that is filling already: a store that rests keeps no memory. */
+  #retire(memtable: Memtable): void {
+    if (this.#active.usedBytes < SPARE_AT * this.#options.memtableBytes) return;
+    if (!memtable.isReusable) {
+      rarely('a memtable that was flushed is still read, or has grown');
+      return;
+    }
+    memtable.clear();
+    this.#spare = memtable;
+  }
+
+  #prepareBuilder(): void {
+    this.#isBuilderPrepared = true;
+    this.#options.runBuilder?.prepare();
   }
 
   /** Starts what is to be done next, if nothing is under way: memtables oldest first, beside one compaction. */
@@ -625,7 +658,8 @@ export class Store {
         this.#outOfSpace = null;
         this.#flushes++;
         for (const { sizeBytes } of built) this.#flushedBytes += sizeBytes;
-        this.#immutables.shift();
+        const flushed = this.#immutables.shift();
+        if (flushed !== undefined) this.#retire(flushed.memtable);
         this.#tellFlushed();
         this.#work();
       },

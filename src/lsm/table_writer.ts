@@ -3,7 +3,6 @@
  * `table_format.ts`.
  */
 import { assert } from '../base/assert.ts';
-import { compareBytes } from '../codec/bytes.ts';
 import { crc32 } from '../codec/crc32.ts';
 import { VARINT_BYTES_MAX, writeVarint } from '../codec/varint.ts';
 import type { Compression } from '../io/compression.ts';
@@ -89,17 +88,16 @@ export class TableWriter {
 
   /** Copies key and value. @throws DiskError when the disk refuses a write. */
   add(key: Uint8Array, sequence: Index, kind: RecordKind, value: Uint8Array): void {
+    const order = this.#block.add(key, sequence, kind, value);
     if (this.#records === 0) this.#minKey = key.slice();
-    else {
-      const order = compareBytes(key, this.#block.lastKey);
+    else if (order <= 0) {
       assert(
-        order > 0 || (order === 0 && sequence < this.#lastSequence),
+        order === 0 && sequence < this.#lastSequence,
         'a table holds ascending keys, and versions of a key from new to old',
       );
-      if (order === 0) this.#superseded++;
+      this.#superseded++;
     }
     this.#lastSequence = sequence;
-    this.#block.add(key, sequence, kind, value);
     this.#filter.add(hashKey(key));
     this.#records++;
     if (kind === RecordKind.Tombstone) this.#tombstones++;

@@ -1,6 +1,7 @@
 /**
  * The thread that writes runs for a store. It takes orders as they come and works on all of them in turn, a step of each at a
- * time: a flush, for which writers may be waiting, does not stand behind a long compaction.
+ * time: a flush, for which writers may be waiting, does not stand behind a long compaction. As long as there is a flush, it
+ * gets most of the steps: what compactions put off then is no more in the end, and they are not put off for ever.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { AppendFile } from '../io/disk.ts';
@@ -22,13 +23,22 @@ const settings = workerData as WriterSettings;
 // Merges read each block once, in order.
 const disk = new NodeDisk({ reads: settings.reads, pageCacheBytes: 1024 * 1024 });
 
+/** Of so many turns that a compaction gets beside a flush it uses one. */
+const TURNS_PER_STEP = 4;
+/** Under way. */
+let flushes = 0;
+
 class Work {
   readonly #message: BuildMessage;
+  readonly #isFlush: boolean;
+  #turns = 0;
   #build: OrderedBuild | null = null;
   #steps: Generator<AppendFile | null, void> | null = null;
 
   constructor(message: BuildMessage) {
     this.#message = message;
+    this.#isFlush = message.order.source.type === 'memtable';
+    if (this.#isFlush) flushes++;
     this.#guarded(() => {
       const build = new OrderedBuild(disk, message.order, PARTS);
       this.#build = build;
@@ -39,6 +49,10 @@ class Work {
 
   readonly #step = (): void => {
     this.#guarded(() => {
+      if (!this.#isFlush && flushes > 0 && ++this.#turns % TURNS_PER_STEP !== 0) {
+        setImmediate(this.#step);
+        return;
+      }
       const next = this.#steps?.next();
       Atomics.add(this.#message.phase, STEPS_WORD, 1);
       if (next === undefined || next.done === true) {
@@ -71,6 +85,7 @@ class Work {
 
   #end(reply: BuildReply | null): void {
     this.#steps = null;
+    if (this.#isFlush) flushes--;
     this.#build?.close();
     Atomics.store(this.#message.phase, 0, Phase.Ended);
     Atomics.notify(this.#message.phase, 0);

@@ -1,6 +1,6 @@
 /**
- * Has runs written by a thread of their own (see `run_writer_thread.ts`), which is started with the first order and
- * keeps the process from ending only while it works.
+ * Has runs written by a thread of their own (see `run_writer_thread.ts`), which is started with the first order, or when one
+ * is announced, and keeps the process from ending only while it works.
  */
 import { Worker } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
@@ -31,6 +31,11 @@ export class ThreadRunBuilder implements RunBuilder {
   /** @param reads How the tables to be merged are read. */
   constructor(reads: Reads) {
     this.#settings = { reads };
+  }
+
+  prepare(): void {
+    this.#worker ??= this.#start();
+    this.#rest();
   }
 
   build(order: BuildOrder, done: Done): StartedBuild {

@@ -26,6 +26,18 @@ describe("a data directory's lock", () => {
     expect(holder()).toBe(String(process.pid));
   });
 
+  it('takes one listener of the process, however many directories it holds', () => {
+    lockDirectory(root);
+    const before = process.listenerCount('exit');
+    const unlocks = Array.from({ length: 20 }, (_none, n) => {
+      mkdirSync(`${root}/${n}`);
+      return lockDirectory(`${root}/${n}`);
+    });
+    expect(process.listenerCount('exit')).toBe(before);
+    for (const unlock of unlocks) unlock();
+    expect(readdirSync(`${root}/7`)).toEqual([]);
+  });
+
   it('is refused to a second taker, with the name of the first', () => {
     lockDirectory(root);
     expect(() => lockDirectory(root)).toThrow(

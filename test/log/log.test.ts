@@ -311,6 +311,23 @@ describe('closing', () => {
     expect(dump(machine.open(), 0)).toEqual([entry(1, 1), entry(2, 1)].map(describeEntry));
   });
 
+  it('leaves a marker that survives a crash, also when the log had one already', () => {
+    for (const rest of ['none', 'some'] as const) {
+      const machine = new Machine({ preallocate: 'never' });
+      const log = machine.open();
+      log.group(0).append(entry(1, 1));
+      log.flush();
+      // With time to rest, the log leaves a marker that it does not sync.
+      if (rest === 'some') machine.settle();
+      else machine.finish();
+      expect(machine.close(log)).toBe(null);
+      const path = `${DIRECTORY}/000001.log`;
+      const closed = machine.disk.contents(path);
+      machine.restart(machine.disk.crash(() => 0));
+      expect(machine.disk.contents(path)).toEqual(closed);
+    }
+  });
+
   it('may be asked for twice', () => {
     const machine = new Machine();
     const log = machine.open();

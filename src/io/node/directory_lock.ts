@@ -14,6 +14,13 @@ import { EnvelopeError } from '../../base/errors.ts';
 
 const ATTEMPTS_MAX = 5;
 
+/** Paths of the locks that this process holds: it lets go of them when it exits. */
+const held = new Set<string>();
+
+function releaseAll(): void {
+  for (const path of held) release(path);
+}
+
 /**
  * Takes the directory for this process, until it exits.
  *
@@ -24,10 +31,11 @@ export function lockDirectory(directory: string): () => void {
   const path = `${directory}/LOCK`;
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
     if (tryCreate(path)) {
-      const onExit = (): void => release(path);
-      process.on('exit', onExit);
+      // One listener for all: Node warns of a leak when there are more than ten.
+      if (held.size === 0) process.on('exit', releaseAll);
+      held.add(path);
       return () => {
-        process.off('exit', onExit);
+        if (held.delete(path) && held.size === 0) process.off('exit', releaseAll);
         release(path);
       };
     }
