@@ -6,6 +6,7 @@
  * shared. Behind the records: u32 offset of each restart point | u32 their number | u32 CRC of the block before it, seeded
  * with the block's place (see `placeSeed`).
  */
+import { sharedBytes } from '../codec/bytes.ts';
 import { crc32 } from '../codec/crc32.ts';
 import { crc32Range } from '../codec/crc32_range.ts';
 import { VARINT_BYTES_MAX, writeVarint } from '../codec/varint.ts';
@@ -65,7 +66,7 @@ export class BlockWriter {
     const bytes = this.#bytes;
     let shared = 0;
     if (this.#records % this.#restartInterval === 0) this.#restarts.push(this.#end);
-    else shared = sharedPrefix(this.#lastKey, key);
+    else shared = sharedBytes(this.#lastKey, key);
     let at = writeVarint(bytes, this.#end, shared);
     at = writeVarint(bytes, at, key.length - shared);
     at = writeVarint(bytes, at, value.length);
@@ -112,11 +113,4 @@ export class BlockWriter {
     larger.set(this.#bytes.subarray(0, this.#end));
     this.#bytes = larger;
   }
-}
-
-function sharedPrefix(a: Uint8Array, b: Uint8Array): number {
-  const length = Math.min(a.length, b.length);
-  let at = 0;
-  while (at < length && a[at] === b[at]) at++;
-  return at;
 }
