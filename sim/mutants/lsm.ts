@@ -164,8 +164,8 @@ export const LSM_MUTANTS: readonly Mutant[] = [
     name: 'range-tombstone-hides-its-entry',
     what: 'a range tombstone hides what its own log entry writes behind it',
     file: 'src/lsm/store_reads.ts',
-    find: '  if (cover > 0 && (node === 0 || cover > memtable.sequenceAt(node))) return null;',
-    replace: '  if (cover > 0 && (node === 0 || cover >= memtable.sequenceAt(node))) return null;',
+    find: "  if (cover > 0 && (node === 0 || cover > memtable.sequenceAt(node))) return 'deleted';",
+    replace: "  if (cover > 0 && (node === 0 || cover >= memtable.sequenceAt(node))) return 'deleted';",
   },
   {
     name: 'expired-dropped-uncovered',

@@ -22,6 +22,7 @@ import { compareBytes } from '../codec/bytes.ts';
 import type { Index } from '../log/entry.ts';
 import { type RangeTombstone, RangeTombstones } from './range_tombstones.ts';
 import { RecordKind, type TwoWayCursor } from './record.ts';
+import type { ValuePlace } from './value_place.ts';
 
 const HEIGHT_MAX = 12;
 const NODE_WORDS = 5;
@@ -321,6 +322,12 @@ export class Memtable {
   valueAt(node: number): Uint8Array {
     const start = this.#keyStart(node) + this.#words[node];
     return this.#bytes.subarray(start, start + this.#words[node + 1]);
+  }
+
+  /** As `valueAt`, without a view. */
+  placeValue(node: number, place: ValuePlace): void {
+    const start = this.#keyStart(node) + this.#words[node];
+    place.set(this.#bytes, start, start + this.#words[node + 1]);
   }
 
   sequenceAt(node: number): Index {
