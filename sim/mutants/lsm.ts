@@ -121,8 +121,8 @@ export const LSM_MUTANTS: readonly Mutant[] = [
     name: 'merge-keeps-old',
     what: 'a merge keeps the older of two versions of a key',
     file: 'src/lsm/merge_cursor.ts',
-    find: '    return order === 0 ? a < b : order < 0;',
-    replace: '    return order === 0 ? a > b : order < 0;',
+    find: 'if (currentKey === null || compareBytes(key, currentKey) < 0) {',
+    replace: 'if (currentKey === null || compareBytes(key, currentKey) <= 0) {',
   },
   {
     name: 'bloom-false-negative',

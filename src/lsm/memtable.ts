@@ -585,6 +585,10 @@ export class MemtableCursor implements TwoWayCursor {
     return this.kind === RecordKind.Put ? this.#memtable.valueAt(this.#node) : EMPTY;
   }
 
+  placeValue(place: ValuePlace): void {
+    this.#memtable.placeValue(this.#node, place);
+  }
+
   next(): void {
     this.#settle(this.#memtable.after(this.#node));
   }

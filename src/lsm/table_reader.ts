@@ -11,7 +11,7 @@ import type { Disk, ReadFile } from '../io/disk.ts';
 import type { Index } from '../log/entry.ts';
 import type { BlockCache } from './block_cache.ts';
 import { BlockLookup } from './block_lookup.ts';
-import { type BlockPlace, BlockReader, verifyBlock } from './block_reader.ts';
+import { type BlockPlace, BlockReader, type RecordChecks, verifyBlock } from './block_reader.ts';
 import { mayContain } from './bloom_filter.ts';
 import { unpackBlock } from './packed_block.ts';
 import type { RangeTombstones } from './range_tombstones.ts';
@@ -174,9 +174,9 @@ export class TableReader {
    * A reader of a checked copy of the block, for who goes on over many turns. It stands on no record yet.
    * @throws CorruptionError, DiskError
    */
-  copyBlock(block: number): BlockReader {
+  copyBlock(block: number, checks: RecordChecks): BlockReader {
     const { bytes, place } = this.#checkedCopy(block);
-    return new BlockReader(bytes, place);
+    return new BlockReader(bytes, place, checks);
   }
 
   /** False: its blocks are compressed in a way that is not known. */
