@@ -76,6 +76,12 @@ export class Drive {
     return this.slowness === 1 ? us : Math.min(us * this.slowness, Math.max(us, SLOW_SYNC_US_MAX));
   }
 
+  /** Whether a process may have a whole file at once: no read of it is going to fail, and nobody watches its views. */
+  get mayMap(): boolean {
+    const { poisonViews, readErrorPerMillion } = this.faults;
+    return !poisonViews && readErrorPerMillion === 0 && this.armed.isEmpty;
+  }
+
   /** Whether this read fails. */
   drawReadError(path: string): boolean {
     if (this.isLookedAt) return false;

@@ -22,6 +22,13 @@ export class SimReadFile implements ReadFile {
     life.holdings.files++;
   }
 
+  /** Not where a read may fail, or views are watched: who is given all of the file asks for no more. */
+  get mapped(): Uint8Array | null {
+    this.#life.check();
+    if (!this.#isOpen || this.#file.size < this.size || !this.#drive.mayMap) return null;
+    return this.#file.isReadable(0, this.size) ? this.#file.view(0, this.size) : null;
+  }
+
   view(offset: number, length: number): Uint8Array {
     this.#life.check();
     if (!this.#isOpen) throw closed('view', this.path);

@@ -121,8 +121,8 @@ export const LSM_MUTANTS: readonly Mutant[] = [
     name: 'merge-keeps-old',
     what: 'a merge keeps the older of two versions of a key',
     file: 'src/lsm/merge_cursor.ts',
-    find: '    return order === 0 ? a < b : order < 0;',
-    replace: '    return order === 0 ? a > b : order < 0;',
+    find: 'if (currentKey === null || compareBytes(key, currentKey) < 0) {',
+    replace: 'if (currentKey === null || compareBytes(key, currentKey) <= 0) {',
   },
   {
     name: 'bloom-false-negative',
@@ -134,9 +134,9 @@ export const LSM_MUTANTS: readonly Mutant[] = [
   {
     name: 'block-border-skipped',
     what: 'a lookup of the last key of a block looks into the next one',
-    file: 'src/lsm/table_reader.ts',
-    find: '(other === word && this.#compareAnchor(middle, key) < 0)) low = middle + 1;',
-    replace: '(other === word && this.#compareAnchor(middle, key) <= 0)) low = middle + 1;',
+    file: 'src/lsm/sparse_index.ts',
+    find: '(other === word && this.compareAnchor(middle, key) < 0)) low = middle + 1;',
+    replace: '(other === word && this.compareAnchor(middle, key) <= 0)) low = middle + 1;',
   },
   {
     name: 'iterator-ends-with-block',
@@ -164,8 +164,8 @@ export const LSM_MUTANTS: readonly Mutant[] = [
     name: 'range-tombstone-hides-its-entry',
     what: 'a range tombstone hides what its own log entry writes behind it',
     file: 'src/lsm/store_reads.ts',
-    find: '  if (cover > 0 && (node === 0 || cover > memtable.sequenceAt(node))) return null;',
-    replace: '  if (cover > 0 && (node === 0 || cover >= memtable.sequenceAt(node))) return null;',
+    find: "  if (cover > 0 && (node === 0 || cover > memtable.sequenceAt(node))) return 'deleted';",
+    replace: "  if (cover > 0 && (node === 0 || cover >= memtable.sequenceAt(node))) return 'deleted';",
   },
   {
     name: 'expired-dropped-uncovered',
@@ -214,7 +214,7 @@ export const LSM_MUTANTS: readonly Mutant[] = [
     name: 'snapshot-too-new',
     what: 'a lookup in a snapshot takes the newest version that a table holds',
     file: 'src/lsm/block_lookup.ts',
-    find: '      if (order === 0 && this.sequence <= visible) {',
+    find: '      if (order === 0 && this.#sequenceAt(bytes, kindAt + 1) <= visible) {',
     replace: '      if (order === 0) {',
   },
   {
@@ -264,8 +264,8 @@ export const LSM_MUTANTS: readonly Mutant[] = [
     name: 'lookup-trusts-restarts',
     what: 'a lookup takes a restart point for a record that shares nothing with the one before',
     file: 'src/lsm/block_lookup.ts',
-    find: '      if (shared > 0 && shared < this.#matched) return false;',
-    replace: '      if (shared < this.#matched) return false;',
+    find: '      if (shared > 0 && shared < matched) return false;',
+    replace: '      if (shared < matched) return false;',
   },
   {
     name: 'view-kept',

@@ -14,6 +14,24 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length;
 }
 
+/** As `compareBytes`, of byte strings that are known to have their first `share` bytes in common. */
+export function compareBehind(a: Uint8Array, b: Uint8Array, share: number): number {
+  const length = a.length < b.length ? a.length : b.length;
+  for (let at = share; at < length; at++) {
+    const difference = a[at] - b[at];
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
+}
+
+/** How many bytes two byte strings have in common, from the first on. */
+export function sharedBytes(a: Uint8Array, b: Uint8Array): number {
+  const length = Math.min(a.length, b.length);
+  let at = 0;
+  while (at < length && a[at] === b[at]) at++;
+  return at;
+}
+
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && compareBytes(a, b) === 0;
 }

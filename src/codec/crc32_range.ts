@@ -41,6 +41,14 @@ export function crc32Range(bytes: Uint8Array, start: number, end: number, seed =
       table[ROW + bytes[at + 6]] ^
       table[bytes[at + 7]];
   }
+  if (at + 4 <= end) {
+    crc =
+      table[3 * ROW + (bytes[at] ^ (crc & 0xff))] ^
+      table[2 * ROW + (bytes[at + 1] ^ ((crc >>> 8) & 0xff))] ^
+      table[ROW + (bytes[at + 2] ^ ((crc >>> 16) & 0xff))] ^
+      table[bytes[at + 3] ^ (crc >>> 24)];
+    at += 4;
+  }
   for (; at < end; at++) crc = (crc >>> 8) ^ table[(crc ^ bytes[at]) & 0xff];
   return ~crc >>> 0;
 }

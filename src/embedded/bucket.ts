@@ -13,7 +13,7 @@ import {
 import { NEVER, type StoredValue } from '../kv/stored_value.ts';
 import type { StoreIterator } from '../lsm/store_iterator.ts';
 import { Cursor } from './cursor.ts';
-import type { Encoding } from './encoding.ts';
+import { decodeRange, type Encoding } from './encoding.ts';
 import { type Durability, type Engine, live, type Moment } from './engine.ts';
 import { type Bounds, behind, isEmpty, type KeySpan, limitOf, ownSpan, type Range, spanOf } from './range.ts';
 import { Scan } from './scan.ts';
@@ -96,7 +96,11 @@ export class Bucket<K, V> {
    */
   get(key: K): V | undefined {
     const found = this.#find(key);
-    return found === null ? undefined : this.#values.decode(found.value);
+    return found === null ? undefined : this.#decode(found);
+  }
+
+  #decode({ bytes, start, end }: StoredValue): V {
+    return decodeRange(this.#values, bytes, start, end);
   }
 
   /** As `get`, the value's bytes without a copy: valid until control returns to the event loop, and not to be written to. */
@@ -108,9 +112,9 @@ export class Bucket<K, V> {
   entry(key: K): Entry<V> | undefined {
     const found = this.#find(key);
     if (found === null) return undefined;
-    const { value, revision, expiresAtMs } = found;
+    const { revision, expiresAtMs } = found;
     return {
-      value: this.#values.decode(value),
+      value: this.#decode(found),
       revision,
       expiresAtMs: expiresAtMs === NEVER ? null : expiresAtMs,
     };
@@ -240,13 +244,16 @@ export class Bucket<K, V> {
   #find(key: K): StoredValue | null {
     const prefixBytes = this.#prefix.length;
     const bytes = this.keyBytes(key);
-    if (this.#lookedUp.length !== prefixBytes + bytes.length) {
-      this.#lookedUp = new Uint8Array(prefixBytes + bytes.length);
-      this.#lookedUp.set(this.#prefix);
+    const { length } = bytes;
+    let name = this.#lookedUp;
+    if (name.length !== prefixBytes + length) {
+      name = new Uint8Array(prefixBytes + length);
+      name.set(this.#prefix);
+      this.#lookedUp = name;
     }
     // By hand: for keys as short as most are, a call of `set` costs more.
-    for (let at = 0; at < bytes.length; at++) this.#lookedUp[prefixBytes + at] = bytes[at];
-    return this.#engine.find(this.#lookedUp, this.#moment);
+    for (let at = 0; at < length; at++) name[prefixBytes + at] = bytes[at];
+    return this.#engine.find(name, this.#moment);
   }
 
   #iterator(span: KeySpan, reverse: boolean): StoreIterator {

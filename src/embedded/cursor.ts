@@ -5,10 +5,11 @@
  * It holds files, and what it sees is kept by compaction, until it is closed: `using` is right for it.
  */
 import { assert } from '../base/assert.ts';
-import type { StoredValue } from '../kv/stored_value.ts';
+import { decodeStoredAt, NEVER, type StoredValue } from '../kv/stored_value.ts';
 import type { StoreIterator } from '../lsm/store_iterator.ts';
-import type { Encoding } from './encoding.ts';
-import { type Engine, live } from './engine.ts';
+import { ValuePlace } from '../lsm/value_place.ts';
+import { decodeRange, type Encoding } from './encoding.ts';
+import type { Engine } from './engine.ts';
 
 /** What a cursor needs of its bucket. */
 export interface CursorPlace<K, V> {
@@ -27,6 +28,7 @@ export class Cursor<K, V> {
   readonly #signal: AbortSignal | null;
   #left: number;
   #stored: StoredValue | null = null;
+  readonly #valuePlace = new ValuePlace();
   #isClosed = false;
 
   /**
@@ -58,9 +60,12 @@ export class Cursor<K, V> {
     this.#place.engine.assertOpen();
     if (this.#left <= 0) return false;
     const { timeMs } = this.#place;
+    const value = this.#valuePlace;
     while (this.#iterator.next()) {
-      this.#stored = live(this.#iterator.value(), timeMs);
-      if (this.#stored === null) continue;
+      this.#iterator.placeValue(value);
+      const stored = decodeStoredAt(value.bytes, value.start, value.end);
+      if (stored.expiresAtMs !== NEVER && stored.expiresAtMs <= timeMs) continue;
+      this.#stored = stored;
       this.#left--;
       return true;
     }
@@ -69,12 +74,15 @@ export class Cursor<K, V> {
 
   /** Where it stands. @throws AssertionError when the last `next` was not true. */
   get key(): K {
-    return this.#place.keys.decode(this.keyView);
+    this.#standing();
+    const { keys, prefix } = this.#place;
+    return decodeRange(keys, this.#iterator.keyBuffer, prefix.length, this.#iterator.keyLength);
   }
 
   /** As `key`. */
   get value(): V {
-    return this.#place.values.decode(this.valueView);
+    const { bytes, start, end } = this.#standing();
+    return decodeRange(this.#place.values, bytes, start, end);
   }
 
   /** The key's bytes, valid until the cursor is moved or control returns to the event loop; not to be written to. */

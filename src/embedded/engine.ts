@@ -20,7 +20,7 @@ import { NO_JOURNAL } from '../kv/journal.ts';
 import type { Result, Write } from '../kv/request.ts';
 import { StateMachine } from '../kv/state_machine.ts';
 import { storedExpiry } from '../kv/stored_expiry.ts';
-import { decodeStored, NEVER, type StoredValue } from '../kv/stored_value.ts';
+import { decodeStored, decodeStoredAt, NEVER, type StoredValue } from '../kv/stored_value.ts';
 import { lendEncodedWrite } from '../kv/write_codec.ts';
 import { EntryKind, type Index } from '../log/entry.ts';
 import type { GroupLog } from '../log/group_log.ts';
@@ -197,14 +197,14 @@ export class Engine {
   }
 
   /**
-   * What is there for a store key, as a view that is valid until control returns to the event loop; null: nothing.
+   * What is there for a store key, in memory that is valid until control returns to the event loop; null: nothing.
    * @throws CorruptionError, DiskError when it cannot be told.
    */
   find(name: Uint8Array, snapshot: Moment | null): StoredValue | null {
     this.assertOpen();
-    const bytes = snapshot === null ? this.#store.get(name) : snapshot.view.get(name);
-    if (bytes === null) return null;
-    const stored = decodeStored(bytes);
+    const place = snapshot === null ? this.#store.find(name) : snapshot.view.find(name);
+    if (place === null) return null;
+    const stored = decodeStoredAt(place.bytes, place.start, place.end);
     // Most values never expire: then nobody asks what time it is.
     if (stored.expiresAtMs === NEVER) return stored;
     return stored.expiresAtMs > (snapshot?.timeMs ?? this.timeMs) ? stored : null;

@@ -63,6 +63,11 @@ export interface ReadFile {
   /** Size in bytes when it was opened. */
   readonly size: number;
   /**
+   * All bytes of the file, where the disk has them in memory at no cost, under the rules of `view`; null where it has not,
+   * and once closed. Ask for it anew in each turn. It saves who reads many short pieces the making of views.
+   */
+  readonly mapped: Uint8Array | null;
+  /**
    * The bytes `[offset, offset + length)`. A view of the disk's own memory where that is possible, so: never
    * write to it, and do not use it after `close` or after control has returned to the event loop, unless a
    * copy was made. Throws `DiskError` when the range cannot be read (`EIO`) or lies outside the file (`EINVAL`).

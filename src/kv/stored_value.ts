@@ -27,27 +27,30 @@ export class StoredValue {
   readonly revision: Index;
   /** `NEVER` or a point in time. */
   readonly expiresAtMs: number;
-  readonly #bytes: Uint8Array;
-  readonly #start: number;
+  /** The value is `[start, end)` of these. */
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
 
-  constructor(bytes: Uint8Array, start: number, revision: Index, expiresAtMs: number) {
-    this.#bytes = bytes;
-    this.#start = start;
+  constructor(bytes: Uint8Array, start: number, end: number, revision: Index, expiresAtMs: number) {
+    this.bytes = bytes;
+    this.start = start;
+    this.end = end;
     this.revision = revision;
     this.expiresAtMs = expiresAtMs;
   }
 
   get length(): number {
-    return this.#bytes.length - this.#start;
+    return this.end - this.start;
   }
 
   /** A view of what the store handed out. */
   get value(): Uint8Array {
-    return this.#bytes.subarray(this.#start);
+    return this.bytes.subarray(this.start, this.end);
   }
 
   copy(): Uint8Array {
-    return this.#bytes.slice(this.#start);
+    return this.bytes.slice(this.start, this.end);
   }
 }
 
@@ -80,17 +83,23 @@ export function mayExpire(bytes: Uint8Array): boolean {
   return bytes[0] === Form.Expiring;
 }
 
-/**
- * Reads the varints of the header by hand: every read of a key comes by here.
- * @throws CorruptionError when a header is not one: the record's checksum held, so it was never written by us.
- */
+/** @throws CorruptionError when a header is not one: the record's checksum held, so it was never written by us. */
 export function decodeStored(bytes: Uint8Array): StoredValue {
-  const form = bytes[0];
-  let at = 1;
+  return decodeStoredAt(bytes, 0, bytes.length);
+}
+
+/**
+ * As `decodeStored` of `bytes.subarray(start, end)`. Reads the varints of the header by hand: every read of a key comes by
+ * here.
+ */
+export function decodeStoredAt(bytes: Uint8Array, start: number, end: number): StoredValue {
+  const form = start < end ? bytes[start] : 0;
+  const headerEnd = Math.min(end, start + HEADER_BYTES_MAX);
+  let at = start + 1;
   let revision = 0;
   let scale = 1;
   let byte = 0x80;
-  while (byte >= 0x80 && at < HEADER_BYTES_MAX && at < bytes.length) {
+  while (byte >= 0x80 && at < headerEnd) {
     byte = bytes[at++];
     revision += (byte & 0x7f) * scale;
     scale *= 128;
@@ -100,7 +109,7 @@ export function decodeStored(bytes: Uint8Array): StoredValue {
   if (form === Form.Expiring) {
     scale = 1;
     byte = 0x80;
-    while (byte >= 0x80 && at < HEADER_BYTES_MAX && at < bytes.length) {
+    while (byte >= 0x80 && at < headerEnd) {
       byte = bytes[at++];
       expiresAtMs += (byte & 0x7f) * scale;
       scale *= 128;
@@ -110,5 +119,5 @@ export function decodeStored(bytes: Uint8Array): StoredValue {
   if (!isWhole || !Number.isSafeInteger(revision) || !Number.isSafeInteger(expiresAtMs)) {
     throw new CorruptionError('a stored value', 0, 'it has no valid header');
   }
-  return new StoredValue(bytes, at, revision, expiresAtMs);
+  return new StoredValue(bytes, at, end, revision, expiresAtMs);
 }

@@ -1,7 +1,7 @@
 /** Keys and values as `abstract-level` hands them on: in one of three formats each. */
 import { fromUtf8, utf8 } from '../codec/bytes.ts';
 import type { BucketReader } from '../embedded/bucket.ts';
-import { copyBuffer, copyBytes } from '../embedded/copies.ts';
+import { copyBuffer, copyBufferRange, copyBytes, copyRange } from '../embedded/copies.ts';
 import type { Database, Snapshot } from '../embedded/database.ts';
 import type { Encoding } from '../embedded/encoding.ts';
 
@@ -15,8 +15,8 @@ export function bytesOf(data: Data): Uint8Array {
 /** What is written tells by itself how it is meant; what is read is given in the format that was asked for. */
 export const FORMATS: { readonly [F in Format]: Encoding<Data> } = {
   utf8: { encode: bytesOf, decode: fromUtf8 },
-  buffer: { encode: bytesOf, decode: copyBuffer },
-  view: { encode: bytesOf, decode: copyBytes },
+  buffer: { encode: bytesOf, decode: copyBuffer, decodeRange: copyBufferRange },
+  view: { encode: bytesOf, decode: copyBytes, decodeRange: copyRange },
 };
 
 /** A bucket as of now or of a moment, in any formats. */

@@ -88,10 +88,11 @@ function addAll(filter: Uint8Array, hashes: Uint32Array): void {
 /** An empty filter knows nothing: everything may be there. */
 export function mayContain(filter: Uint8Array, hash: number): boolean {
   if (filter.length === 0) return true;
-  const bits = (filter.length - 1) * 8;
+  // With both known to be of 32 bits the remainder is an instruction, and else a call.
+  const bits = ((filter.length - 1) * 8) >>> 0;
   const probes = filter[filter.length - 1];
   const step = rotate(hash);
-  let probe = hash;
+  let probe = hash >>> 0;
   for (let i = 0; i < probes; i++) {
     const bit = probe % bits;
     if ((filter[bit >>> 3] & (1 << (bit & 7))) === 0) return false;

@@ -17,6 +17,7 @@ import { KeyClues } from './key_clues.ts';
 import { NodeIndex, type NodeKeys } from './node_index.ts';
 import { type RangeTombstone, RangeTombstones } from './range_tombstones.ts';
 import { RecordKind, type TwoWayCursor } from './record.ts';
+import type { ValuePlace } from './value_place.ts';
 
 const NODE_WORDS = 5;
 const LINK = 4;
@@ -324,6 +325,12 @@ export class Memtable implements NodeKeys {
     return this.#bytes.subarray(start, start + this.#words[node + 1]);
   }
 
+  /** As `valueAt`, without a view. */
+  placeValue(node: number, place: ValuePlace): void {
+    const start = (node + NODE_WORDS) * WORD_BYTES + this.#words[node];
+    place.set(this.#bytes, start, start + this.#words[node + 1]);
+  }
+
   sequenceAt(node: number): Index {
     return (this.#words[node + 2] >>> 0) + (this.#words[node + 3] & HIGH_BITS_MASK) * TWO_TO_32;
   }
@@ -429,6 +436,10 @@ export class MemtableCursor implements TwoWayCursor {
   get value(): Uint8Array {
     this.#value ??= this.kind === RecordKind.Put ? this.#memtable.valueAt(this.#node) : EMPTY;
     return this.#value;
+  }
+
+  placeValue(place: ValuePlace): void {
+    this.#memtable.placeValue(this.#node, place);
   }
 
   next(): void {

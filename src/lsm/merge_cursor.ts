@@ -7,18 +7,20 @@
  */
 import { compareBytes } from '../codec/bytes.ts';
 import type { Index } from '../log/entry.ts';
-import type { Cursor, RecordKind } from './record.ts';
+import type { Cursor, RecordKind, TwoWayCursor } from './record.ts';
+import type { ValuePlace } from './value_place.ts';
 
 const NONE = -1;
 
 export class MergeCursor implements Cursor {
-  readonly #sources: readonly Cursor[];
-  /** Places in `#sources` of the first record and of the one behind it in another source. */
+  readonly #sources: readonly TwoWayCursor[];
+  /** Places in `#sources` of the first record and of the one behind it in another source, and the key of that. */
   #current = NONE;
   #second = NONE;
+  #secondKey: Uint8Array | null = null;
 
   /** @param sources From new to old: of equal keys the first source's come first. */
-  constructor(sources: readonly Cursor[]) {
+  constructor(sources: readonly TwoWayCursor[]) {
     this.#sources = sources;
   }
 
@@ -42,11 +44,19 @@ export class MergeCursor implements Cursor {
     return this.#source().value;
   }
 
+  /** As `value`, without a view. */
+  placeValue(place: ValuePlace): void {
+    this.#source().placeValue(place);
+  }
+
   next(): void {
     const current = this.#source();
     current.next();
-    if (!current.isValid || (this.#second !== NONE && !this.#isBefore(this.#current, this.#second)))
-      this.#pick();
+    if (!current.isValid) this.#pick();
+    else if (this.#secondKey !== null) {
+      const order = compareBytes(current.key, this.#secondKey);
+      if (order > 0 || (order === 0 && this.#current > this.#second)) this.#pick();
+    }
   }
 
   seekToFirst(): void {
@@ -61,24 +71,31 @@ export class MergeCursor implements Cursor {
 
   /** O(sources): there are a handful. */
   #pick(): void {
-    this.#current = NONE;
-    this.#second = NONE;
-    for (let at = 0; at < this.#sources.length; at++) {
-      if (!this.#sources[at].isValid) continue;
-      if (this.#current === NONE || this.#isBefore(at, this.#current)) {
-        this.#second = this.#current;
-        this.#current = at;
-      } else if (this.#second === NONE || this.#isBefore(at, this.#second)) this.#second = at;
+    const sources = this.#sources;
+    let current = NONE;
+    let second = NONE;
+    let currentKey: Uint8Array | null = null;
+    let secondKey: Uint8Array | null = null;
+    for (let at = 0; at < sources.length; at++) {
+      if (!sources[at].isValid) continue;
+      const { key } = sources[at];
+      // Of equal keys the one that was met first stays first.
+      if (currentKey === null || compareBytes(key, currentKey) < 0) {
+        second = current;
+        secondKey = currentKey;
+        current = at;
+        currentKey = key;
+      } else if (secondKey === null || compareBytes(key, secondKey) < 0) {
+        second = at;
+        secondKey = key;
+      }
     }
+    this.#current = current;
+    this.#second = second;
+    this.#secondKey = secondKey;
   }
 
-  /** Order of the records that two sources stand on: by key, then from new to old. */
-  #isBefore(a: number, b: number): boolean {
-    const order = compareBytes(this.#sources[a].key, this.#sources[b].key);
-    return order === 0 ? a < b : order < 0;
-  }
-
-  #source(): Cursor {
+  #source(): TwoWayCursor {
     if (this.#current === NONE) throw new RangeError('the cursor is behind the last record');
     return this.#sources[this.#current];
   }

@@ -5,10 +5,11 @@
 import { assert } from '../base/assert.ts';
 import type { Index } from '../log/entry.ts';
 import type { IteratorRange, StoreIterator } from './store_iterator.ts';
+import type { ValuePlace } from './value_place.ts';
 
 /** What a snapshot needs of its store. */
 export interface SnapshotSource {
-  getAt(key: Uint8Array, sequence: Index): Uint8Array | null;
+  findAt(key: Uint8Array, sequence: Index): ValuePlace | null;
   iteratorAt(range: IteratorRange, sequence: Index): StoreIterator;
   onSnapshotReleased(sequence: Index): void;
 }
@@ -26,12 +27,17 @@ export class ReadSnapshot {
 
   /** As `Store.get`. */
   get(key: Uint8Array): Uint8Array | null {
+    return this.find(key)?.view ?? null;
+  }
+
+  /** As `Store.find`. */
+  find(key: Uint8Array): ValuePlace | null {
     this.#assertHeld();
-    return this.#source.getAt(key, this.sequence);
+    return this.#source.findAt(key, this.sequence);
   }
 
   has(key: Uint8Array): boolean {
-    return this.get(key) !== null;
+    return this.find(key) !== null;
   }
 
   /** As `Store.getMany`. */
@@ -54,6 +60,6 @@ export class ReadSnapshot {
 
   /** What it sees may be gone. */
   #assertHeld(): void {
-    assert(this.#isHeld, 'a snapshot is read while it is held', { sequence: this.sequence });
+    if (!this.#isHeld) assert(false, 'a snapshot is read while it is held', { sequence: this.sequence });
   }
 }

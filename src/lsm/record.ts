@@ -1,5 +1,6 @@
 /** What the store keeps of a key: versions, each with the sequence number of the log entry that wrote it. */
 import type { Index } from '../log/entry.ts';
+import type { ValuePlace } from './value_place.ts';
 
 export const RecordKind = { Put: 1, Tombstone: 2 } as const;
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind];
@@ -9,7 +10,7 @@ export const ALL_VISIBLE: Index = Number.MAX_SAFE_INTEGER;
 
 /**
  * Goes through records in order: keys ascending, versions of a key from new to old. Views are valid until control returns
- * to the event loop or the cursor moves. A new cursor stands nowhere (it is not valid) until it is told to seek. After an
+ * to the event loop or the cursor moves; that of the key is until the cursor moves. A new cursor stands nowhere (it is not valid) until it is told to seek. After an
  * error it must not be used further.
  */
 export interface Cursor {
@@ -31,6 +32,8 @@ export interface Cursor {
  * `next` shows the older ones.
  */
 export interface TwoWayCursor extends Cursor {
+  /** As `value`, without a view. */
+  placeValue(place: ValuePlace): void;
   /** To the newest version of the last key. */
   seekToLast(): void;
   /** To the newest version of the last key that is below; not valid when there is none. */

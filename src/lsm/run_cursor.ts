@@ -1,9 +1,11 @@
 /** All records of the tables of a run, in order: one table is open at a time. */
 import type { Index } from '../log/entry.ts';
+import type { RecordChecks } from './block_reader.ts';
 import { RecordKind, type TwoWayCursor } from './record.ts';
 import { firstEndingBehind } from './table.ts';
 import { TableCursor } from './table_cursor.ts';
 import type { TableReader } from './table_reader.ts';
+import type { ValuePlace } from './value_place.ts';
 
 const EMPTY = new Uint8Array(0);
 
@@ -17,12 +19,14 @@ export interface ReadableTable {
 export class RunCursor implements TwoWayCursor {
   /** Ascending; they do not overlap. */
   readonly #tables: readonly ReadableTable[];
+  readonly #checks: RecordChecks;
   #at = 0;
   /** Of the table at hand; null when none is. */
   #cursor: TableCursor | null = null;
 
-  constructor(tables: readonly ReadableTable[]) {
+  constructor(tables: readonly ReadableTable[], checks: RecordChecks) {
     this.#tables = tables;
+    this.#checks = checks;
   }
 
   get isValid(): boolean {
@@ -43,6 +47,10 @@ export class RunCursor implements TwoWayCursor {
 
   get value(): Uint8Array {
     return this.#cursor?.value ?? EMPTY;
+  }
+
+  placeValue(place: ValuePlace): void {
+    this.#cursor?.placeValue(place);
   }
 
   next(): void {
@@ -84,7 +92,7 @@ export class RunCursor implements TwoWayCursor {
     if (at === this.#at && this.#cursor !== null) return this.#cursor;
     const table = this.#tables[at];
     this.#at = at;
-    this.#cursor = table === undefined ? null : new TableCursor(table.reader);
+    this.#cursor = table === undefined ? null : new TableCursor(table.reader, this.#checks);
     return this.#cursor;
   }
 }

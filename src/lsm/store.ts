@@ -36,12 +36,12 @@ import {
   settingsOf,
   type WritePressure,
 } from './store_options.ts';
-import { getFromMemtable, getFromRuns, iteratorSources } from './store_reads.ts';
+import { findInMemtable, findInRuns, iteratorSources } from './store_reads.ts';
 import { statisticsOf } from './store_statistics.ts';
 import { type Borders, isWithin, type Table } from './table.ts';
 import type { TableReader } from './table_reader.ts';
 import { closeOpened, isOutOfSpace, type OpenedTable, openTables, TableSet } from './table_set.ts';
-
+import { ValuePlace } from './value_place.ts';
 import type { Version } from './version.ts';
 
 export type { ReadSnapshot } from './read_snapshot.ts';
@@ -122,7 +122,7 @@ export class Store {
   /** Sequence numbers of the snapshots that are held, ascending; one as often as it is held. */
   #snapshots: Index[] = [];
   readonly #snapshotSource: SnapshotSource = {
-    getAt: (key, sequence) => this.#getAt(key, sequence),
+    findAt: (key, sequence) => this.#findAt(key, sequence),
     iteratorAt: (range, sequence) => this.#iteratorAt(range, sequence),
     onSnapshotReleased: (sequence) => this.#snapshots.splice(this.#snapshots.indexOf(sequence), 1),
   };
@@ -150,6 +150,8 @@ export class Store {
   #flushedBytes = 0;
   #writtenBytes = 0;
   readonly #reads = new ReadCounters();
+  /** Of what was found last. */
+  readonly #place = new ValuePlace();
 
   /**
    * Recovers a store, or makes a new one. `done` gets CorruptionError when a file is damaged or missing, DiskError when
@@ -288,16 +290,21 @@ export class Store {
    * @throws CorruptionError, DiskError when it cannot be told.
    */
   get(key: Uint8Array): Uint8Array | null {
-    return this.#getAt(key, ALL_VISIBLE);
+    return this.#findAt(key, ALL_VISIBLE)?.view ?? null;
+  }
+
+  /** As `get`, without a view: the place, which is of use until the next lookup, of a snapshot too. */
+  find(key: Uint8Array): ValuePlace | null {
+    return this.#findAt(key, ALL_VISIBLE);
   }
 
   has(key: Uint8Array): boolean {
-    return this.get(key) !== null;
+    return this.#findAt(key, ALL_VISIBLE) !== null;
   }
 
   /** As `get`, of many keys: their values in the order of the keys. */
   getMany(keys: readonly Uint8Array[]): (Uint8Array | null)[] {
-    return keys.map((key) => this.#getAt(key, ALL_VISIBLE));
+    return keys.map((key) => this.get(key));
   }
 
   /**
@@ -540,14 +547,15 @@ export class Store {
     this.#tellWaiters(error);
   }
 
-  #getAt(key: Uint8Array, visible: Index): Uint8Array | null {
-    const active = getFromMemtable(this.#active, key, visible);
-    if (active !== undefined) return active;
+  #findAt(key: Uint8Array, visible: Index): ValuePlace | null {
+    const place = this.#place;
+    const active = findInMemtable(this.#active, key, visible, place);
+    if (active !== 'nothing') return active === 'value' ? place : null;
     for (let at = this.#immutables.length - 1; at >= 0; at--) {
-      const found = getFromMemtable(this.#immutables[at].memtable, key, visible);
-      if (found !== undefined) return found;
+      const found = findInMemtable(this.#immutables[at].memtable, key, visible, place);
+      if (found !== 'nothing') return found === 'value' ? place : null;
     }
-    return getFromRuns(this.#tables.version.runs, key, visible, this.#reads);
+    return findInRuns(this.#tables.version.runs, key, visible, this.#reads, place) ? place : null;
   }
 
   #iteratorAt(range: IteratorRange, visible: Index): StoreIterator {

@@ -11,6 +11,7 @@ import { MergeCursor } from './merge_cursor.ts';
 import type { RangeTombstones } from './range_tombstones.ts';
 import { RecordKind, type TwoWayCursor } from './record.ts';
 import { behindKey } from './table_format.ts';
+import { ValuePlace } from './value_place.ts';
 
 export interface IteratorRange {
   /** First key; the first of all when left out. */
@@ -52,6 +53,8 @@ export interface IteratorSources {
 type State = 'before' | 'on' | 'end' | 'failed' | 'closed';
 
 const EMPTY = new Uint8Array(0);
+/** Up to this many bytes a loop copies faster than a call. */
+const LOOP_BYTES_MAX = 24;
 
 /** The borders that a range has, made half-open. */
 export function boundsOf({ gt, gte, lt, lte }: IteratorRange): KeyBounds {
@@ -76,7 +79,8 @@ export class StoreIterator {
   #key = new Uint8Array(64);
   /** -1: none. */
   #keyLength = -1;
-  #value: Uint8Array = EMPTY;
+  /** Backwards the cursors have gone on already. */
+  readonly #value = new ValuePlace();
   #sequence: Index = 0;
 
   /** @param sources Its cursors are new ones, which stand nowhere yet. */
@@ -116,7 +120,23 @@ export class StoreIterator {
 
   /** As `key`. */
   value(): Uint8Array {
-    return this.#isReverse ? this.#value : this.#merged.value;
+    if (!this.#isReverse) return this.#merged.value;
+    return this.#value.view;
+  }
+
+  /** The bytes that `key` is the beginning of: as long as the iterator stands where it does. Not to be written to. */
+  get keyBuffer(): Uint8Array {
+    return this.#key;
+  }
+
+  get keyLength(): number {
+    return Math.max(0, this.#keyLength);
+  }
+
+  /** As `value`, without a view. */
+  placeValue(place: ValuePlace): void {
+    if (!this.#isReverse) this.#merged.placeValue(place);
+    else place.set(this.#value.bytes, this.#value.start, this.#value.end);
   }
 
   /** Of the log entry that wrote it. */
@@ -188,7 +208,7 @@ export class StoreIterator {
           if (cursor.sequence <= visible) {
             decided = true;
             isLive = cursor.kind === RecordKind.Put && !this.#isCovered(key, cursor.sequence);
-            this.#value = cursor.value;
+            cursor.placeValue(this.#value);
             this.#sequence = cursor.sequence;
           } else cursor.next();
         }
@@ -228,9 +248,12 @@ export class StoreIterator {
   }
 
   #remember(key: Uint8Array): void {
-    if (key.length > this.#key.length) this.#key = new Uint8Array(2 * key.length);
-    this.#key.set(key);
-    this.#keyLength = key.length;
+    const { length } = key;
+    if (length > this.#key.length) this.#key = new Uint8Array(2 * length);
+    const own = this.#key;
+    if (length > LOOP_BYTES_MAX) own.set(key);
+    else for (let at = 0; at < length; at++) own[at] = key[at];
+    this.#keyLength = length;
   }
 
   #fail(error: unknown): unknown {

@@ -10,42 +10,55 @@ import { type ReadCounters, UNCOUNTED } from './read_counters.ts';
 import { RecordKind, type TwoWayCursor } from './record.ts';
 import { RunCursor } from './run_cursor.ts';
 import { boundsOf, type IteratorRange, type IteratorSources } from './store_iterator.ts';
+import { ValuePlace } from './value_place.ts';
 import type { Run, Version } from './version.ts';
 
-/** What a memtable says of a key: its value, null when it is deleted, undefined when it says nothing. */
-export function getFromMemtable(
-  memtable: Memtable,
-  key: Uint8Array,
-  visible: Index,
-): Uint8Array | null | undefined {
+/** `value`: it is at the place that was handed in. `deleted`: there is none, whatever lies behind says. */
+export type Said = 'value' | 'deleted' | 'nothing';
+
+/** What a memtable says of a key. */
+export function findInMemtable(memtable: Memtable, key: Uint8Array, visible: Index, place: ValuePlace): Said {
+  if (memtable.isEmpty) return 'nothing';
   const node = memtable.findVisible(key, visible);
   const cover = memtable.coverAt(key, visible);
-  if (cover > 0 && (node === 0 || cover > memtable.sequenceAt(node))) return null;
-  if (node === 0) return undefined;
-  return memtable.kindAt(node) === RecordKind.Put ? memtable.valueAt(node) : null;
+  if (cover > 0 && (node === 0 || cover > memtable.sequenceAt(node))) return 'deleted';
+  if (node === 0) return 'nothing';
+  if (memtable.kindAt(node) !== RecordKind.Put) return 'deleted';
+  memtable.placeValue(node, place);
+  return 'value';
 }
 
-/** The value, as a view; null when the key is deleted or nowhere. @throws CorruptionError, DiskError */
-export function getFromRuns(
+/** Whether runs hold a value of the key; it is at the place then. @throws CorruptionError, DiskError */
+export function findInRuns(
   runs: readonly Run[],
   key: Uint8Array,
   visible: Index,
-  counters: ReadCounters = UNCOUNTED,
-): Uint8Array | null {
+  counters: ReadCounters,
+  place: ValuePlace,
+): boolean {
   if (runs.length > 0) counters.reads++;
   const hash = hashKey(key);
-  for (const run of runs) {
-    const table = run.tableFor(key);
+  for (let at = 0; at < runs.length; at++) {
+    const table = runs[at].tableFor(key);
     if (table === null) continue;
     const { reader } = table;
     const record = reader.find(key, hash, visible, counters);
     if (reader.ranges !== null) {
       const cover = reader.ranges.coverAt(key, visible);
-      if (cover > 0 && (record === null || cover > record.sequence)) return null;
+      if (cover > 0 && (record === null || cover > record.sequence)) return false;
     }
-    if (record !== null) return record.kind === RecordKind.Put ? record.value : null;
+    if (record === null) continue;
+    if (record.kind !== RecordKind.Put) return false;
+    place.set(record.bytes, record.valueStart, record.valueEnd);
+    return true;
   }
-  return null;
+  return false;
+}
+
+/** The value, as a view; null when the key is deleted or nowhere. @throws CorruptionError, DiskError */
+export function getFromRuns(runs: readonly Run[], key: Uint8Array, visible: Index): Uint8Array | null {
+  const place = new ValuePlace();
+  return findInRuns(runs, key, visible, UNCOUNTED, place) ? place.view : null;
 }
 
 /** What an iterator over the range needs to look at. @throws CorruptionError when a table in it could not be opened. */
@@ -65,7 +78,7 @@ export function iteratorSources(
   for (const run of version.runs) {
     const tables = run.overlapping(low, end);
     if (tables.length === 0) continue;
-    cursors.push(new RunCursor(tables));
+    cursors.push(new RunCursor(tables, 'none'));
     for (const { reader } of tables) if (reader.ranges !== null) covers.push(reader.ranges);
   }
   return { cursors, covers, visible };

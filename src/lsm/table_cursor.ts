@@ -1,19 +1,22 @@
 /** All records of a table, in order. Works on checked copies of the blocks, so it may rest between turns. */
 import type { Index } from '../log/entry.ts';
-import type { BlockReader } from './block_reader.ts';
+import type { BlockReader, RecordChecks } from './block_reader.ts';
 import { RecordKind, type TwoWayCursor } from './record.ts';
 import type { TableReader } from './table_reader.ts';
+import type { ValuePlace } from './value_place.ts';
 
 const EMPTY = new Uint8Array(0);
 
 export class TableCursor implements TwoWayCursor {
   readonly #table: TableReader;
+  readonly #checks: RecordChecks;
   #block = 0;
   /** Null when no block is open. */
   #reader: BlockReader | null = null;
 
-  constructor(table: TableReader) {
+  constructor(table: TableReader, checks: RecordChecks) {
     this.#table = table;
+    this.#checks = checks;
   }
 
   get isValid(): boolean {
@@ -34,6 +37,10 @@ export class TableCursor implements TwoWayCursor {
 
   get value(): Uint8Array {
     return this.#reader?.value ?? EMPTY;
+  }
+
+  placeValue(place: ValuePlace): void {
+    this.#reader?.placeValue(place);
   }
 
   next(): void {
@@ -102,7 +109,7 @@ export class TableCursor implements TwoWayCursor {
 
   #open(block: number): BlockReader {
     if (this.#reader !== null && this.#block === block) return this.#reader;
-    const reader = this.#table.copyBlock(block);
+    const reader = this.#table.copyBlock(block, this.#checks);
     this.#block = block;
     this.#reader = reader;
     return reader;

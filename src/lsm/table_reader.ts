@@ -11,11 +11,12 @@ import type { Disk, ReadFile } from '../io/disk.ts';
 import type { Index } from '../log/entry.ts';
 import type { BlockCache } from './block_cache.ts';
 import { BlockLookup } from './block_lookup.ts';
-import { type BlockPlace, BlockReader, verifyBlock } from './block_reader.ts';
+import { type BlockPlace, BlockReader, type RecordChecks, verifyBlock } from './block_reader.ts';
 import { mayContain } from './bloom_filter.ts';
 import { unpackBlock } from './packed_block.ts';
 import type { RangeTombstones } from './range_tombstones.ts';
 import { type ReadCounters, UNCOUNTED } from './read_counters.ts';
+import type { SparseIndex } from './sparse_index.ts';
 import {
   behindKey,
   decodeFooter,
@@ -24,7 +25,7 @@ import {
   type Properties,
   placeSeed,
 } from './table_format.ts';
-import { readParts, type TableParts, wordAt } from './table_parts.ts';
+import { readParts, type TableParts } from './table_parts.ts';
 
 export class TableReader {
   readonly #file: ReadFile;
@@ -36,14 +37,7 @@ export class TableReader {
   readonly low: Uint8Array;
   readonly end: Uint8Array;
   readonly #filter: Uint8Array;
-  /** The index's bytes, and per block where in them its last key is and where in the file it ends. */
-  readonly #index: Uint8Array;
-  readonly #keyStarts: Uint32Array;
-  readonly #keyEnds: Uint32Array;
-  readonly #ends: Float64Array;
-  /** Bytes that all last keys begin with, and of each the four behind those as a number (`wordAt`): a search begins there. */
-  readonly #anchorsShare: number;
-  readonly #words: Uint32Array;
+  readonly #index: SparseIndex;
   /** One bit per block: it has been checked since the table was opened. */
   readonly #verified: Uint8Array;
   readonly #isPacked: boolean;
@@ -64,12 +58,7 @@ export class TableReader {
     this.low = bounds.low;
     this.end = bounds.end;
     this.#filter = filter;
-    this.#index = index.bytes;
-    this.#keyStarts = index.keyStarts;
-    this.#keyEnds = index.keyEnds;
-    this.#ends = index.ends;
-    this.#anchorsShare = index.anchorsShare;
-    this.#words = index.words;
+    this.#index = index;
     this.#verified = new Uint8Array(Math.ceil(properties.blocks / 8));
     this.#isPacked = footer.compression !== 0;
     this.#compression = compressions.find(({ id }) => id === footer.compression) ?? null;
@@ -87,8 +76,7 @@ export class TableReader {
 
   /** What it keeps in memory to find blocks, and its filter, in bytes. */
   get indexBytes(): number {
-    const { byteLength: numbers } = this.#words;
-    return this.#index.length + 3 * numbers + this.#ends.byteLength + this.#verified.length;
+    return this.#index.bytes + this.#verified.length;
   }
 
   get filterBytes(): number {
@@ -96,7 +84,7 @@ export class TableReader {
   }
 
   get blocks(): number {
-    return this.#ends.length;
+    return this.#index.blocks;
   }
 
   /**
@@ -115,37 +103,46 @@ export class TableReader {
       counters.filterNegatives++;
       return null;
     }
-    for (let block = this.blockFor(key); block < this.blocks; block++) {
-      if (this.#findInBlock(block, key, visible)) {
-        counters.filterTruePositives++;
-        return this.#lookup;
+    const index = this.#index;
+    if (index.orderOfPrefix(key) === 0) {
+      for (let block = index.search(key); block < index.blocks; block++) {
+        if (this.#findInBlock(block, key, visible)) {
+          counters.filterTruePositives++;
+          return this.#lookup;
+        }
+        // Versions of the key go on in the next block only if it is this one's last.
+        if (index.compareAnchor(block, key) !== 0) break;
       }
-      // Versions of the key go on in the next block only if it is this one's last.
-      if (this.#compareAnchor(block, key) !== 0) break;
     }
     counters.filterFalsePositives++;
     return null;
   }
 
   #findInBlock(block: number, key: Uint8Array, visible: Index): boolean {
-    const offset = this.#startOf(block);
-    if (this.#cache !== null) {
-      return this.#lookup.find(this.#cachedBlock(this.#cache, block), key, visible, this.#file.path, offset);
+    const { path } = this.#file;
+    const { share } = this.#index;
+    const offset = this.#index.startOf(block);
+    if (this.#cache !== null || this.#isPacked) {
+      const contents =
+        this.#cache === null ? this.#checkedCopy(block).bytes : this.#cachedBlock(this.#cache, block);
+      return this.#lookup.find(contents, 0, contents.length, key, share, visible, path, offset);
     }
-    if (this.#isPacked) {
-      const contents = unpackBlock(this.#view(block), this.#compression, this.#placeOf(block));
-      return this.#lookup.find(contents, key, visible, this.#file.path, offset);
-    }
-    const bytes = this.#file.view(offset, this.#ends[block] - offset);
+    const length = this.#index.startOf(block + 1) - offset;
+    const { mapped } = this.#file;
+    const bytes = mapped ?? this.#file.view(offset, length);
+    const start = mapped === null ? 0 : offset;
+    const end = start + length;
     const mask = 1 << (block & 7);
     const isFirstUse = (this.#verified[block >>> 3] & mask) === 0;
     if (isFirstUse) {
-      verifyBlock(bytes, this.#placeOf(block));
+      verifyBlock(bytes.subarray(start, end), this.#placeOf(block));
       this.#verified[block >>> 3] |= mask;
     }
-    const isFound = this.#lookup.find(bytes, key, visible, this.#file.path, offset);
+    const isFound = this.#lookup.find(bytes, start, end, key, share, visible, path, offset);
     // With several versions of a key, damage to one could make an older one seem to be the newest.
-    if (!isFirstUse && (!isFound || this.properties.superseded > 0)) verifyBlock(bytes, this.#placeOf(block));
+    if (!isFirstUse && (!isFound || this.properties.superseded > 0)) {
+      verifyBlock(bytes.subarray(start, end), this.#placeOf(block));
+    }
     return isFound;
   }
 
@@ -160,46 +157,26 @@ export class TableReader {
 
   /** The block that holds the newest version of the key if any does: the first whose last key is not below it; `blocks` when there is none. */
   blockFor(key: Uint8Array): number {
-    const { blocks } = this;
-    if (blocks === 0) return 0;
-    const share = this.#anchorsShare;
-    const index = this.#index;
-    const start = this.#keyStarts[0];
-    for (let at = 0; at < share; at++) {
-      const difference = at < key.length ? key[at] - index[start + at] : -1;
-      if (difference !== 0) return difference < 0 ? 0 : blocks;
-    }
-    // Most of the search is in a small array of numbers; only anchors with the same number are compared byte by byte.
-    const word = wordAt(key, share, key.length);
-    const words = this.#words;
-    let low = 0;
-    let high = blocks;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const other = words[middle];
-      if (other < word || (other === word && this.#compareAnchor(middle, key) < 0)) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return this.#index.blockFor(key);
   }
 
   /** Where in the file the block begins that `blockFor` names; `dataBytes` when there is none. */
   offsetFor(key: Uint8Array): number {
-    return this.#startOf(this.blockFor(key));
+    return this.#index.startOf(this.blockFor(key));
   }
 
   /** Size of all blocks. */
   get dataBytes(): number {
-    return this.#startOf(this.blocks);
+    return this.#index.startOf(this.blocks);
   }
 
   /**
    * A reader of a checked copy of the block, for who goes on over many turns. It stands on no record yet.
    * @throws CorruptionError, DiskError
    */
-  copyBlock(block: number): BlockReader {
+  copyBlock(block: number, checks: RecordChecks): BlockReader {
     const { bytes, place } = this.#checkedCopy(block);
-    return new BlockReader(bytes, place);
+    return new BlockReader(bytes, place, checks);
   }
 
   /** False: its blocks are compressed in a way that is not known. */
@@ -218,11 +195,8 @@ export class TableReader {
 
   /** The first and the last key that the block may hold; the first as far as the index tells. */
   keysOf(block: number): { readonly from: Uint8Array; readonly to: Uint8Array } {
-    return { from: block === 0 ? this.low : this.#anchor(block - 1), to: this.#anchor(block) };
-  }
-
-  #anchor(block: number): Uint8Array {
-    return this.#index.subarray(this.#keyStarts[block], this.#keyEnds[block]);
+    const index = this.#index;
+    return { from: block === 0 ? this.low : index.anchor(block - 1), to: index.anchor(block) };
   }
 
   /** Reads the block and checks it; its size in bytes. @throws CorruptionError, DiskError */
@@ -248,32 +222,15 @@ export class TableReader {
     this.#file.close();
   }
 
-  /** Order of the block's last key against `key`. A loop of its own: it runs a dozen times in every lookup. */
-  #compareAnchor(block: number, key: Uint8Array): number {
-    const index = this.#index;
-    const start = this.#keyStarts[block];
-    const length = this.#keyEnds[block] - start;
-    const shared = Math.min(length, key.length);
-    for (let i = 0; i < shared; i++) {
-      const difference = index[start + i] - key[i];
-      if (difference !== 0) return difference;
-    }
-    return length - key.length;
-  }
-
-  #startOf(block: number): number {
-    return block === 0 ? 0 : this.#ends[block - 1];
-  }
-
   #placeOf(block: number): BlockPlace {
-    const offset = this.#startOf(block);
+    const offset = this.#index.startOf(block);
     const form = this.#isPacked ? 'unpacked' : 'plain';
     return { path: this.#file.path, offset, seed: placeSeed(this.number, offset), form };
   }
 
   #view(block: number): Uint8Array {
-    const offset = this.#startOf(block);
-    return this.#file.view(offset, this.#ends[block] - offset);
+    const offset = this.#index.startOf(block);
+    return this.#file.view(offset, this.#index.startOf(block + 1) - offset);
   }
 
   #section(start: number, end: number, what: string): Uint8Array {

@@ -7,7 +7,7 @@
  * run holds of a key is newer than what the runs behind it hold.
  */
 import { assert } from '../base/assert.ts';
-import { compareBytes } from '../codec/bytes.ts';
+import { compareBehind, compareBytes, sharedBytes } from '../codec/bytes.ts';
 import { firstEndingBehind, type Table } from './table.ts';
 
 export class Run {
@@ -17,6 +17,8 @@ export class Run {
   /** Ascending; never empty. */
   readonly tables: readonly Table[];
   readonly sizeBytes: number;
+  /** Bytes that all borders begin with, so all keys within do. */
+  readonly #share: number;
 
   constructor(level: number, number: number, tables: readonly Table[]) {
     assert(tables.length > 0, 'a run holds tables', { level, number });
@@ -31,6 +33,7 @@ export class Run {
       }
     }
     this.sizeBytes = bytes;
+    this.#share = sharedBytes(tables[0].low, tables[tables.length - 1].end);
   }
 
   /** The only table that can hold something of the key. */
@@ -38,8 +41,16 @@ export class Run {
     const { tables } = this;
     // The filter says no faster than two comparisons would.
     if (tables.length === 1 && tables[0].damage === null) return tables[0];
-    const table = tables[firstEndingBehind(tables, key)];
-    return table !== undefined && compareBytes(table.low, key) <= 0 ? table : null;
+    const share = this.#share;
+    if (sharedBytes(tables[0].low, key) < share) return null;
+    let low = 0;
+    let high = tables.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (compareBehind(tables[middle].end, key, share) <= 0) low = middle + 1;
+      else high = middle;
+    }
+    return low < tables.length && compareBehind(tables[low].low, key, share) <= 0 ? tables[low] : null;
   }
 
   /** Tables that may hold something within `[low, end)`; null: no such border. */

@@ -171,7 +171,13 @@ export class CrashDisk implements Disk {
   open(path: string): ReadFile {
     const inode = this.#find(path, 'open');
     const size = inode.current.length;
-    return { path, size, view: (offset, length) => this.#view(path, inode, offset, length), close: () => {} };
+    return {
+      path,
+      size,
+      mapped: null,
+      view: (offset, length) => this.#view(path, inode, offset, length),
+      close: () => {},
+    };
   }
 
   create(path: string): AppendFile {

@@ -48,6 +48,7 @@ export class FailingDisk implements Disk {
     return {
       path,
       size: file.size,
+      mapped: null,
       view: (offset, length) => {
         this.#count('view', path);
         return file.view(offset, length);

@@ -139,7 +139,7 @@ describe('a sorted table', () => {
         if (!list.some(([key]) => key === other)) {
           expect(table.find(utf8(other), hashKey(utf8(other)), ALL_VISIBLE)).toBe(null);
         }
-        const cursor = new TableCursor(table);
+        const cursor = new TableCursor(table, 'each');
         const keys: Uint8Array[] = [];
         for (cursor.seekToFirst(); cursor.isValid; cursor.next()) keys.push(cursor.key.slice());
         expect(keys).toEqual(list.map(([key]) => utf8(key)));

@@ -79,6 +79,7 @@ function openPastCache(path: string): number | null {
 }
 
 class DirectFile implements ReadFile {
+  readonly mapped = null;
   readonly path: string;
   readonly size: number;
   readonly #source: DirectSource;
@@ -126,6 +127,10 @@ class MappedFile implements ReadFile {
     this.#mapping = mapping;
   }
 
+  get mapped(): Uint8Array | null {
+    return this.#mapping === null ? null : this.#mapping.bytes;
+  }
+
   view(offset: number, length: number): Uint8Array {
     if (this.#mapping === null) throw closedError('view', this.path);
     checkRange(this.path, offset, length, this.size);
@@ -139,6 +144,7 @@ class MappedFile implements ReadFile {
 }
 
 class PreadFile implements ReadFile {
+  readonly mapped = null;
   readonly path: string;
   readonly size: number;
   /** Null when closed. */
