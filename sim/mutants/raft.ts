@@ -279,4 +279,11 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     find: 'return id === 1 && configuration.lastId === 1 && configuration.voters.length === 1;',
     replace: 'return configuration.voters.length === 1 && configuration.voters[0] === id;',
   },
+  {
+    name: 'offer-matched-by-index',
+    what: 'a follower takes an offered snapshot for what its log holds, whatever the term',
+    file: 'src/raft/follower.ts',
+    find: 'if (index <= commitIndex || index > log.lastIndex || log.termAt(index) !== term) return false;',
+    replace: 'if (index <= commitIndex || index > log.lastIndex) return false;',
+  },
 ];

@@ -81,10 +81,23 @@ export class Follower {
 
   onSnapshotOffer(from: NodeId, message: Message & { type: 'snapshot-offer' }): void {
     this.#hearLeader(from);
-    const { commitIndex, output } = this.#core;
     const { index, snapshotTerm } = message;
+    // Its log holds the very entry that the snapshot ends with: all up to there is the leader's, and committed (Raft, section
+    // 7). A leader whose tables are damaged could not give the snapshot out, and may need this node's state for its own.
+    if (this.#holds(index, snapshotTerm)) {
+      sometimes('an offered snapshot is in the log already');
+      this.#core.advanceCommit(index);
+    }
+    const { commitIndex, output } = this.#core;
     if (index > commitIndex) output.snapshot = { from, index, term: snapshotTerm };
     else this.onRestored();
+  }
+
+  /** Up to this entry, in a way that it can be read. */
+  #holds(index: Index, term: Term): boolean {
+    const { log, commitIndex } = this.#core;
+    if (index <= commitIndex || index > log.lastIndex || log.termAt(index) !== term) return false;
+    return log.damage.firstDamaged > index;
   }
 
   /** What is committed matches the leader's log, however it came here. */
