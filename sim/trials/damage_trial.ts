@@ -126,7 +126,7 @@ class DamageTrial {
   /** While it runs: it meets that when it reads what it gives to others, or applies. */
   #rot(node: DamageNode): void {
     if (node.raft === null || !this.#rotten.includes(node)) return;
-    if (rotLog(node.disk, this.#random)) node.hasRotted = true;
+    if (rotLog(node.disk, this.#random, node.groupLog?.durableIndex ?? 0)) node.hasRotted = true;
   }
 
   #propose(): void {

@@ -38,10 +38,25 @@ export function rotEntry(disk: SimDisk, index: number): boolean {
   return true;
 }
 
-/** Damages up to three places before the last marker; returns whether it has done anything. */
-export function rotLog(disk: SimDisk, random: SimRandom): boolean {
-  const records = recordsIn(disk);
-  const segments = segmentsOf(disk);
+/**
+ * Damages up to three places before the last marker; returns whether it has done anything.
+ * @param durableIndex Of a log that is in use: a crash may take back what attests anything, unless something stands behind
+ * that is durable, an entry up to this one. Infinity: its process has ended.
+ */
+export function rotLog(
+  disk: SimDisk,
+  random: SimRandom,
+  durableIndex: number = Number.POSITIVE_INFINITY,
+): boolean {
+  let records = recordsIn(disk);
+  let segments = segmentsOf(disk);
+  if (durableIndex !== Number.POSITIVE_INFINITY) {
+    const isDurable = ({ kind, index }: FoundRecord): boolean =>
+      kind === RecordKind.Entry && index <= durableIndex;
+    records = records.slice(0, records.findLastIndex(isDurable) + 1);
+    const path = records.at(-1)?.path ?? '';
+    segments = segments.filter((segment) => segment <= path);
+  }
   const lastPath = segments.at(-1) ?? '';
   const marker = records.findLast(({ path, kind }) => path === lastPath && kind === RecordKind.Marker);
   const paths = marker === undefined ? segments.slice(0, -1) : segments;
