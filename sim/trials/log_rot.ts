@@ -74,7 +74,8 @@ export function rotLog(
   return done;
 }
 
-function segmentsOf(disk: SimDisk): string[] {
+/** Their paths, ascending. */
+export function segmentsOf(disk: SimDisk): string[] {
   return disk
     .files()
     .filter((path) => path.startsWith(`${LOG_DIRECTORY}/`) && path.endsWith('.log') && disk.sizeOf(path) > 0)

@@ -172,11 +172,10 @@ class Recovery {
     return new CorruptionError(this.#path(number), 0, what);
   }
 
-  /** What stood in it may have been anything, as in any gap. Returns its end, as the next segment tells. */
+  /** Returns its end, as the next segment tells. That there is a gap was noted at the end of the segment before it. */
   #skipMissing(number: number): number {
     this.#onDamage(this.#missingError(number));
     rarely('a segment of the log is missing');
-    this.#gaps.onGap();
     return this.#headerOf(number + 1)?.previousEnd ?? 0;
   }
 
