@@ -11,9 +11,8 @@
  *   again when the cause is gone, and must then be as good as ever. Any machine can bear that, at any time.
  * - `damage`: what was durable is not any more, and whoever reads it can tell. The node works as long as it does not
  *   meet the place; it is right to stop, or not to start, when it does, and is then down for good.
- *   Of tables and of the log's entries that is otherwise (`isMendable`). A damaged table its node mends from another
- *   replica while it goes on, so it must not stop because of it; entries of the log it mends when it starts again. Both
- *   are in service until the end, and must be whole then.
+ *   Of tables and of the log's entries that is otherwise (`isMendable`). Its node mends them from other replicas while it
+ *   goes on, so it must not stop because of it. Both are in service until the end, and must be whole then.
  * - `amnesia`: what was durable may vanish so that nobody can tell (a lost write at the end of the log looks like one
  *   that was never made; a log whose sync failed shows in memory what is not on the platter). The running process still
  *   knows it all. Another life of it would not, would vote and be counted as what it is not, and could undo with one
@@ -223,12 +222,17 @@ export class Atlas {
     }
     const cause = this.#find(machine, error.path, ({ cost }) => cost !== 'passing');
     if (cause === null) return { right: false, why: `nothing has harmed ${error.path} of node ${machine}` };
-    // Met while it ran. A start that cannot do without what is lost names no segment.
-    const isMet = fileKindOf(error.path) === 'log' && this.isMendable(machine);
-    return { right: true, next: isMet ? 'start again' : 'down for good', why: explain(cause) };
+    // A start that cannot do without what is lost names no segment.
+    if (fileKindOf(error.path) === 'log' && this.isMendable(machine)) {
+      return { right: false, why: `entries in ${error.path} could have been had from other replicas` };
+    }
+    return { right: true, next: 'down for good', why: explain(cause) };
   }
 
-  #verdictForDisk(machine: number, { errno, path }: DiskError): Verdict {
+  #verdictForDisk(machine: number, { errno, path, operation }: DiskError): Verdict {
+    if (operation === 'view' && errno === 'EIO' && fileKindOf(path) === 'table' && this.#machines > 1) {
+      return { right: false, why: `${path} is a table, which other replicas could have mended` };
+    }
     const kinds = KINDS_OF_ERRNO.get(errno) ?? [];
     const cause = this.#find(machine, path, ({ kind }) => kinds.includes(kind));
     if (cause === null) {
@@ -258,7 +262,7 @@ export class Atlas {
 
 /** Whoever reads it can tell, and goes on without. */
 function isMended(kind: InjuryKind, path: string): boolean {
-  return kind !== 'bad-sector' && kind !== 'wiped' && fileKindOf(path) === 'table';
+  return kind !== 'wiped' && fileKindOf(path) === 'table';
 }
 
 function isOfEntries(kind: InjuryKind, path: string, cost: Cost): boolean {

@@ -86,4 +86,11 @@ export const DAMAGE_MUTANTS: readonly Mutant[] = [
     find: 'Math.min(core.log.lastIndex, core.log.damage.damagedFrom(sharedFrom) - 1);',
     replace: 'core.log.lastIndex;',
   },
+  {
+    name: 'entries-over-a-find',
+    what: 'entries behind one that turns out to be damaged while the log is in use are handed out with those before it',
+    file: 'src/log/group_log.ts',
+    find: '      if (entry === null) break;\n',
+    replace: '      if (entry === null) continue;\n',
+  },
 ];

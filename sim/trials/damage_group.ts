@@ -4,6 +4,7 @@
  * lives: an index has one entry, for ever.
  */
 import { assert } from '../../src/base/assert.ts';
+import { CorruptionError } from '../../src/base/errors.ts';
 import { crc32 } from '../../src/codec/crc32.ts';
 import type { Entry, Index } from '../../src/log/entry.ts';
 import type { GroupLog } from '../../src/log/group_log.ts';
@@ -50,6 +51,8 @@ export interface DamageNode {
   kept: Index;
   /** Its log has rotted in this life. */
   hasRotted: boolean;
+  /** A segment that somebody has moved away. */
+  lost: { readonly path: string; readonly bytes: Uint8Array } | null;
   /** When its core is to be woken. */
   watchedMs: number;
 }
@@ -94,6 +97,7 @@ export class DamageGroup {
         isUp: false,
         kept: 0,
         hasRotted: false,
+        lost: null,
         watchedMs: Number.POSITIVE_INFINITY,
       };
     });
@@ -178,11 +182,39 @@ export class DamageGroup {
           damage: 'name',
         },
         (outcome) => {
-          if (outcome.ok) use(outcome.value);
-          else this.fail(`the log of node ${node.id} does not open: ${outcome.error.message}`);
+          const refusal = outcome.ok ? refusalOf(outcome.value) : outcome.error;
+          if (outcome.ok && refusal === null) use(outcome.value);
+          else if (refusal !== null && !this.#putBack(node, refusal))
+            this.fail(`the log of node ${node.id} does not open: ${refusal.message}`);
         },
       ),
     );
+  }
+
+  /** The file of a segment is gone from a node that is down: somebody has moved it away. */
+  loseSegment(node: DamageNode, path: string): void {
+    node.lost = { path, bytes: node.disk.readRaw(path).slice() };
+    node.disk.loseName(path);
+  }
+
+  /** An operator does what the error says, and starts the node again. */
+  #putBack(node: DamageNode, error: Error): boolean {
+    const { lost, process, disk } = node;
+    const isToldSo = lost !== null && error instanceof CorruptionError && error.path === lost.path;
+    if (!isToldSo || !error.message.includes('put the file back')) return false;
+    node.lost = null;
+    process.run(() => {
+      const seam = disk.attach(process);
+      const file = seam.create(lost.path);
+      file.append(lost.bytes);
+      file.sync(() => file.close());
+      seam.syncDirectory(LOG_DIRECTORY, () => {});
+    });
+    this.#later(node, 100 * US_PER_MS, () => {
+      node.isUp = false;
+      this.start(node);
+    });
+    return true;
   }
 
   /** Its process ends; `power`: so does its machine. */
@@ -270,5 +302,16 @@ export class DamageGroup {
       node.watchedMs = Number.POSITIVE_INFINITY;
       this.act(node, () => {});
     });
+  }
+}
+
+/** Why it does not know whether the group has entries. */
+function refusalOf(log: Log): CorruptionError | null {
+  try {
+    log.group(GROUP);
+    return null;
+  } catch (error) {
+    if (error instanceof CorruptionError) return error;
+    throw error;
   }
 }

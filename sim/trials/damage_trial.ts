@@ -11,7 +11,7 @@ import type { SimRandom } from '../random.ts';
 import { TIMEOUT_US, US_PER_MS } from './core_weather.ts';
 import { DamageGroup, type DamageNode } from './damage_group.ts';
 import { nodeStates, tryLattice } from './damage_lattice.ts';
-import { loseTail, rotLateEntry, rotLog } from './log_rot.ts';
+import { loseTail, rotLateEntry, rotLog, segmentsOf } from './log_rot.ts';
 import { type Mark, runTrial } from './trial.ts';
 
 const STORM_TIMEOUTS = 30;
@@ -180,7 +180,7 @@ class DamageTrial {
   /** While it runs: it meets that when it reads what it gives to others, or applies. */
   #rot(node: DamageNode): void {
     if (node.raft === null || !this.#rotten.includes(node)) return;
-    if (rotLog(node.disk, this.#random)) node.hasRotted = true;
+    if (rotLog(node.disk, this.#random, node.groupLog?.durableIndex ?? 0)) node.hasRotted = true;
   }
 
   #propose(): void {
@@ -196,6 +196,7 @@ class DamageTrial {
     if (node.raft === null) return;
     group.end(node, random.chance(500) ? 'power' : 'process');
     if (this.#rotten.includes(node) && random.chance(600) && rotLog(node.disk, random)) node.kept = 0;
+    if (this.#rotten.includes(node) && random.chance(200)) this.#loseSegment(node);
     this.#startLater(node);
   }
 
@@ -204,6 +205,14 @@ class DamageTrial {
     group.scheduler.after(this.#random.below(4 * TIMEOUT_US), () => {
       if (!this.#isCalm && node.raft === null && group.failure === null) group.start(node);
     });
+  }
+
+  /** Not the last: that there was one behind the others nobody knows. */
+  #loseSegment(node: DamageNode): void {
+    const paths = segmentsOf(node.disk).slice(1, -1);
+    if (paths.length === 0 || node.lost !== null) return;
+    this.#group.loseSegment(node, this.#random.pick(paths));
+    node.kept = 0;
   }
 
   /** One node is cut off, or all links are whole again. */

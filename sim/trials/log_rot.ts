@@ -49,9 +49,17 @@ export function rotName(disk: SimDisk, index: number): void {
   if (record !== undefined) disk.flipByte(record.path, record.offset + RECORD_HEADER_BYTES - 1);
 }
 
-/** Damages up to three places before the last marker; returns whether it has done anything. */
-export function rotLog(disk: SimDisk, random: SimRandom): boolean {
-  const places = durablePlaces(disk);
+/**
+ * Damages up to three places before the last marker; returns whether it has done anything.
+ * @param durableIndex Of a log that is in use: a crash may take back what attests anything, unless something stands behind
+ * that is durable, an entry up to this one. Infinity: its process has ended.
+ */
+export function rotLog(
+  disk: SimDisk,
+  random: SimRandom,
+  durableIndex: number = Number.POSITIVE_INFINITY,
+): boolean {
+  const places = durablePlaces(disk, durableIndex);
   let done = false;
   for (let left = random.between(1, 3); left > 0 && places.length > 0; left--) {
     const { path, limit } = random.pick(places);
@@ -88,12 +96,21 @@ export function rotLateEntry(disk: SimDisk, random: SimRandom): void {
 }
 
 /** How far each segment is known to have been durable. */
-function durablePlaces(disk: SimDisk): { readonly path: string; readonly limit: number }[] {
-  const segments = segmentsOf(disk);
+function durablePlaces(
+  disk: SimDisk,
+  durableIndex: number = Number.POSITIVE_INFINITY,
+): { readonly path: string; readonly limit: number }[] {
+  let records = recordsIn(disk);
+  let segments = segmentsOf(disk);
+  if (durableIndex !== Number.POSITIVE_INFINITY) {
+    const isDurable = ({ kind, index }: FoundRecord): boolean =>
+      kind === RecordKind.Entry && index <= durableIndex;
+    records = records.slice(0, records.findLastIndex(isDurable) + 1);
+    const path = records.at(-1)?.path ?? '';
+    segments = segments.filter((segment) => segment <= path);
+  }
   const lastPath = segments.at(-1) ?? '';
-  const marker = recordsIn(disk).findLast(
-    ({ path, kind }) => path === lastPath && kind === RecordKind.Marker,
-  );
+  const marker = records.findLast(({ path, kind }) => path === lastPath && kind === RecordKind.Marker);
   const places = segments.slice(0, -1).map((path) => ({ path, limit: disk.sizeOf(path) }));
   if (marker !== undefined) places.push({ path: lastPath, limit: marker.offset });
   return places;
@@ -106,7 +123,8 @@ function loseBetween(disk: SimDisk, path: string, at: number, limit: number): vo
   }
 }
 
-function segmentsOf(disk: SimDisk): string[] {
+/** Their paths, ascending. */
+export function segmentsOf(disk: SimDisk): string[] {
   return disk
     .files()
     .filter((path) => path.startsWith(`${LOG_DIRECTORY}/`) && path.endsWith('.log') && disk.sizeOf(path) > 0)

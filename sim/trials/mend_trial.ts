@@ -1,5 +1,5 @@
 /**
- * Three whole nodes, the tables of one of which rot all the time, while keys are written, appended to, counted and deleted
+ * Three whole nodes, the tables of one of which rot all the time, or cannot be read any more, while keys are written, appended to, counted and deleted
  * by way of any of them, and machines crash. No node may stop because of it, no answer be wrong; in the end, when nothing
  * rots any more, every table must have been mended, and all nodes hold the same, byte for byte.
  *
@@ -144,7 +144,11 @@ class MendTrial {
     const paths = disk.files().filter((path) => /\/table-\d+$/.test(path) && disk.sizeOf(path) > 0);
     if (paths.length === 0) return;
     const path = random.pick(paths);
-    disk.flipByte(path, random.below(disk.sizeOf(path)));
+    const at = random.below(disk.sizeOf(path));
+    if (random.chance(250)) disk.breakSector(path, at);
+    else disk.flipByte(path, at);
+    // On a machine that nothing has harmed it only passes.
+    if (random.chance(250)) random.pick(this.#group.machines).disk.failRead({ kind: 'table' });
   }
 
   #crash(machine: GroupMachine): void {

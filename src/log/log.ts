@@ -16,6 +16,7 @@
 import { assert } from '../base/assert.ts';
 import { CorruptionError, DiskError, EnvelopeError, type Outcome } from '../base/errors.ts';
 import { rarely, sometimes } from '../base/rare.ts';
+import { isReadError, readStubbornly } from '../base/read_error.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { AppendFile, Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
@@ -24,7 +25,6 @@ import type { Entry, EntryKind, GroupId, Index, Term } from './entry.ts';
 import { type EntryStorage, GroupLog } from './group_log.ts';
 import { GroupState, type Place } from './group_state.ts';
 import { type OpenedLog, openSegments } from './opening.ts';
-import { isReadError, readStubbornly } from './read_error.ts';
 import {
   FENCE_PAYLOAD_BYTES,
   PAYLOAD_BYTES_MAX,
@@ -89,7 +89,8 @@ export class Log {
   readonly #states: Map<GroupId, GroupState>;
   /** A group that is not known may have had entries that nobody can name any more. */
   readonly #hasGaps: boolean;
-  readonly #unreadable: DiskError | null;
+  /** Why what is not known of a group may be there all the same. */
+  readonly #gone: EnvelopeError | null;
   readonly #logs = new Map<GroupId, GroupLog>();
   readonly #storage: EntryStorage;
   readonly #batch: BatchBuffer;
@@ -142,7 +143,7 @@ export class Log {
     this.#spare = spare;
     this.#states = recovered.groups;
     this.#hasGaps = recovered.hasGaps;
-    this.#unreadable = recovered.unreadable;
+    this.#gone = recovered.gone;
     this.#storage = {
       append: (state, entry) => this.#append(state, entry),
       read: (state, index) => this.#read(state, index),
@@ -189,7 +190,8 @@ export class Log {
 
   /**
    * The log of one group, the same object each time. A group not seen before is empty.
-   * @throws DiskError `EIO` when the group may have entries that the disk did not give when the log was opened.
+   * @throws DiskError `EIO`, CorruptionError when the group may have entries that the disk did not give when the log was opened, or
+   * that stand in a segment which is missing.
    */
   group(id: GroupId): GroupLog {
     let log = this.#logs.get(id);
@@ -197,7 +199,7 @@ export class Log {
     assert(id >>> 0 === id, 'a group id is an unsigned 32-bit integer', { id });
     let state = this.#states.get(id);
     if (state === undefined) {
-      if (this.#hasGaps && this.#unreadable !== null) throw this.#unreadable;
+      if (this.#hasGaps && this.#gone !== null) throw this.#gone;
       state = new GroupState(id);
       state.isOpen = this.#hasGaps;
       this.#states.set(id, state);
@@ -325,7 +327,8 @@ export class Log {
     sometimes('a segment of the log is removed');
     try {
       this.#sealed.forget(segment);
-      disk.remove(this.#path(segment));
+      // It may have been missing from the start.
+      if (disk.exists(this.#path(segment))) disk.remove(this.#path(segment));
       this.#firstSegment++;
       this.#sealedBytes -= this.#sealedEnds.shift() ?? 0;
       disk.syncDirectory(directory, (error) => {

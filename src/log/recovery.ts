@@ -15,17 +15,19 @@
  *
  * What the disk refuses to read (EIO) after some tries counts as damage as long as nothing is forgotten by that: where
  * the entries are known by name, or by their neighbours. Otherwise it is the error, since the disk may give it next time.
+ * So with a segment whose file is missing between two others: somebody may put it back.
  *
  * A last segment whose header is not intact and of which nothing is attested was being created when the crash came; it
  * is begun again. Records are looked for at every multiple of eight behind a bad place; an intact header's payload is
  * stepped over, since what lies in a payload is not part of the log.
  */
-import { CorruptionError, DiskError } from '../base/errors.ts';
+import { CorruptionError, DiskError, type EnvelopeError } from '../base/errors.ts';
+import { rarely } from '../base/rare.ts';
+import { isReadError, readStubbornly } from '../base/read_error.ts';
 import type { Disk, ReadFile } from '../io/disk.ts';
 import type { EntryKind, GroupId, Index } from './entry.ts';
 import { Gaps } from './gap_resolution.ts';
 import { GroupState } from './group_state.ts';
-import { isReadError, readStubbornly } from './read_error.ts';
 import { RECORD_ALIGNMENT_BYTES, RecordKind } from './record.ts';
 import {
   readSegmentHeader,
@@ -36,6 +38,8 @@ import {
 } from './segment_header.ts';
 import { type ScanEnd, SegmentScan } from './segment_scan.ts';
 
+/** More segments that are missing are another directory's, or no log. */
+const MISSING_MAX = 1000;
 /** What a disk reads, or fails to read, at a time; if it is more, the neighbours of what is lost seem lost as well. */
 const SECTOR_BYTES = 512;
 
@@ -61,8 +65,11 @@ export interface RecoveredLog {
   readonly damage: readonly CorruptionError[];
   /** Records may be missing that nobody can name: a group that is not in `groups` may have had entries. */
   readonly hasGaps: boolean;
-  /** The disk has refused to read a part, which counts as damage: a group that is not in `groups` may be all there. */
-  readonly unreadable: DiskError | null;
+  /**
+   * A part could not be read, or its file is missing, which counts as damage: a group that is not in `groups` may be all
+   * there.
+   */
+  readonly gone: EnvelopeError | null;
 }
 
 /** What becomes of damage. */
@@ -85,6 +92,8 @@ class Recovery {
   readonly #gaps = new Gaps();
   /** By segment, where sectors can't be read. */
   readonly #unreadable = new Map<number, Readable>();
+  /** Segments that stood between others, and whose files are not there. */
+  readonly #missing = new Set<number>();
   readonly #groups = new Map<GroupId, GroupState>();
   #records = 0;
   #firstSegment = 1;
@@ -103,19 +112,24 @@ class Recovery {
     try {
       return this.#recover();
     } catch (error) {
-      if (error instanceof CorruptionError) this.#assertNothingUnreadable();
+      if (error instanceof CorruptionError) this.#assertNothingIsGone();
       throw error;
     }
   }
 
   #recover(): RecoveredLog {
     const numbers = segmentNumbers(this.#disk.list(this.#directory));
-    this.#checkNoneIsMissing(numbers);
+    this.#noteMissing(numbers);
     const last = numbers[numbers.length - 1] ?? 0;
     this.#firstSegment = numbers[0] ?? 1;
     let previousEnd = 0;
     const sealedEnds: number[] = [];
     for (let number = this.#firstSegment; number < last; number++) {
+      if (this.#missing.has(number)) {
+        previousEnd = this.#skipMissing(number);
+        sealedEnds.push(0);
+        continue;
+      }
       previousEnd = this.#readSealed(number, previousEnd, last);
       sealedEnds.push(previousEnd);
     }
@@ -125,12 +139,12 @@ class Recovery {
       this.#gaps.onEnd(state);
       isForgetting ||= state.isOpen;
     }
-    if (isForgetting) this.#assertNothingUnreadable();
+    if (isForgetting) this.#assertNothingIsGone();
     return {
       groups: this.#groups,
       damage: this.#damage,
       hasGaps: this.#gaps.count > 0,
-      unreadable: this.#firstUnreadable,
+      gone: this.#whatIsGone,
       segment: last,
       firstSegment: this.#firstSegment,
       ...tail,
@@ -141,21 +155,44 @@ class Recovery {
     };
   }
 
-  #checkNoneIsMissing(numbers: readonly number[]): void {
+  /** Segments are removed from the front only. @throws CorruptionError when there are too many for a mishap. */
+  #noteMissing(numbers: readonly number[]): void {
     for (let i = 1; i < numbers.length; i++) {
-      const expected = numbers[i - 1] + 1;
-      if (numbers[i] === expected) continue;
-      const found = segmentName(numbers[i]);
-      throw new CorruptionError(this.#path(expected), 0, `the segment is missing, while ${found} is there`);
+      for (let number = numbers[i - 1] + 1; number < numbers[i]; number++) {
+        this.#missing.add(number);
+        if (this.#missing.size > MISSING_MAX) throw this.#missingError(number);
+      }
     }
+  }
+
+  #missingError(number: number): CorruptionError {
+    let next = number + 1;
+    while (this.#missing.has(next)) next++;
+    const what = `the segment is missing, while ${segmentName(next)} is there`;
+    return new CorruptionError(this.#path(number), 0, what);
+  }
+
+  /** Returns its end, as the next segment tells. That there is a gap was noted at the end of the segment before it. */
+  #skipMissing(number: number): number {
+    this.#onDamage(this.#missingError(number));
+    rarely('a segment of the log is missing');
+    return this.#headerOf(number + 1)?.previousEnd ?? 0;
+  }
+
+  /** Null: it is not intact, or the segment is missing. */
+  #headerOf(number: number): SegmentHeader | null {
+    if (this.#missing.has(number)) return null;
+    const path = this.#path(number);
+    return this.#read(number, SEGMENT_HEADER_BYTES, (bytes) => readSegmentHeader(path, bytes));
   }
 
   /** Reads a segment that others follow; returns its end. */
   #readSealed(number: number, previousEnd: number, last: number): number {
     const path = this.#path(number);
     const nextPath = this.#path(number + 1);
-    const next = this.#read(number + 1, SEGMENT_HEADER_BYTES, (bytes) => readSegmentHeader(nextPath, bytes));
-    if (next === null && number + 1 < last) this.#onDamage(damagedHeader(nextPath));
+    const next = this.#headerOf(number + 1);
+    const isNextMissing = this.#missing.has(number + 1);
+    if (next === null && !isNextMissing && number + 1 < last) this.#onDamage(damagedHeader(nextPath));
     return this.#read(number, Number.POSITIVE_INFINITY, (bytes) => {
       this.#checkHeader(path, readSegmentHeader(path, bytes), number, previousEnd);
       const scan = new SegmentScan(path, number, bytes);
@@ -196,7 +233,7 @@ class Recovery {
       const header = readSegmentHeader(path, bytes);
       if (header === null) {
         // Only segments before one that is durable are removed.
-        const isDurable = number > 1 && number === this.#firstSegment;
+        const isDurable = number > 1 && (number === this.#firstSegment || this.#missing.has(number - 1));
         if (!isDurable && scan.findAttestation(SEGMENT_HEADER_BYTES, 0) === null) {
           this.#assertReadable(number, 0);
           this.#endsAttested = true;
@@ -301,19 +338,26 @@ class Recovery {
       throw unreadable.error;
   }
 
-  /** What the disk does not give is not forgotten because of that: it may give it the next time. @throws DiskError */
-  #assertNothingUnreadable(): void {
-    const error = this.#firstUnreadable;
+  /**
+   * What the disk does not give is not forgotten because of that: it may give it the next time, and a file may be put back.
+   * @throws DiskError, CorruptionError
+   */
+  #assertNothingIsGone(): void {
+    const error = this.#whatIsGone;
     if (error !== null) throw error;
   }
 
-  get #firstUnreadable(): DiskError | null {
+  get #whatIsGone(): EnvelopeError | null {
     for (const [number, { error, unreadableEnd }] of this.#unreadable) {
       if (error === null) continue;
       const what = `a sector before offset ${unreadableEnd} cannot be read, and what is there cannot be had from elsewhere: try again; when that does not help, replace the disk, and the node`;
       return new DiskError(error.operation, this.#path(number), error.errno, what);
     }
-    return null;
+    const [missing] = this.#missing;
+    if (missing === undefined) return null;
+    const what =
+      'the segment is missing, and its neighbours do not tell what it held: put the file back, or replace the node';
+    return new CorruptionError(this.#path(missing), 0, what);
   }
 
   /** @throws CorruptionError `damage`, unless damage is to be named. */

@@ -6,6 +6,7 @@
  */
 import { CorruptionError, EnvelopeError } from '../base/errors.ts';
 import { rarely, sometimes } from '../base/rare.ts';
+import { isReadError } from '../base/read_error.ts';
 import type { Timer } from '../io/clock.ts';
 import type { Index } from '../log/entry.ts';
 import { type Compaction, chooseCompaction, compactAll, type Expired } from './compaction.ts';
@@ -220,8 +221,9 @@ export class Compactor {
     });
   }
 
-  #onError(error: Error, inputs: readonly Table[]): void {
+  #onError(failure: Error, inputs: readonly Table[]): void {
     const { clock, damagedTables, outOfSpaceRetryMs } = this.#options;
+    const error = damagedTables === 'quarantine' ? asDamage(failure, inputs) : failure;
     const damaged =
       error instanceof CorruptionError ? inputs.find(({ path }) => path === error.path) : undefined;
     // What was written is not what is read back: it is written once more.
@@ -246,4 +248,10 @@ export class Compactor {
       this.#host.onCompacted();
     } else this.#host.onFailure(error);
   }
+}
+
+/** What another thread could not read of an input, after several tries, is damage of that table as it is here. */
+function asDamage(error: Error, inputs: readonly Table[]): Error {
+  if (!isReadError(error) || !inputs.some(({ path }) => path === error.path)) return error;
+  return new CorruptionError(error.path, 0, `the disk does not give what is there (${error.message})`);
 }

@@ -18,7 +18,7 @@ import { flushInput, mergeInput, type RunInput } from './run_input.ts';
 import { RunWriter, type RunWriterOptions } from './run_writer.ts';
 import { tablePath } from './store_files.ts';
 import type { Borders, Table } from './table.ts';
-import { openTableInSteps, type TableReader } from './table_reader.ts';
+import { openTableInSteps, type TableReader, type TableReading } from './table_reader.ts';
 
 export interface RunBuildOptions extends RunWriterOptions {
   readonly disk: Disk;
@@ -26,6 +26,7 @@ export interface RunBuildOptions extends RunWriterOptions {
   /** For the reads of the new tables. */
   readonly blockCache: BlockCache | null;
   readonly compressions: readonly Compression[];
+  readonly damagedTables: 'refuse' | 'quarantine';
   readonly names: DirectorySync;
   /** Who writes runs; null: this thread does, in steps. */
   readonly runBuilder: RunBuilder | null;
@@ -235,7 +236,7 @@ class Opening {
 
   readonly #open = (): void => {
     if (this.#stopped) return;
-    const { disk, directory, clock, blockCache, compressions } = this.#options;
+    const { disk, directory, clock, blockCache, compressions, damagedTables } = this.#options;
     const number = this.#numbers[this.#readers.length];
     if (number === undefined) {
       this.#stopped = true;
@@ -243,7 +244,8 @@ class Opening {
       return;
     }
     try {
-      const reading = { cache: blockCache, compressions };
+      const unreadable = damagedTables === 'quarantine' ? 'damage' : 'error';
+      const reading: TableReading = { cache: blockCache, compressions, unreadable };
       this.#steps ??= openTableInSteps(disk, tablePath(directory, number), number, reading);
       const { done, value } = this.#steps.next();
       if (done === true) {

@@ -7,7 +7,7 @@
 import { CorruptionError } from '../base/errors.ts';
 import { compareBytes } from '../codec/bytes.ts';
 import type { Compression } from '../io/compression.ts';
-import type { Disk, ReadFile } from '../io/disk.ts';
+import type { Disk } from '../io/disk.ts';
 import type { Index } from '../log/entry.ts';
 import type { BlockCache } from './block_cache.ts';
 import { BlockLookup } from './block_lookup.ts';
@@ -17,6 +17,7 @@ import { unpackBlock } from './packed_block.ts';
 import type { RangeTombstones } from './range_tombstones.ts';
 import { type ReadCounters, UNCOUNTED } from './read_counters.ts';
 import type { SparseIndex } from './sparse_index.ts';
+import { TableFile, type Unreadable } from './table_file.ts';
 import {
   behindKey,
   decodeFooter,
@@ -28,7 +29,7 @@ import {
 import { readParts, type TableParts } from './table_parts.ts';
 
 export class TableReader {
-  readonly #file: ReadFile;
+  readonly #file: TableFile;
   readonly number: number;
   readonly properties: Properties;
   /** Null when there is none. */
@@ -47,7 +48,7 @@ export class TableReader {
   readonly #cache: BlockCache | null;
 
   /** Takes over the file, which these are parts of. */
-  constructor(file: ReadFile, number: number, parts: TableParts, { cache, compressions }: TableReading) {
+  constructor(file: TableFile, number: number, parts: TableParts, { cache, compressions }: TableReading) {
     const { footer, properties, ranges, filter, index } = parts;
     this.#file = file;
     this.#cache = cache;
@@ -258,6 +259,8 @@ export interface TableReading {
   readonly cache: BlockCache | null;
   /** Those that are known. Of a table with another one all can be checked, and no block be read. */
   readonly compressions: readonly Compression[];
+  /** Left out: `error`. */
+  readonly unreadable?: Unreadable;
 }
 
 const PLAIN_READING: TableReading = { cache: null, compressions: [] };
@@ -287,7 +290,7 @@ export function* openTableInSteps(
   reading: TableReading,
 ): Generator<void, TableReader> {
   if (!disk.exists(path)) throw new CorruptionError(path, 0, 'a table that the manifest lists is missing');
-  const file = disk.open(path);
+  const file = TableFile.open(disk, path, reading.unreadable ?? 'error');
   let isOpen = false;
   try {
     const parts = yield* readParts(file, number);

@@ -202,7 +202,8 @@ function openAs(
   { number, path, low, end }: TableIdentity,
 ): TableReader | CorruptionError {
   try {
-    const reader = openTable(disk, path, number, { cache: blockCache, compressions });
+    const unreadable = damagedTables === 'quarantine' ? 'damage' : 'error';
+    const reader = openTable(disk, path, number, { cache: blockCache, compressions, unreadable });
     if (!reader.isReadable) {
       reader.close();
       throw unknownCompression(path);

@@ -427,7 +427,7 @@ function checkFit({ store, log }: Pick<ReplicaOptions, 'store' | 'log'>): void {
     throw new CorruptionError(
       'log',
       0,
-      `the log begins behind index ${log.firstIndex - 1}, the tables cover ${flushedIndex}: log records are missing`,
+      `the log begins behind index ${log.firstIndex - 1}, the tables cover ${flushedIndex}: log records are missing, its first segments maybe: put them back, or replace the node`,
     );
   }
 }

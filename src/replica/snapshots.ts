@@ -71,6 +71,7 @@ export class Snapshots {
   #fetch: SnapshotFetch | null = null;
   /** The store is changing over: nothing may be applied. */
   #cursor: SnapshotFileCursor | null = null;
+  #isToReinstall = false;
   /** Before an installation, for the simulator. */
   #pause: Timer | null = null;
   #stopped = false;
@@ -89,7 +90,7 @@ export class Snapshots {
   }
 
   get isInstalling(): boolean {
-    return this.#cursor !== null;
+    return this.#cursor !== null || this.#isToReinstall;
   }
 
   /** One is being fetched or installed. */
@@ -161,6 +162,15 @@ export class Snapshots {
     this.#source.stop();
     this.#pause?.cancel();
     this.#cursor?.close();
+  }
+
+  /** Once more, later in this turn, what was installed last: something of it cannot be read any more. The file is still there. */
+  reinstall(identity: SnapshotIdentity): void {
+    this.#isToReinstall = true;
+    this.#options.clock.later(() => {
+      this.#isToReinstall = false;
+      if (!this.#stopped) this.install(identity, identity.index);
+    });
   }
 
   /** Installs the file, which is complete, if it reaches at least so far: what is not older is only replaced where it is of no use. */

@@ -6,6 +6,7 @@ import { CorruptionError } from '../base/errors.ts';
 import { rarely } from '../base/rare.ts';
 import { errorResult, type Result } from '../kv/request.ts';
 import type { Index, Term } from '../log/entry.ts';
+import type { Configuration } from '../raft/configuration.ts';
 import type { NodeId } from '../raft/message.ts';
 import type { Output } from '../raft/output.ts';
 import type { Raft } from '../raft/raft.ts';
@@ -34,6 +35,7 @@ export interface StateCareOptions {
 
 /** What is held for a peer that fetches a range is let go when it has not asked for so long. */
 const RANGE_IDLE_MS = 30_000;
+const REINSTALLED_MAX = 3;
 
 const BEING_REBUILT = errorResult('unavailable', 'what this node holds is being rebuilt from another node');
 const ODD_ONE_OUT = errorResult(
@@ -55,6 +57,8 @@ export class StateCare {
   readonly #damageReport: DamageReport;
   /** The index of the snapshot that was offered last. */
   #offeredIndex: Index = 0;
+  /** So often in a row the same state has been installed since it could not be read. */
+  #reinstalled = 0;
   #stopped = false;
 
   constructor(options: StateCareOptions) {
@@ -227,10 +231,11 @@ export class StateCare {
   #onInstalled(index: Index, term: Term): void {
     if (this.#stopped) return;
     const { raft, proposals, planTurn } = this.#options;
-    const { logger, id, clock, log, store, stateMachine, founders, onFailure } = this.#options.replica;
+    const { logger, id, clock, log, store, onFailure } = this.#options.replica;
     logger.log('info', 'snapshot-installed', { node: id, index, term });
     try {
-      const configuration = configurationOf(stateMachine, founders);
+      const configuration = this.#configurationInstalled(index, term);
+      if (configuration === null) return;
       raft.restore(index, term, clock.monotonicMs(), configuration);
       raft.learn(configuration);
       this.comparison?.onReplaced();
@@ -244,6 +249,31 @@ export class StateCare {
     proposals.onSnapshot(index);
     dropCovered(log, store);
     planTurn();
+  }
+
+  /**
+   * Who belongs to the group has to be known before consensus goes on from what was installed. The file that it came from is
+   * there and whole: when the tables made of it cannot be read, it is installed once more.
+   * @returns null when it is.
+   * @throws CorruptionError when that has not helped.
+   */
+  #configurationInstalled(index: Index, term: Term): Configuration | null {
+    const { isAlone, replica } = this.#options;
+    const { stateMachine, founders, store } = replica;
+    try {
+      const configuration = configurationOf(stateMachine, founders);
+      this.#reinstalled = 0;
+      return configuration;
+    } catch (error) {
+      const isDamage = error instanceof CorruptionError && !isAlone() && store.noteDamage(error);
+      if (!isDamage || this.#reinstalled === REINSTALLED_MAX) throw error;
+      rarely('who belongs to the group cannot be read of what was installed');
+      this.#reinstalled++;
+      // Until then nothing of it is shown, and nothing applied to it.
+      this.mender.rebuild();
+      this.snapshots.reinstall({ index, term });
+      return null;
+    }
   }
 
   /**

@@ -380,6 +380,51 @@ describe('a sector that cannot be read', () => {
   });
 });
 
+describe('a segment whose file is missing', () => {
+  const SMALL_SEGMENTS: Partial<NodeOptions> = { log: { segmentBytes: 1024, cacheBytes: 1024 } };
+
+  it('is mended where its neighbours tell what it held', () => {
+    const seen: string[] = [];
+    const logger = { log: (_level: string, event: string) => seen.push(event) };
+    const { rig, leader, followers } = written({ ...SMALL_SEGMENTS, logger });
+    const [id] = followers;
+    const machine = rig.machine(id);
+    rig.kill(id);
+    const { path } = entryAt(rig, machine, 20);
+    const lost = recordsOf(rig, machine).filter((one) => one.path === path && one.kind === 'entry');
+    expect(lost.length).toBeGreaterThan(2);
+    machine.disk.loseName(path);
+    rig.boot(id);
+    rig.run(3000);
+    expect(nodeOf(rig, id).status()).toMatchObject({ damaged_entries: 0 });
+    expect(seen).toContain('log-damaged');
+    expect(seen).toContain('log-mending');
+    expect(seen).not.toContain('log-entries-forgotten');
+    expect(entriesOf(rig, id)).toEqual(entriesOf(rig, leader));
+    rig.crash(id);
+    rig.boot(id);
+    rig.run(3000);
+    expect(nodeOf(rig, id).status()).toMatchObject({ damaged_entries: 0 });
+    expect(entriesOf(rig, id)).toEqual(entriesOf(rig, leader));
+    expectAllWritten(rig, id);
+  });
+
+  it('is named by the error where they do not', () => {
+    const { rig, followers } = written({ ...SMALL_SEGMENTS, groups: [1, 2] });
+    const [id] = followers;
+    const machine = rig.machine(id);
+    rig.kill(id);
+    // The other group has nothing behind it.
+    const { path } = entryAt(rig, machine, 20);
+    machine.disk.loseName(path);
+    rig.boot(id);
+    rig.run(1000);
+    expect(machine.node).toBeNull();
+    expect(machine.failure?.message).toContain(path);
+    expect(machine.failure?.message).toMatch(/its neighbours do not tell .* put the file back, or replace/);
+  });
+});
+
 describe('reads that fail for once', () => {
   it('are no damage of the log, whichever of those of a start they are', () => {
     const seen: string[] = [];
@@ -397,6 +442,16 @@ describe('reads that fail for once', () => {
     }
     expect(seen.filter((event) => event.startsWith('log-'))).toEqual([]);
     expect(seen).toContain('node-started');
+    // However many there are, nothing is forgotten because of them: the start that meets too many ends with the error.
+    for (let reads = 2; reads < 40; reads++) {
+      rig.kill(id);
+      for (let after = 1; after <= reads; after++) disk.failRead({ after, kind: 'log' });
+      rig.bootWith(id, { logger });
+      rig.run(100);
+      const { failure } = rig.machine(id);
+      if (failure !== null) expect(failure.message).toMatch(/EIO/);
+    }
+    expect(seen).not.toContain('log-entries-forgotten');
     // Those that no start has met.
     rig.run(1000);
     rig.kill(id);

@@ -193,6 +193,92 @@ describe('a node with damaged tables', () => {
     expect(rig.leader()).toBe(follower);
   });
 
+  it('installs once more what it has fetched when it cannot read there who belongs to its group', () => {
+    let left = 0;
+    let strike = (_id: number): void => {};
+    const seen: string[] = [];
+    const logger: Logger = {
+      log: (_level, event, fields) => {
+        seen.push(event);
+        if (event !== 'snapshot-installed' || left === 0) return;
+        left--;
+        strike(Number(fields?.node));
+      },
+    };
+    const { rig, leader, follower } = filled({ logger, snapshots: { logTailEntries: 10 } });
+    expect(rig.connect(leader).ask('MEMBER ADD node4:9000 77\r\n')).toBe(':4\r\n');
+    rig.join(77);
+    // Until nothing is held for it any more.
+    rig.run(35_000);
+    rig.crash(follower);
+    const client = rig.connect(rig.leader());
+    for (let n = 0; n < KEYS; n++) client.send(`SET ${nameOf(n)} ${value(n)}\r\n`);
+    rig.run(1000);
+    expect(client.ask('FLUSH\r\n')).toContain('+OK');
+    expect(client.ask('SET counter 2\r\n')).toContain('+OK');
+    left = 2;
+    strike = (id) => {
+      const { disk } = rig.machine(id);
+      for (const path of disk.files()) {
+        if (path.includes('/table-'))
+          for (let at = 0; at < disk.sizeOf(path); at += 8) disk.flipByte(path, at);
+      }
+    };
+    rig.boot(follower);
+    rig.run(10_000);
+    expect(left).toBe(0);
+    expect(rig.machine(follower).failure).toBe(null);
+    expect(seen.filter((event) => event === 'snapshot-installed').length).toBeGreaterThan(2);
+    expect(info(rig, follower, 'voters')).toBe('1 2 3 4');
+    expect(info(rig, follower, 'damaged_tables')).toBe('0');
+    expectAll(rig.connect(follower));
+  });
+
+  it('treats what the disk refuses to read as damage, and one refusal as none', () => {
+    const { rig, follower } = filled();
+    const { disk } = rig.machine(follower);
+    // Reads that fail for once.
+    for (let after = 1; after <= 5; after++) disk.failRead({ after: 2 * after, kind: 'table' });
+    const reader = rig.connect(follower);
+    for (let n = 0; n < KEYS; n++) {
+      expect(reader.ask(`READ STALE MAXAGE 100000 GET ${nameOf(n)}\r\n`, 100)).toContain(value(n));
+    }
+    expect(info(rig, follower, 'damaged_tables')).toBe('0');
+    for (const path of disk.files()) {
+      if (path.includes('/table-')) disk.breakSector(path, 0);
+    }
+    expectAll(rig.connect(follower));
+    rig.run(20_000);
+    expect(rig.machine(follower).failure).toBe(null);
+    expect(info(rig, follower, 'damaged_tables')).toBe('0');
+    expect(Number(info(rig, follower, 'mended_tables'))).toBeGreaterThan(0);
+    for (let n = 0; n < KEYS; n++) {
+      expect(reader.ask(`READ STALE MAXAGE 100000 GET ${nameOf(n)}\r\n`, 100)).toContain(value(n));
+    }
+  });
+
+  it('starts with tables that the disk refuses to read, and mends them', () => {
+    const { rig, follower } = filled();
+    const { disk } = rig.machine(follower);
+    rig.crash(follower);
+    for (const path of disk.files()) {
+      if (path.includes('/table-')) disk.breakSector(path, disk.sizeOf(path) - 1);
+    }
+    rig.boot(follower);
+    rig.run(20_000);
+    expect(rig.machine(follower).failure).toBe(null);
+    expect(info(rig, follower, 'damaged_tables')).toBe('0');
+    expectAll(rig.connect(follower));
+  });
+
+  it('stops when a sync of a table has failed', () => {
+    const { rig, follower } = filled();
+    rig.machine(follower).disk.failSync({ seen: 'at-crash', kind: 'table' });
+    rig.connect(follower).send('SET counter 3\r\nFLUSH\r\n');
+    rig.run(1000);
+    expect(rig.machine(follower).failure?.message).toMatch(/EIO/);
+  });
+
   it('says what is damaged when nobody has another copy', () => {
     const { rig, leader } = filled();
     for (const id of [1, 2, 3]) breakTables(rig, id);

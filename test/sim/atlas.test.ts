@@ -81,7 +81,7 @@ describe('a machine that can be mended', () => {
       ['rot', '/data/tables/table-1', true],
       ['lost-name', '/data/tables/table-1', true],
       ['failed-sync', '/data/tables/table-1', true],
-      ['bad-sector', '/data/tables/table-1', false],
+      ['bad-sector', '/data/tables/table-1', true],
       ['rot', '/data/tables/manifest-1', false],
       ['rot', '/data/log/000001.log', true],
       ['bad-sector', '/data/log/000001.log', false],
@@ -111,19 +111,21 @@ describe('corruption reported by a node', () => {
     expect(atlas.isDownForGood(1)).toBe(false);
   });
 
-  it('is right, and no more than a pause, where entries of the log were damaged', () => {
+  it('is a failure of the run where entries of the log were damaged that others hold', () => {
     const atlas = make();
     atlas.book(1, injury('rot', '/data/log/000001.log', 1, 2));
-    const verdict = atlas.onStopped(1, new CorruptionError('/data/log/000001.log', 0, 'x'));
-    expect(verdict).toMatchObject({ right: true, next: 'start again' });
+    const error = new CorruptionError('/data/log/000001.log', 0, 'x');
+    expect(atlas.onStopped(1, error).right).toBe(false);
     expect([atlas.isMendable(1), atlas.mayStart(1)]).toEqual([true, true]);
-    atlas.book(1, injury('bad-sector', '/data/log/000001.log', 0, 512));
+    // A start that does not know what stood there need not come about.
+    atlas.book(1, injury('lost-name', '/data/log/000001.log', 0, 512));
     expect(atlas.isMendable(1)).toBe(false);
+    expect(atlas.onStopped(1, error)).toMatchObject({ right: true, next: 'down for good' });
   });
 
   it('is right, and the end of the node, where it was damaged, in any other file of the same part', () => {
     for (const [harmed, reported, right] of [
-      // The header of a segment says where the one before ends.
+      // The header of the newest segment says where the one before ends.
       ['/data/log/000002.log', '/data/log/000001.log', true],
       ['/data/log/000001.log', 'log', true],
       ['/data/tables/CURRENT', '/data/tables/manifest-3', true],
@@ -160,6 +162,13 @@ describe('a disk error reported by a node', () => {
     atlas.book(1, injury('full', '/data/log/000001.log'));
     expect(atlas.verdictFor(1, of('ENOSPC'))).toMatchObject({ right: true, next: 'start again' });
     expect(atlas.mayStart(1)).toBe(true);
+  });
+
+  it('is a failure of the run where a table cannot be read that others hold', () => {
+    const atlas = make();
+    const path = '/data/tables/table-1';
+    for (const kind of ['failed-read', 'bad-sector'] as const) atlas.book(1, injury(kind, path, 0, 512));
+    expect(atlas.verdictFor(1, new DiskError('view', path, 'EIO', 'x')).right).toBe(false);
   });
 
   it('is the end of a node with a bad sector, or whose log was not synced', () => {

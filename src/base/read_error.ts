@@ -2,7 +2,7 @@
  * Reads that a disk refuses (EIO). One that fails for once says nothing of the bytes, so it is tried again; what still
  * fails then is an error of the disk.
  */
-import { DiskError } from '../base/errors.ts';
+import { DiskError } from './errors.ts';
 
 /** Of one read, the first included. */
 const TRIES_MAX = 4;
