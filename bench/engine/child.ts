@@ -41,7 +41,10 @@ async function carryOut(order: Order): Promise<Reply> {
     }
     case 'run': {
       const run = WORKLOADS[order.workload];
-      return { type: 'outcome', outcome: await run(store, order.keys, drawFrom(order.seed)) };
+      const before = process.cpuUsage();
+      const outcome = await run(store, order.keys, drawFrom(order.seed));
+      const { user, system } = process.cpuUsage(before);
+      return { type: 'outcome', outcome: outcome === null ? null : { ...outcome, cpuUs: user + system } };
     }
     case 'settle':
       await store.settle();

@@ -44,7 +44,13 @@ export interface Report {
 export function formatReport(report: Report): string {
   const { command } = report;
   const head = command === null ? [] : [`\`${command}\` ${placeOf()}\n`];
-  return [...head, formatRates(report), formatLatencies(report), formatSizes(report)].join('\n');
+  return [
+    ...head,
+    formatRates(report),
+    formatProcessorTimes(report),
+    formatLatencies(report),
+    formatSizes(report),
+  ].join('\n');
 }
 
 function placeOf(): string {
@@ -64,6 +70,21 @@ function formatRates({ measured, workloads, keys, rounds }: Report): string {
     ...rivals.map((rival) => ratio(rate('envelopedb', workload), rate(rival, workload))),
   ]);
   return formatTable([[title, ...stores, ...rivals.map((rival) => `of ${rival}`)], ...rows]);
+}
+
+/** What other work on the machine changes less than rates. Background work that outlasts a workload counts in part. */
+function formatProcessorTimes({ measured, workloads }: Report): string {
+  const stores = [...measured.keys()];
+  const rows = workloads.map((workload) => [
+    workload,
+    ...stores.map((name) => {
+      const times = (measured.get(name)?.outcomes.get(workload) ?? []).flatMap(({ operations, cpuUs }) =>
+        cpuUs === undefined ? [] : cpuUs / operations,
+      );
+      return number(median(times), 2);
+    }),
+  ]);
+  return formatTable([['processor time of all threads, us an operation', ...stores], ...rows]);
 }
 
 /** Of workloads that time each read; with how they compare with those beside which the store did nothing else. */

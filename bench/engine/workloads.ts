@@ -18,6 +18,8 @@ const LARGE_VALUE_BYTES = 1000;
 export interface Outcome {
   readonly operations: number;
   readonly ms: number;
+  /** Processor time of all threads of the store's process, what the bench itself takes included, in microseconds. */
+  readonly cpuUs?: number;
   /** Of single reads, and what the event loop was away for between them. */
   readonly latencies?: Latencies;
 }

@@ -111,6 +111,13 @@ export const LSM_MUTANTS: readonly Mutant[] = [
     replace: '      if (other < clue)',
   },
   {
+    name: 'memtable-used-under-iterator',
+    what: 'a memtable that was flushed is used again although an iterator stands on it',
+    file: 'src/lsm/memtable.ts',
+    find: 'return this.#holds === 0 && this.#buffer.byteLength',
+    replace: 'return this.#buffer.byteLength',
+  },
+  {
     name: 'old-memtable-first',
     what: 'of two versions of a key the older memtable wins',
     file: 'src/lsm/store.ts',

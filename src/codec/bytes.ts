@@ -55,8 +55,9 @@ export function fromUtf8(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
-/** Up to this many bytes a loop copies faster than a call, which needs a view of the source. */
-const LOOP_BYTES_MAX = 128;
+/** From this many bytes on a call copies faster than a loop; where it needs a view of the source, from the higher one. */
+const CALL_BYTES_MIN = 32;
+const CALL_WITH_VIEW_BYTES_MIN = 128;
 
 /** Copies `source[start, end)` to `target` from `at` on, and returns the place behind it. They are not the same memory. */
 export function copyRange(
@@ -67,8 +68,8 @@ export function copyRange(
   end: number,
 ): number {
   const length = end - start;
-  if (length > LOOP_BYTES_MAX)
-    target.set(length === source.length ? source : source.subarray(start, end), at);
+  if (length >= CALL_BYTES_MIN && length === source.length) target.set(source, at);
+  else if (length >= CALL_WITH_VIEW_BYTES_MIN) target.set(source.subarray(start, end), at);
   else for (let n = 0; n < length; n++) target[at + n] = source[start + n];
   return at + length;
 }

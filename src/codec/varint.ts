@@ -25,7 +25,8 @@ export function writeVarint(target: Uint8Array, offset: number, value: number): 
     assert(false, 'a varint is a safe unsigned integer', { value });
   let rest = value;
   while (rest > 0x7fffffff) {
-    target[at++] = (rest % 128) | 0x80;
+    // The lowest bits of any safe integer; a remainder of what does not fit into 32 bits is slow.
+    target[at++] = (rest & 0x7f) | 0x80;
     rest = Math.floor(rest / 128);
   }
   while (rest >= 0x80) {

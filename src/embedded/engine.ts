@@ -34,9 +34,9 @@ import { ownedWrite } from './owned_write.ts';
 const GROUP = 1;
 const TERM = 1;
 /** After writes of so many bytes the rest of the process gets its turn: buffered writes alone would never let it. */
-const TURN_BYTES = 32 * 1024;
+const TURN_BYTES = 8 * 1024;
 /** Buffered writes of so many bytes are synced before their time: gathering more would end in one long write to the file. */
-const SYNC_BYTES = 256 * 1024;
+const SYNC_BYTES = 512 * 1024;
 /** Nobody but a copy reads the log of an open store. */
 const LOG_CACHE_BYTES = 1024 * 1024;
 

@@ -184,6 +184,35 @@ describe('an iterator', () => {
     expect(tableFiles(rig).length).toBe(store.statistics().tables);
   });
 
+  it('stands on its memtable when that is flushed and another one is needed', () => {
+    const rig = new Rig('memtable used again');
+    const options = { ...TINY, memtableBytes: 4096, mergeAtTables: 100 };
+    const store = rig.open(options);
+    fill(store, 1, 40);
+    expect(store.statistics().flushes).toBe(0);
+    const expected = contents(store);
+    const iterator = store.iterator();
+    let index = 40;
+    const fillUntil = (flushes: number): void => {
+      while (store.statistics().flushes < flushes) {
+        // With half of the next memtable filled when the one before has become tables, that one may be used again.
+        const more = store.statistics().isFlushing ? 30 : 1;
+        fill(store, index + 1, index + more);
+        index += more;
+        if (more > 1) rig.settle();
+      }
+    };
+    fillUntil(4);
+    const found: [string, string][] = [];
+    while (iterator.next()) found.push([fromUtf8(iterator.key()), fromUtf8(iterator.value().slice())]);
+    iterator.close();
+    expect(found).toEqual(expected);
+    const latest = contents(store);
+    fillUntil(8);
+    expect(contents(store).slice(0, latest.length)).toEqual(latest);
+    expect(store.statistics().entries).toBe(index);
+  });
+
   it('does not see what the entry under way writes later', () => {
     const store = new Rig('mid-entry').open(ROOMY);
     store.beginEntry(1);
