@@ -149,7 +149,7 @@ export const LSM_MUTANTS: readonly Mutant[] = [
     name: 'iterator-ends-with-block',
     what: 'an iterator passes over the last record of each block',
     file: 'src/lsm/table_cursor.ts',
-    find: '    if (!this.#reader.isValid && this.#block + 1 < this.#table.blocks)\n      this.#open(this.#block + 1).seekToFirst();',
+    find: '    if (!this.#reader.isValid && this.#block + 1 < this.#table.blocks)\n      this.#openNext(this.#block + 1).seekToFirst();',
     replace:
       '    if (!this.#reader.isValid && this.#block + 1 < this.#table.blocks) {\n      const next = this.#open(this.#block + 1);\n      next.seekToFirst();\n      next.next();\n    }',
   },
@@ -278,8 +278,15 @@ export const LSM_MUTANTS: readonly Mutant[] = [
     name: 'view-kept',
     what: 'a cursor that rests between turns keeps a view of its block instead of a copy',
     file: 'src/lsm/table_reader.ts',
-    find: '    const bytes = this.#view(block).slice();\n',
+    find: '    const bytes = copyOf(this.#view(block), into);\n',
     replace: '    const bytes = this.#view(block);\n',
+  },
+  {
+    name: 'copy-overwritten-backwards',
+    what: 'a cursor that goes backwards copies a block over the one of which a value is still handed out',
+    file: 'src/lsm/table_cursor.ts',
+    find: '    if (!this.#isForward) return this.#open(block);\n',
+    replace: '',
   },
   {
     name: 'file-left-open',

@@ -1,7 +1,7 @@
 /** A bucket of an embedded store: keys and values of two encodings, written and read under one name. */
 import { EnvelopeError, LimitError, type Outcome } from '../base/errors.ts';
 import { utf8 } from '../codec/bytes.ts';
-import { bucketPrefix, bucketRange, storeKey } from '../kv/key_space.ts';
+import { bucketPrefix, bucketRange } from '../kv/key_space.ts';
 import {
   BUCKET_BYTES_MAX,
   type Condition,
@@ -72,7 +72,9 @@ export class Bucket<K, V> {
   readonly #keys: Encoding<K>;
   readonly #values: Encoding<V>;
   readonly #moment: Moment | null;
+  /** What its keys in the store begin with, and the first store key behind all of them. */
   readonly #prefix: Uint8Array;
+  readonly #end: Uint8Array;
   /** The store key that was looked up last: the next one is written over it if it is as long. */
   #lookedUp: Uint8Array;
 
@@ -87,6 +89,7 @@ export class Bucket<K, V> {
     this.#values = values;
     this.#moment = moment;
     this.#prefix = bucketPrefix(name);
+    this.#end = bucketRange(name).lt;
     this.#lookedUp = this.#prefix;
   }
 
@@ -257,12 +260,20 @@ export class Bucket<K, V> {
   }
 
   #iterator(span: KeySpan, reverse: boolean): StoreIterator {
-    return this.#engine.iterator({ ...this.#storeRange(span), reverse }, this.#moment);
+    const { gte, lt } = this.#storeRange(span);
+    return this.#engine.iterator({ gte, lt, reverse }, this.#moment);
   }
 
   #storeRange({ from, to }: KeySpan): { readonly gte: Uint8Array; readonly lt: Uint8Array } {
-    const lt = to === null ? bucketRange(this.name).lt : storeKey(this.name, to);
-    return { gte: storeKey(this.name, from), lt };
+    return { gte: this.#storeKey(from), lt: to === null ? this.#end : this.#storeKey(to) };
+  }
+
+  #storeKey(key: Uint8Array): Uint8Array {
+    const prefix = this.#prefix;
+    const name = new Uint8Array(prefix.length + key.length);
+    name.set(prefix);
+    name.set(key, prefix.length);
+    return name;
   }
 
   /** How many keys there are of the first `keysMax`, and from the first to the last of them; null: none. */
@@ -275,7 +286,7 @@ export class Bucket<K, V> {
     readonly span: { readonly from: Uint8Array; readonly to: Uint8Array };
   } | null {
     const { timeMs } = this.#engine;
-    const prefixBytes = bucketPrefix(this.name).length;
+    const prefixBytes = this.#prefix.length;
     const iterator = this.#iterator(span, reverse);
     let count = 0;
     let first: Uint8Array | null = null;

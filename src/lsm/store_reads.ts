@@ -72,7 +72,8 @@ export function iteratorSources(
   const cursors: TwoWayCursor[] = [];
   const covers: RangeTombstones[] = [];
   for (const memtable of memtables) {
-    cursors.push(new MemtableCursor(memtable));
+    // What is written later the cursor would not show.
+    if (memtable.entries > 0) cursors.push(new MemtableCursor(memtable));
     if (memtable.ranges !== null) covers.push(memtable.ranges);
   }
   for (const run of version.runs) {

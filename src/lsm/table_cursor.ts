@@ -1,4 +1,8 @@
-/** All records of a table, in order. Works on checked copies of the blocks, so it may rest between turns. */
+/**
+ * All records of a table, in order. Works on checked copies of the blocks, so it may rest between turns. As long as it only
+ * goes forwards all copies are in the same memory: what was handed out of a block is gone when the cursor has moved to the
+ * next. Backwards each has its own: an iterator still hands out a value when it has sent its cursors on.
+ */
 import type { Index } from '../log/entry.ts';
 import type { BlockReader, RecordChecks } from './block_reader.ts';
 import { RecordKind, type TwoWayCursor } from './record.ts';
@@ -13,6 +17,9 @@ export class TableCursor implements TwoWayCursor {
   #block = 0;
   /** Null when no block is open. */
   #reader: BlockReader | null = null;
+  /** For copies, while it goes forwards; null: there was none yet. */
+  #buffer: Uint8Array | null = null;
+  #isForward = true;
 
   constructor(table: TableReader, checks: RecordChecks) {
     this.#table = table;
@@ -47,7 +54,7 @@ export class TableCursor implements TwoWayCursor {
     if (this.#reader === null) return;
     this.#reader.next();
     if (!this.#reader.isValid && this.#block + 1 < this.#table.blocks)
-      this.#open(this.#block + 1).seekToFirst();
+      this.#openNext(this.#block + 1).seekToFirst();
   }
 
   seekToFirst(): void {
@@ -62,6 +69,7 @@ export class TableCursor implements TwoWayCursor {
   }
 
   seekToLast(): void {
+    this.#isForward = false;
     this.#reader = null;
     if (this.#table.blocks === 0) return;
     this.#open(this.#table.blocks - 1).seekToLast();
@@ -70,6 +78,7 @@ export class TableCursor implements TwoWayCursor {
 
   /** Cheap when it stands on the key, or on an older version of it, already: as when going backwards key by key. */
   seekBelow(key: Uint8Array): void {
+    this.#isForward = false;
     const reader = this.#reader;
     if (reader?.isAt(key)) reader.previous();
     else {
@@ -107,9 +116,21 @@ export class TableCursor implements TwoWayCursor {
     else this.#open(this.#block - 1).seekToLast();
   }
 
+  #openNext(block: number): BlockReader {
+    if (!this.#isForward) return this.#open(block);
+    const bytes = this.#table.bytesOf(block);
+    // Some more: blocks differ by part of a record.
+    if (this.#buffer === null || this.#buffer.length < bytes)
+      this.#buffer = new Uint8Array(bytes + (bytes >>> 3));
+    const reader = this.#table.copyBlock(block, this.#checks, this.#buffer);
+    this.#block = block;
+    this.#reader = reader;
+    return reader;
+  }
+
   #open(block: number): BlockReader {
     if (this.#reader !== null && this.#block === block) return this.#reader;
-    const reader = this.#table.copyBlock(block, this.#checks);
+    const reader = this.#table.copyBlock(block, this.#checks, null);
     this.#block = block;
     this.#reader = reader;
     return reader;

@@ -173,11 +173,17 @@ export class TableReader {
 
   /**
    * A reader of a checked copy of the block, for who goes on over many turns. It stands on no record yet.
+   * @param into Where the copy may be made, of `bytesOf(block)` at least; null: in memory of its own.
    * @throws CorruptionError, DiskError
    */
-  copyBlock(block: number, checks: RecordChecks): BlockReader {
-    const { bytes, place } = this.#checkedCopy(block);
+  copyBlock(block: number, checks: RecordChecks, into: Uint8Array | null): BlockReader {
+    const { bytes, place } = this.#checkedCopy(block, into);
     return new BlockReader(bytes, place, checks);
+  }
+
+  /** What the block takes in the file. */
+  bytesOf(block: number): number {
+    return this.#index.startOf(block + 1) - this.#index.startOf(block);
   }
 
   /** False: its blocks are compressed in a way that is not known. */
@@ -186,10 +192,13 @@ export class TableReader {
   }
 
   /** A view of the file does not last beyond the turn. */
-  #checkedCopy(block: number): { readonly bytes: Uint8Array; readonly place: BlockPlace } {
+  #checkedCopy(
+    block: number,
+    into: Uint8Array | null = null,
+  ): { readonly bytes: Uint8Array; readonly place: BlockPlace } {
     const place = this.#placeOf(block);
     if (this.#isPacked) return { bytes: unpackBlock(this.#view(block), this.#compression, place), place };
-    const bytes = this.#view(block).slice();
+    const bytes = copyOf(this.#view(block), into);
     verifyBlock(bytes, place);
     return { bytes, place };
   }
@@ -237,6 +246,12 @@ export class TableReader {
   #section(start: number, end: number, what: string): Uint8Array {
     return openSection(this.#file.view(start, end - start), this.#file.path, this.number, start, what);
   }
+}
+
+function copyOf(bytes: Uint8Array, into: Uint8Array | null): Uint8Array {
+  if (into === null) return bytes.slice();
+  into.set(bytes);
+  return into.subarray(0, bytes.length);
 }
 
 function boundsOf(

@@ -173,7 +173,7 @@ describe('the parsers', () => {
           };
           const reader = openTable({ exists: () => true, open: () => file } as unknown as Disk, path, number);
           for (let block = 0; block < reader.blocks; block++) {
-            const records = reader.copyBlock(block, 'each');
+            const records = reader.copyBlock(block, 'each', null);
             for (records.seekToFirst(); records.isValid; records.next()) records.key.slice();
             for (records.seekToLast(); records.isValid; records.previous()) records.key.slice();
           }
