@@ -282,13 +282,6 @@ export const LSM_MUTANTS: readonly Mutant[] = [
     replace: '    const bytes = this.#view(block);\n',
   },
   {
-    name: 'copy-overwritten-backwards',
-    what: 'a cursor that goes backwards copies a block over the one of which a value is still handed out',
-    file: 'src/lsm/table_cursor.ts',
-    find: '    if (!this.#isForward) return this.#open(block);\n',
-    replace: '',
-  },
-  {
     name: 'file-left-open',
     what: 'a closed store leaves its tables open',
     file: 'src/lsm/table_set.ts',
