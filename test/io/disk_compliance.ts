@@ -430,6 +430,19 @@ export function describeDisk(name: string, makeDisk: () => DiskHarness): void {
         }
       });
 
+      it('hands out a file as a whole, if it does at all, as its views show it, and until it is closed', () => {
+        const bytes = Array.from({ length: 1000 }, (_, i) => i % 251);
+        write(`${root}/file`, ...bytes);
+        const file = disk.open(`${root}/file`);
+        const { mapped } = file;
+        if (mapped !== null) {
+          expect([...mapped]).toEqual(bytes);
+          expect(mapped.subarray(300, 700)).toEqual(file.view(300, 400));
+        }
+        file.close();
+        expect(file.mapped).toBe(null);
+      });
+
       it('hands out views that stay right while others are taken, in one turn', () => {
         write(`${root}/file`, ...Array.from({ length: 100 }, (_, i) => i));
         const file = disk.open(`${root}/file`);
