@@ -30,9 +30,9 @@ export function tablePath(directory: string, number: number): string {
 export function readState(disk: Disk, directory: string): ManifestState {
   const path = `${directory}/${CURRENT}`;
   if (!disk.exists(path)) {
-    // The first manifest is current before the first table is written.
-    const table = disk.list(directory).find((name) => name.startsWith('table-'));
-    if (table !== undefined) throw new CorruptionError(path, 0, `it is missing beside ${table}`);
+    // The first manifest is current before the first table is written, and before anything is in it.
+    const witness = disk.list(directory).find((name) => isOfUsedStore(disk, directory, name));
+    if (witness !== undefined) throw new CorruptionError(path, 0, `it is missing beside ${witness}`);
     return EMPTY_STATE;
   }
   const number = readCurrent(readWhole(disk, path), path);
@@ -40,6 +40,21 @@ export function readState(disk: Disk, directory: string): ManifestState {
   if (!disk.exists(manifestPath))
     throw new CorruptionError(manifestPath, 0, 'the current manifest is missing');
   return readManifest(readWhole(disk, manifestPath), manifestPath, number);
+}
+
+/** Whether there would be no such file in a store whose creation was cut off. */
+function isOfUsedStore(disk: Disk, directory: string, name: string): boolean {
+  if (name.startsWith('table-')) return true;
+  const number = /^manifest-(\d+)$/.exec(name)?.[1];
+  if (number === undefined) return false;
+  const path = `${directory}/${name}`;
+  try {
+    const { flushedIndex, tables } = readManifest(readWhole(disk, path), path, Number(number));
+    return flushedIndex > 0 || tables.length > 0;
+  } catch (error) {
+    if (error instanceof CorruptionError) return false;
+    throw error;
+  }
 }
 
 /**

@@ -99,6 +99,15 @@ describe('damage', () => {
     }
   });
 
+  it('of CURRENT that is missing with all tables is told from a store that was never made', () => {
+    const { rig } = machineWithTable();
+    const disk = rig.disk.attach(rig.process);
+    for (const name of disk.list(DIRECTORY)) {
+      if (name === 'CURRENT' || name.startsWith('table-')) disk.remove(`${DIRECTORY}/${name}`);
+    }
+    expect(String(rig.tryOpen())).toMatch(/CURRENT.*it is missing beside manifest-/);
+  });
+
   it('of a table that is missing, or of CURRENT that is missing beside tables, is reported by name', () => {
     const first = machineWithTable();
     first.rig.disk.attach(first.rig.process).remove(first.table);
