@@ -43,6 +43,8 @@ export interface CampaignSummary {
   readonly machinesLost: number;
   /** Runs that rightly did not come back: too many machines were harmed. */
   readonly waited: number;
+  /** Runs whose history was checked as a whole, as its pieces were too hard. */
+  readonly wholeChecks: number;
   /** Seeds that reached each mark. */
   readonly marks: Readonly<Record<string, number>>;
   /** Marks that every campaign should reach, and that this one did not. */
@@ -64,6 +66,7 @@ const SUMMED = [
   'injuries',
   'machinesLost',
   'waited',
+  'wholeChecks',
 ] as const;
 const PROGRESS_MS = 500;
 const FAILURES_SHOWN_MAX = 10;
@@ -92,6 +95,7 @@ export class Campaign {
     injuries: 0,
     machinesLost: 0,
     waited: 0,
+    wholeChecks: 0,
   };
 
   constructor(options: CampaignOptions) {
@@ -214,6 +218,8 @@ export function formatSummary(summary: CampaignSummary): string {
   lines.push(
     `  ${summary.injuries} injuries of disks, ${summary.machinesLost} machines lost by them, ${summary.waited} clusters rightly waiting`,
   );
+  if (summary.wholeChecks > 0)
+    lines.push(`  ${summary.wholeChecks} histories checked as a whole: their pieces were too hard`);
   for (const mark of marksNeverReached) lines.push(`  never reached: ${mark}`);
   for (const mark of rareMarksNotReached) lines.push(`  not reached, but rare: ${mark}`);
   for (const { seed, check } of failed) lines.push(`seed ${seed} FAILED: ${check}`);

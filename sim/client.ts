@@ -43,11 +43,13 @@ export interface SimClientOptions {
   readonly script: readonly Batch[] | null;
   /** It goes to the next node when one knows no leader: that one may not belong to the group any more. */
   readonly turnsAway: boolean;
+  /** It is to ask for nothing new for a while. */
+  readonly holdsBack: () => boolean;
   /** A batch has been sent. */
   readonly onBatch: (batch: Batch) => void;
   /** A disk somewhere is not what it should be: an error that says so is right. */
   /** Wall clocks of nodes differ by no more than this; null: by anything. */
-  readonly wallSkewMsMax: number | null;
+  readonly wallSkewMsMax: () => number | null;
   readonly mayBeDamaged: () => boolean;
   readonly findCommitted: FindCommitted;
   /** A write was acknowledged, which is the entry of this index. */
@@ -205,8 +207,14 @@ export class SimClient {
       this.#planScripted(script);
       return;
     }
+    if (this.#options.holdsBack()) {
+      this.#later(SOON_MS_MAX, () => this.#next());
+      return;
+    }
     clock.after(this.#source.drawThinkMs(clock.monotonicMs()), () => {
-      if (this.#isReady()) this.#ask(this.#source.drawBatch());
+      if (!this.#isReady()) return;
+      if (this.#options.holdsBack()) this.#next();
+      else this.#ask(this.#source.drawBatch());
     });
   }
 
@@ -296,7 +304,8 @@ export class SimClient {
 
   /** By what nodes' wall clocks may differ. */
   #expiryOf(ttlMs: number): Expiry {
-    const { nowUs, wallSkewMsMax } = this.#options;
+    const { nowUs } = this.#options;
+    const wallSkewMsMax = this.#options.wallSkewMsMax();
     if (wallSkewMsMax === null) return { earliestAt: nowUs(), latestAfter: null };
     return {
       earliestAt: nowUs() + Math.max(0, ttlMs - wallSkewMsMax) * US_PER_MS,

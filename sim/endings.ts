@@ -1,16 +1,12 @@
 /**
  * How a run ends: the calm, in which the cluster must come back; the blackout, after which only what was durable is
- * left; now and then a steady time with links cut for good; the reckoning of all that clients saw; the shutdown.
+ * left; now and then a steady time with links cut for good; the shutdown. What clients saw is reckoned with in between.
  * `world.ts` says in what order.
  */
 import { assert } from '../src/base/assert.ts';
 import { CorruptionError } from '../src/base/errors.ts';
 import { rarely } from '../src/base/rare.ts';
 import type { Store } from '../src/lsm/store.ts';
-import { findWrite, refusedButCommitted } from './acknowledgements.ts';
-import type { Operation } from './check/history.ts';
-import { checkLinearizability, formatOperations } from './check/linearizability.ts';
-import { findOverdue } from './expiry.ts';
 import type { Machine } from './machine.ts';
 import type { SimRandom } from './random.ts';
 import { compareReplicas } from './replica_equality.ts';
@@ -43,6 +39,11 @@ export class Endings {
   /** Too many machines were harmed for the cluster to serve again, and it did not. */
   get waited(): boolean {
     return this.#waited;
+  }
+
+  /** The cluster must come back. */
+  get mustServe(): boolean {
+    return this.#mustServe;
   }
 
   /** Everything is healed; the cluster must serve each client again within the bound. */
@@ -199,8 +200,7 @@ export class Endings {
 
   /** Every key is read again, and the replicas catch up with each other, within the bound. */
   #readAll(after: string): void {
-    const named = this.#world.history.operations().filter(({ kind }) => kind !== 'scan' && kind !== 'drop');
-    const keys = [...new Set(named.map((operation) => operation.key))].sort();
+    const keys = this.#world.history.keys();
     let unfinished = 1;
     this.#world.clients[0].readAll(keys, () => {
       unfinished--;
@@ -258,46 +258,6 @@ export class Endings {
       process.run(() => node.store.noteDamage(error));
     }
     return whole;
-  }
-
-  /**
-   * What became of each write of a value that was never answered: the cluster has settled since, all machines having started anew, so
-   * that an entry that is not committed never will be.
-   */
-  readonly #fateOf = (operation: Operation): number | 'never' | null => {
-    const { invariants } = this.#world;
-    return findWrite(operation, (...write) => invariants.committedAtUs(...write) ?? 'never');
-  };
-
-  /** Of a cluster that waits an entry may yet be committed; but what no log has ever held nobody can have seen. */
-  readonly #fateInWaiting = (operation: Operation): 'never' | null => {
-    const { invariants } = this.#world;
-    return findWrite(operation, (...write) => (invariants.wasProposed(...write) ? null : ('never' as const)));
-  };
-
-  reckon(): void {
-    const { history, invariants } = this.#world;
-    const wronged = refusedButCommitted(history.refused(), (...write) =>
-      invariants.committedIndexOf(...write),
-    );
-    if (wronged !== null) this.#world.fail('wrong answer', wronged);
-    history.narrow(this.#mustServe ? this.#fateOf : this.#fateInWaiting);
-    const overdue = findOverdue(history.operations());
-    if (overdue !== null) {
-      this.#world.onOffending(overdue);
-      this.#world.fail('expiry', `a value was read after it had expired\n${formatOperations(overdue)}`);
-      return;
-    }
-    const verdict = checkLinearizability(history.operations());
-    if (verdict.ok === false) {
-      this.#world.onOffending(verdict.operations);
-      this.#world.fail('linearizability', `${verdict.explanation}\n${formatOperations(verdict.operations)}`);
-    } else if (verdict.ok === null) {
-      this.#world.fail(
-        'linearizability',
-        `key ${verdict.key}: gave up after ${verdict.statesVisited} states`,
-      );
-    }
   }
 
   #compare(): void {

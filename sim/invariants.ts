@@ -145,6 +145,11 @@ export class Invariants {
     return this.#writes.placesOf(bucket, key, value).length > 0;
   }
 
+  /** The write of a value stands in an entry behind all that is committed. */
+  mayYetCommit(bucket: string, key: string, value: string): boolean {
+    return this.#writes.placesOf(bucket, key, value).some(({ index }) => index > this.commitIndex);
+  }
+
   /**
    * When the write of a value was committed, in microseconds of virtual time; null: it has not been. For good, once no node can be
    * holding it back any more.

@@ -7,6 +7,10 @@ export interface RunResult {
   readonly simulatedSeconds: number;
   readonly events: number;
   readonly operations: number;
+  /** Of which so many were held at most, for the check of linearizability. */
+  readonly operationsHeldMax: number;
+  /** 1 when the history had to be checked as a whole, as its pieces were too hard; else 0. */
+  readonly wholeChecks: number;
   /** Strokes that broke something. */
   readonly faults: number;
   readonly crashes: number;

@@ -22,6 +22,7 @@ import { SimClient } from './client.ts';
 import { SimClock } from './clock.ts';
 import { Endings } from './endings.ts';
 import { wallSkewMsMax } from './expiry.ts';
+import { HistoryWatch } from './history_watch.ts';
 import { Invariants } from './invariants.ts';
 import { type Machine, makeMachine } from './machine.ts';
 import { Members, PORT } from './members.ts';
@@ -32,6 +33,7 @@ import type { Settings } from './power_cut.ts';
 import { PowerCutWatch } from './power_cut_watch.ts';
 import { SimCrash, SimProcess } from './process.ts';
 import { SimRandom } from './random.ts';
+import { Reckoning } from './reckoning.ts';
 import type { Probe } from './report/probe.ts';
 import type { Failure, RunOptions, RunResult } from './result.ts';
 import { SCENARIO_FORMAT, type Scenario } from './scenario.ts';
@@ -81,6 +83,8 @@ const COMMAND_PATIENCE_MS = 2000;
 /** Of a window after which replicas compare what they have applied. */
 const DIGEST_WINDOW_ENTRIES = 8;
 /** After these what is on the disk is not what it was a moment ago. */
+/** The history of a longer storm is forgotten as far as it has been checked. */
+const KEPT_STORM_MS = 60_000;
 const POWER_CUT_MARKS: ReadonlySet<string> = new Set([
   'a conflicting suffix is replaced',
   'a snapshot is installed',
@@ -97,6 +101,7 @@ export class World {
   readonly network: SimNetwork;
   readonly machines: Machine[] = [];
   readonly history = new History();
+  readonly historyWatch: HistoryWatch;
   readonly invariants: Invariants;
   readonly atlas: Atlas;
   /** A node has become leader. */
@@ -120,16 +125,20 @@ export class World {
   readonly #probe: Probe | null;
   readonly #strokes: Stroke[] = [];
   readonly #batches: Batch[] = [];
+  /** What clients ask is written down, for `scenario`. */
+  isRecorded = true;
   readonly #values = new Map<string, string>();
   readonly #marks = new Set<string>();
   readonly #maybeRandom: SimRandom;
   readonly #powerCuts: PowerCutWatch;
   readonly #endings = new Endings(this);
+  readonly #reckoning = new Reckoning(this);
   readonly rareProbe: RareProbe = {
     sometimes: (name) => this.#reachMark(name),
     maybe: (name) => this.#isStorm && this.#maybeRandom.chance(this.options.maybes[name] ?? 0),
   };
   #isStorm = true;
+  #stormMs = 0;
   #acknowledgedIndex = 0;
   #failure: Failure | null = null;
   #incarnations = 0;
@@ -167,6 +176,11 @@ export class World {
       random: this.random.fork('atlas'),
       filesOf: (machine) => this.machine(machine).disk.files(),
     });
+    this.historyWatch = new HistoryWatch({
+      history: this.history,
+      invariants: this.invariants,
+      workload: this.options.workload,
+    });
     this.invariants.nowUs = () => this.scheduler.nowUs;
     this.invariants.monotonicMsOf = (node) => {
       const { process, clock, node: running } = this.machine(node);
@@ -198,7 +212,10 @@ export class World {
     };
     for (let id = 1; id <= clients; id++) this.clients.push(this.#makeClient(id));
     for (let id = 1; id <= watchers; id++) this.watchers.push(this.#makeWatcher(id));
-    this.scheduler.afterEach = () => this.#checkInvariants();
+    this.scheduler.afterEach = () => {
+      this.#checkInvariants();
+      this.#reckoning.look();
+    };
   }
 
   /** It plays a scenario. */
@@ -317,13 +334,15 @@ export class World {
 
   /** @param stormMs Of a world drawn from a seed; a scenario has its own. */
   run(stormMs: number, trials: RunOptions['trials'] = 'all'): RunResult {
+    this.#stormMs = this.#script?.stormMs ?? stormMs;
+    this.history.isKept = this.#probe !== null || this.#stormMs <= KEPT_STORM_MS;
     setRareProbe(this.rareProbe);
     try {
-      this.#storm(this.#script?.stormMs ?? stormMs);
+      this.#storm(this.#stormMs);
       if (!this.failed) this.#endings.calm();
       if (!this.failed) this.#endings.blackout();
       if (!this.failed) this.#endings.steady();
-      if (!this.failed) this.#endings.reckon();
+      if (!this.failed) this.#reckoning.run(this.#endings.mustServe);
       if (!this.failed) this.#endings.shutDown();
     } finally {
       setRareProbe(null);
@@ -343,7 +362,9 @@ export class World {
       failure: this.#failure,
       simulatedSeconds: this.scheduler.nowUs / 1e6,
       events: this.trace.count,
-      operations: this.history.operations().length,
+      operations: this.history.count,
+      operationsHeldMax: this.historyWatch.peak,
+      wholeChecks: this.#reckoning.wholeChecks,
       faults: this.#strokes.filter(isFault).length,
       crashes: this.crashes,
       elections: this.invariants.elections,
@@ -546,6 +567,7 @@ export class World {
       id,
       addresses: this.#addresses,
       turnsAway: this.options.spares > 0,
+      holdsBack: () => this.historyWatch.isHolding,
       network: this.network.attach(process, host),
       clock: new SimClock(this.scheduler, process, { offsetMs: 0, driftPpm: 0 }),
       random: this.random.fork(host),
@@ -554,12 +576,14 @@ export class World {
       nowUs: () => this.scheduler.nowUs,
       workload: this.options.workload,
       script: this.#script?.batches.filter(({ client }) => client === id) ?? null,
-      onBatch: (batch) => this.#batches.push(batch),
+      onBatch: (batch) => {
+        if (this.isRecorded) this.#batches.push(batch);
+      },
       findCommitted: (...write) => this.invariants.committedIndexOf(...write),
       onAcknowledged: (index) => {
         this.#acknowledgedIndex = Math.max(this.#acknowledgedIndex, index);
       },
-      wallSkewMsMax: wallSkewMsMax(this.options, this.#script),
+      wallSkewMsMax: () => wallSkewMsMax(this.options, this.#script, this.#stormMs),
       mayBeDamaged: () => this.machines.some((machine) => this.atlas.isInjured(machine.id)),
       onWrongAnswer: (what) => this.fail('wrong answer', `client ${id}: ${what}`),
     });
@@ -627,7 +651,9 @@ export class World {
 }
 
 export function runSeed(seed: string, options: RunOptions): RunResult {
-  return new World(seed, null, options.onLine ?? null).run(options.stormMs, options.trials);
+  const world = new World(seed, null, options.onLine ?? null);
+  world.isRecorded = false;
+  return world.run(options.stormMs, options.trials);
 }
 
 /** Plays a scenario. */

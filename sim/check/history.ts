@@ -73,8 +73,19 @@ export interface Part {
 }
 
 export class History {
-  readonly #operations: (Operation | null)[] = [];
-  readonly #refused: Operation[] = [];
+  /** By number, in the order in which they were asked. */
+  readonly #operations = new Map<number, Operation>();
+  readonly #pending = new Set<Operation>();
+  #refused: Operation[] = [];
+  /** Operations on a key, by its name. */
+  readonly #keys = new Map<string, number>();
+  #asked = 0;
+  /** Of those that were asked, the ones that are as if they had not been. */
+  #undone = 0;
+  /** What has been checked can be forgotten; if not, it is kept for reports. */
+  isKept = true;
+  /** Is told of operations that have returned, or have been given up. */
+  onEnded: (operation: Operation) => void = () => {};
   /** Is told of operations that end without an answer that counts. */
   onGivenUp: (operation: Operation, outcome: 'unknown' | 'refused') => void = () => {};
 
@@ -86,7 +97,7 @@ export class History {
     at: number,
     details: Details = {},
   ): Operation {
-    const id = this.#operations.length;
+    const id = this.#asked++;
     const operation = {
       id,
       client,
@@ -99,18 +110,22 @@ export class History {
       result: null,
       ...details,
     };
-    this.#operations.push(operation);
+    this.#operations.set(id, operation);
+    this.#pending.add(operation);
+    if (namesKey(operation)) this.#keys.set(key, (this.#keys.get(key) ?? 0) + 1);
     return operation;
   }
 
   ok(operation: Operation, result: string | null, at: number): void {
     operation.result = result;
     operation.returnedAt = at;
+    this.#pending.delete(operation);
+    this.onEnded(operation);
   }
 
   /** It certainly did not take effect and never will: it is as if it had not been asked. */
   fail(operation: Operation): void {
-    this.#operations[operation.id] = null;
+    this.#undo(operation);
     this.#refused.push(operation);
     this.onGivenUp(operation, 'refused');
   }
@@ -118,7 +133,21 @@ export class History {
   /** Without an answer, or with one that leaves it open: it stays as it was invoked. */
   unknown(operation: Operation): void {
     operation.returnedAt = null;
+    this.#pending.delete(operation);
     this.onGivenUp(operation, 'unknown');
+    this.onEnded(operation);
+  }
+
+  /** It has been checked. */
+  forget(id: number): void {
+    if (!this.isKept) this.#operations.delete(id);
+  }
+
+  /** Lets go of those that were refused, and gives them. */
+  takeRefused(): readonly Operation[] {
+    const taken = this.#refused;
+    this.#refused = [];
+    return taken;
   }
 
   /**
@@ -126,10 +155,10 @@ export class History {
    * null: nobody knows.
    */
   narrow(find: (operation: Operation) => number | 'never' | null): void {
-    for (const [id, operation] of this.#operations.entries()) {
-      if (operation === null || operation.returnedAt !== null) continue;
+    for (const operation of [...this.#operations.values()]) {
+      if (operation.returnedAt !== null) continue;
       const found = find(operation);
-      if (found === 'never') this.#operations[id] = null;
+      if (found === 'never') this.#undo(operation);
       else if (found !== null) {
         operation.returnedAt = Math.max(found, operation.invokedAt);
         operation.isNarrowed = true;
@@ -142,7 +171,37 @@ export class History {
     return this.#refused;
   }
 
+  /** That are held. */
   operations(): readonly Operation[] {
-    return this.#operations.filter((operation) => operation !== null);
+    return [...this.#operations.values()];
   }
+
+  /** Have been asked and not ended. */
+  get pending(): ReadonlySet<Operation> {
+    return this.#pending;
+  }
+
+  /** How many there were, those that failed for certain aside. */
+  get count(): number {
+    return this.#asked - this.#undone;
+  }
+
+  /** That operations were on, but for scans and drops; sorted. */
+  keys(): string[] {
+    return [...this.#keys.keys()].sort();
+  }
+
+  #undo(operation: Operation): void {
+    this.#operations.delete(operation.id);
+    this.#pending.delete(operation);
+    this.#undone++;
+    if (!namesKey(operation)) return;
+    const left = (this.#keys.get(operation.key) ?? 1) - 1;
+    if (left > 0) this.#keys.set(operation.key, left);
+    else this.#keys.delete(operation.key);
+  }
+}
+
+function namesKey({ kind }: Operation): boolean {
+  return kind !== 'scan' && kind !== 'drop';
 }

@@ -73,7 +73,7 @@ export function toCalls(operation: Operation): Call[] {
   ];
 }
 
-function toCall(operation: Operation): Call {
+export function toCall(operation: Operation): Call {
   const { id, client, invokedAt, returnedAt } = operation;
   const isTold = returnedAt !== null && operation.isNarrowed !== true;
   const result: Result = isTold ? resultOf(operation) : { type: 'unknown' };
@@ -83,7 +83,7 @@ function toCall(operation: Operation): Call {
   return { id, process, call: invokedAt, return: returnedAt, op: opOf(operation), result };
 }
 
-function opOf({ kind, key, argument, expected, guard, parts = [] }: Operation): Op {
+export function opOf({ kind, key, argument, expected, guard, parts = [] }: Operation): Op {
   const value = argument ?? '';
   switch (kind) {
     case 'set':

@@ -72,16 +72,39 @@ export class HistoryStream {
     this.#parts.get(key)?.settle(call, at);
   }
 
+  /** An open operation has not taken effect, nor ever will. */
+  discard(call: Call): void {
+    const [key] = keysOf(call.op);
+    this.#parts.get(key)?.discard(call);
+  }
+
   /**
-   * Checks and forgets the parts of which nothing is under way.
+   * An open operation takes no effect from here on, whether it has done so before or not. False: what is held of its part
+   * has to be checked first.
+   */
+  retire(call: Call): boolean {
+    const [key] = keysOf(call.op);
+    const part = this.#parts.get(key);
+    if (part !== undefined && part.held.length > 0) return false;
+    part?.retire(call);
+    return true;
+  }
+
+  /** Could the key hold this value, for all that is known? */
+  mayHold(key: string, value: string): boolean {
+    return this.#parts.get(key)?.mayHold(key, value) ?? false;
+  }
+
+  /**
+   * Checks and forgets what nothing overlaps that is still under way.
    *
    * @param pending Operations that have been called and neither returned nor been given up.
+   * @param least Operations that a piece must hold for that; left out: as many as it is to have.
    */
-  advance(now: number, pending: Iterable<Op>): StreamVerdict {
-    const busy = this.#touchedBy(pending);
+  advance(now: number, pending: Iterable<Pick<Call, 'op' | 'call'>>, least?: number): StreamVerdict {
+    const busySince = this.#touchedBy(pending);
     for (const part of this.#distinct()) {
-      if (!part.isDueAt(now) || busy.has(part)) continue;
-      const outcome = part.cut(this.#options);
+      const outcome = part.cut(this.#options, Math.min(now, busySince.get(part) ?? now), least);
       if (outcome !== 'found') return verdictOf(part, outcome);
     }
     return LINEARIZABLE;
@@ -96,19 +119,20 @@ export class HistoryStream {
     return LINEARIZABLE;
   }
 
-  #touchedBy(pending: Iterable<Op>): ReadonlySet<StreamPart> {
-    const touched = new Set<StreamPart>();
-    for (const op of pending) {
+  /** Parts with the time since when something of them is under way. */
+  #touchedBy(pending: Iterable<Pick<Call, 'op' | 'call'>>): ReadonlyMap<StreamPart, number> {
+    const since = new Map<StreamPart, number>();
+    for (const { op, call } of pending) {
       const names =
         op.type === 'scan'
           ? [...this.#parts.keys()].filter((key) => isInRange(op, key))
           : keysOf(op).flatMap((key) => [key, ...this.#rangesOf(key)]);
       for (const name of names) {
         const part = this.#parts.get(name);
-        if (part !== undefined) touched.add(part);
+        if (part !== undefined) since.set(part, Math.min(call, since.get(part) ?? call));
       }
     }
-    return touched;
+    return since;
   }
 
   /** Of the keys that an operation joins, and of ranges. */

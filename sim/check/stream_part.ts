@@ -25,23 +25,35 @@ export interface PartOptions extends Limits {
   readonly order: Order;
   /** A piece holds at least so many operations that have returned. */
   readonly pieceMin: number;
+  /**
+   * Configurations to enter for the ends of a piece: beyond that it is kept, and tried again when it has grown. Left
+   * out: `statesMax`, and beyond that the whole is given up.
+   */
+  readonly cutStatesMax?: number;
+  /** A piece is kept that could have been dropped, had it fewer ends or were they easier to find. */
+  readonly onKept?: (why: 'too many ends' | 'too many states') => void;
+  /** These are not held any more. */
+  readonly onDropped?: (calls: readonly Call[]) => void;
 }
 
 /** More places are not carried on: the piece is kept, and tried again when it has grown. */
 const PLACES_MAX = 256;
 
+/** The hardest piece may cost so many times as much as others. */
+const EFFORT_MAX = 16;
+
 const NOWHERE: Place = { values: new Map(), used: new Map(), taken: new Set() };
 
 export class StreamPart {
   readonly keys = new Set<string>();
-  /** Latest return. */
-  busyUntil = Number.NEGATIVE_INFINITY;
   /** Have returned since the last piece was dropped. */
   held: Call[] = [];
   /** Of unknown outcome. */
   open: Call[] = [];
   #places: readonly Place[] = [NOWHERE];
   #pieceMin: number;
+  /** How many times as many configurations the next piece is worth. */
+  #effort = 1;
 
   constructor(pieceMin: number) {
     this.#pieceMin = pieceMin;
@@ -49,55 +61,86 @@ export class StreamPart {
 
   add(call: Call): void {
     if (call.return === null) this.open.push(call);
-    else {
-      this.held.push(call);
-      this.busyUntil = Math.max(this.busyUntil, call.return);
-    }
+    else this.held.push(call);
   }
 
   /** Takes in what another part holds. */
   absorb(other: StreamPart): void {
     for (const key of other.keys) this.keys.add(key);
-    this.busyUntil = Math.max(this.busyUntil, other.busyUntil);
     this.held.push(...other.held);
     this.open.push(...other.open);
     this.#places = this.#places.flatMap((one) => other.#places.map((two) => merge(one, two)));
   }
 
-  /** What is held may be checked and dropped at `now`, if nothing of the part is under way. */
-  isDueAt(now: number): boolean {
-    return now > this.busyUntil && this.held.length >= this.#pieceMin;
+  /**
+   * Checks and drops what is held, moment by moment at which nothing was under way.
+   *
+   * @param until What returned before was not overlapped by anything that has not returned yet.
+   * @param least Operations that a piece holds; left out: as many as it is to have.
+   */
+  cut(options: PartOptions, until: number, least?: number): Outcome {
+    if (this.held.length < (least ?? this.#pieceMin)) return 'found';
+    for (;;) {
+      const piece = this.#nextPiece(until, least ?? this.#pieceMin);
+      if (piece === null) return 'found';
+      const outcome = this.#cutPiece(piece, options);
+      if (outcome === 'kept') return 'found';
+      if (outcome !== 'found') return outcome;
+    }
   }
 
-  /** Checks what is held, and drops it unless it may have ended in too many ways. */
-  cut(options: PartOptions): Outcome {
-    const problem = this.#problem(options);
+  /** The shortest beginning of what is held that may be dropped, with no operation over its end; null: there is none. */
+  #nextPiece(until: number, least: number): readonly Call[] | null {
+    if (this.held.length < least || this.held.length === 0) return null;
+    this.held.sort((one, other) => one.call - other.call || one.id - other.id);
+    let end = Number.NEGATIVE_INFINITY;
+    for (const [at, call] of this.held.entries()) {
+      end = Math.max(end, call.return ?? Number.POSITIVE_INFINITY);
+      if (end >= until) return null;
+      const next = this.held[at + 1];
+      if (at + 1 >= least && (next === undefined || next.call > end)) return this.held.slice(0, at + 1);
+    }
+    return null;
+  }
+
+  /** `kept`: its ends are too many, or too hard to find. */
+  #cutPiece(piece: readonly Call[], options: PartOptions): Outcome | 'kept' {
+    const problem = this.#problem(options, piece);
     const ends: Position[] = [];
-    const outcome = new Search(problem, options).run(this.#starts(problem), (end) => ends.push(end));
-    if (outcome !== 'found') return outcome;
-    const best = withoutWorse(ends);
-    if (best.length > PLACES_MAX) {
-      this.#pieceMin = 2 * this.held.length;
-      return outcome;
+    const { cutStatesMax, statesMax, onKept, onDropped } = options;
+    const limit = Math.min(statesMax, (cutStatesMax ?? statesMax) * this.#effort);
+    const search = new Search(problem, { ...options, statesMax: limit });
+    const outcome = search.run(this.#starts(problem), (end) => ends.push(end));
+    if (outcome === 'none' || (outcome === 'gave up' && cutStatesMax === undefined)) return outcome;
+    const best = outcome === 'found' ? withoutWorse(ends) : [];
+    if (outcome === 'gave up' || best.length > PLACES_MAX) {
+      if (outcome === 'gave up') this.#effort = Math.min(2 * this.#effort, EFFORT_MAX);
+      else this.#pieceMin = 2 * piece.length;
+      onKept?.(outcome === 'found' ? 'too many ends' : 'too many states');
+      return 'kept';
     }
     this.#pieceMin = options.pieceMin;
-    this.held = [];
+    this.#effort = 1;
+    onDropped?.(piece);
+    this.held.splice(0, piece.length);
     this.#places = best.map((end) => placeOf(problem, end));
-    this.#dropUsedUp(problem);
+    const usedUp = this.#dropUsedUp(problem);
+    onDropped?.(usedUp);
     return outcome;
   }
 
   /** Checks what is held, as if nothing followed. */
   finish(options: PartOptions): Outcome {
-    const problem = this.#problem(options);
+    const problem = this.#problem(options, this.held);
     return new Search(problem, options).run(this.#starts(problem));
   }
 
   /** It was of unknown outcome and has taken effect by `at`, which is later than all that was dropped. */
   settle(call: Call, at: number): void {
+    // What has taken effect in every order needs no more.
+    if (!this.#close(call)) return;
     const name = nameOf(call);
-    this.open = this.open.filter(({ id }) => id !== call.id);
-    const left = this.open.filter((other) => nameOf(other) === name).length;
+    const left = this.#openLike(name);
     this.add({ ...call, return: at });
     this.#places = this.#places.flatMap((place) => {
       const count = place.used.get(name) ?? 0;
@@ -109,6 +152,46 @@ export class StreamPart {
     });
   }
 
+  /** It was of unknown outcome, and has not taken effect, nor ever will. */
+  discard(call: Call): void {
+    const name = nameOf(call);
+    const wasOpen = this.#close(call);
+    const left = wasOpen ? this.#openLike(name) : -1;
+    // Nothing explains what was seen of it, if it was.
+    this.#places = this.#places.filter(({ used }) => left >= (used.get(name) ?? 0));
+  }
+
+  /**
+   * It is of unknown outcome, and takes no effect from here on: each place says whether it has done so before. Of those
+   * that do the same it may have been another one: then that may do it again, which allows more than there was.
+   */
+  retire(call: Call): void {
+    if (this.held.length > 0 || !this.#close(call)) return;
+    const name = nameOf(call);
+    const byName = new Map<string, Place>();
+    for (const place of this.#places) {
+      const used = withCount(place.used, name, (place.used.get(name) ?? 0) - 1);
+      byName.set(JSON.stringify([[...place.values], [...used], [...place.taken]]), { ...place, used });
+    }
+    this.#places = [...byName.values()];
+  }
+
+  /** Could the key hold this value, for all that is known? Yes, where something is held that has not been checked. */
+  mayHold(key: string, value: string): boolean {
+    return this.held.length > 0 || this.#places.some(({ values }) => values.get(key) === value);
+  }
+
+  /** False: it is not open any more. */
+  #close(call: Call): boolean {
+    const before = this.open.length;
+    this.open = this.open.filter(({ id }) => id !== call.id);
+    return this.open.length < before;
+  }
+
+  #openLike(name: string): number {
+    return this.open.filter((other) => nameOf(other) === name).length;
+  }
+
   /** What the keys may have held before what is held, for people. */
   describePlaces(): string {
     const shown = this.#places.slice(0, 3).map(({ values }) => {
@@ -118,9 +201,9 @@ export class StreamPart {
     return shown.join(' or ');
   }
 
-  #problem({ order }: PartOptions): Problem {
+  #problem({ order }: PartOptions, piece: readonly Call[]): Problem {
     // Values stay what they are: what follows may yet see any of them.
-    return pose([...this.held, ...this.open], new Machine([...this.keys], null), order);
+    return pose([...piece, ...this.open], new Machine([...this.keys], null), order);
   }
 
   #starts({ machine, classes, steps }: Problem): Position[] {
@@ -131,18 +214,21 @@ export class StreamPart {
     }));
   }
 
-  /** Operations that have taken effect in all places need not be carried on. */
-  #dropUsedUp({ classes }: Problem): void {
+  /** Operations that have taken effect in all places need not be carried on. Gives them. */
+  #dropUsedUp({ classes }: Problem): Call[] {
+    const dropped: Call[] = [];
     for (const { name, ids } of classes) {
       const least = Math.min(...this.#places.map(({ used }) => used.get(name) ?? 0));
       if (least === 0) continue;
       const gone = new Set(ids.slice(0, least));
+      dropped.push(...this.open.filter(({ id }) => gone.has(id)));
       this.open = this.open.filter(({ id }) => !gone.has(id));
       this.#places = this.#places.map((place) => {
         const left = (place.used.get(name) ?? 0) - least;
         return { ...place, used: withCount(place.used, name, left) };
       });
     }
+    return dropped;
   }
 }
 

@@ -54,4 +54,23 @@ describe('planted bugs', () => {
       expect(hunt).toMatchObject({ found: true });
     }, 120_000);
   }
+
+  // Of membership, and of what clients see: by whole clusters, without the trials of single parts.
+  for (const [name, check] of [
+    ['configuration-lost-with-restart', 'invariant'],
+    ['reads-of-a-follower-unasked', 'linearizability'],
+  ] as const) {
+    it(`like ${name} are found by whole clusters`, async () => {
+      const mutant = MUTANTS.find((one) => one.name === name);
+      if (mutant === undefined) throw new Error(`no mutant ${name}`);
+      const hunt = await huntMutant(mutant, {
+        seeds: 60,
+        seconds: 100,
+        stormMs: 20_000,
+        trials: 'none',
+        shrinkSeconds: null,
+      });
+      expect(hunt).toMatchObject({ found: true, check });
+    }, 120_000);
+  }
 });

@@ -26,10 +26,7 @@ function inPieces(
     if (next !== undefined && endOf(next) === endOf(call)) continue;
     const now = endOf(call) + 0.5;
     const pending = calls.filter((other) => other.call < now && endOf(other) > now);
-    const verdict = stream.advance(
-      now,
-      pending.map(({ op }) => op),
-    );
+    const verdict = stream.advance(now, pending);
     if (verdict.type !== 'linearizable') return { verdict, peak };
     peak = Math.max(peak, stream.size);
   }
