@@ -15,7 +15,7 @@
 
 import { assert } from '../base/assert.ts';
 import { CorruptionError, DiskError, EnvelopeError, type Outcome } from '../base/errors.ts';
-import { rarely, sometimes } from '../base/rare.ts';
+import { sometimes } from '../base/rare.ts';
 import { isReadError, readStubbornly } from '../base/read_error.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { AppendFile, Disk } from '../io/disk.ts';
@@ -534,7 +534,7 @@ export class Log {
       return this.#read(state, index);
     } catch (error) {
       if (!(error instanceof CorruptionError)) throw error;
-      rarely('an entry is found damaged while the log is in use');
+      sometimes('an entry is found damaged while the log is in use');
       const { path, offset, message } = error;
       this.#options.logger.log('warn', 'log-damaged', { path, offset, why: message });
       state.holes.add(index, null);
@@ -559,7 +559,13 @@ export class Log {
     }
     sometimes('an entry is read back from its segment');
     const bytes = recordBytes(payloadBytes);
-    const view = this.#view(segment, offset, bytes, () => `group ${state.group} index ${index} term ${term}`);
+    let view: Uint8Array;
+    try {
+      view = this.#view(segment, offset, bytes);
+    } catch (error) {
+      if (!isReadError(error)) throw error;
+      view = this.#viewAgain(segment, offset, bytes, `group ${state.group} index ${index} term ${term}`);
+    }
     const reader = new RecordReader(view, segment, offset);
     const result = reader.read(offset);
     const isExpected =
@@ -578,15 +584,19 @@ export class Log {
     return { index, term, kind: reader.entryKind as EntryKind, payload };
   }
 
-  /** @throws DiskError that names segment, offset and what stands there, when the disk does not give it after some tries. */
-  #view(segment: number, offset: number, bytes: number, name: () => string): Uint8Array {
-    const view = (): Uint8Array =>
-      segment === this.#segment ? this.#file.view(offset, bytes) : this.#sealed.view(segment, offset, bytes);
+  #view(segment: number, offset: number, bytes: number): Uint8Array {
+    return segment === this.#segment
+      ? this.#file.view(offset, bytes)
+      : this.#sealed.view(segment, offset, bytes);
+  }
+
+  /** What the disk has refused to read. @throws DiskError that says what stands there, when it refuses on. */
+  #viewAgain(segment: number, offset: number, bytes: number, name: string): Uint8Array {
     try {
-      return readStubbornly(view);
+      return readStubbornly(() => this.#view(segment, offset, bytes));
     } catch (error) {
       if (!isReadError(error)) throw error;
-      const what = `the record of ${name()} at offset ${offset} cannot be read`;
+      const what = `the record of ${name} at offset ${offset} cannot be read`;
       throw new DiskError(error.operation, this.#path(segment), error.errno, what);
     }
   }

@@ -22,12 +22,13 @@
  * stepped over, since what lies in a payload is not part of the log.
  */
 import { CorruptionError, DiskError, type EnvelopeError } from '../base/errors.ts';
-import { rarely } from '../base/rare.ts';
-import { isReadError, readStubbornly } from '../base/read_error.ts';
-import type { Disk, ReadFile } from '../io/disk.ts';
+import { sometimes } from '../base/rare.ts';
+import { readStubbornly } from '../base/read_error.ts';
+import type { Disk } from '../io/disk.ts';
 import type { EntryKind, GroupId, Index } from './entry.ts';
 import { Gaps } from './gap_resolution.ts';
 import { GroupState } from './group_state.ts';
+import { type Readable, viewReadable } from './readable.ts';
 import { RECORD_ALIGNMENT_BYTES, RecordKind } from './record.ts';
 import {
   readSegmentHeader,
@@ -40,8 +41,6 @@ import { type ScanEnd, SegmentScan } from './segment_scan.ts';
 
 /** More segments that are missing are another directory's, or no log. */
 const MISSING_MAX = 1000;
-/** What a disk reads, or fails to read, at a time; if it is more, the neighbours of what is lost seem lost as well. */
-const SECTOR_BYTES = 512;
 
 export interface RecoveredLog {
   readonly groups: Map<GroupId, GroupState>;
@@ -175,7 +174,7 @@ class Recovery {
   /** Returns its end, as the next segment tells. That there is a gap was noted at the end of the segment before it. */
   #skipMissing(number: number): number {
     this.#onDamage(this.#missingError(number));
-    rarely('a segment of the log is missing');
+    sometimes('a segment of the log is missing');
     return this.#headerOf(number + 1)?.previousEnd ?? 0;
   }
 
@@ -434,40 +433,6 @@ function checkHeader(path: string, header: SegmentHeader | null, number: number,
     const what = `the segment header says that the segment before ends at ${header.previousEnd}, not ${previousEnd}`;
     throw new CorruptionError(path, 0, what);
   }
-}
-
-interface Readable {
-  readonly bytes: Uint8Array;
-  /** Behind the last sector that could not be read. */
-  readonly unreadableEnd: number;
-  /** Null: all could be read. */
-  readonly error: DiskError | null;
-}
-
-/** The first bytes of a file; zeros stand for the sectors that the disk cannot give any more. @throws DiskError */
-function viewReadable(file: ReadFile, bytes: number): Readable {
-  try {
-    return { bytes: file.view(0, bytes), unreadableEnd: 0, error: null };
-  } catch (error) {
-    if (!isReadError(error)) throw error;
-  }
-  const readable = new Uint8Array(bytes);
-  let unreadableEnd = 0;
-  let lastError: DiskError | null = null;
-  for (let at = 0; at < bytes; at += SECTOR_BYTES) {
-    try {
-      const length = Math.min(SECTOR_BYTES, bytes - at);
-      readable.set(
-        readStubbornly(() => file.view(at, length)),
-        at,
-      );
-    } catch (error) {
-      if (!isReadError(error)) throw error;
-      unreadableEnd = Math.min(bytes, at + SECTOR_BYTES);
-      lastError = error;
-    }
-  }
-  return { bytes: readable, unreadableEnd, error: lastError };
 }
 
 function damagedHeader(path: string): CorruptionError {

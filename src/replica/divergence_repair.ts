@@ -12,7 +12,7 @@
  * state to show until it is replaced, or started anew.
  */
 import { DiskError } from '../base/errors.ts';
-import { rarely } from '../base/rare.ts';
+import { rarely, sometimes } from '../base/rare.ts';
 import { FRAME_HEADER_BYTES, FrameReader, writeFrame } from '../codec/frame.ts';
 import { VARINT_BYTES_MAX, VarintReader, writeVarint } from '../codec/varint.ts';
 import type { Clock } from '../io/clock.ts';
@@ -100,7 +100,7 @@ export class DivergenceRepair {
   onOdd({ index, digest, majorityDigest, agreeing }: OddOneOut): void {
     if (this.#isOdd) return;
     const { logger, id } = this.#options;
-    rarely('a replica is the odd one out');
+    sometimes('a replica is the odd one out');
     if (this.#options.leads()) rarely('the leader is the odd one out');
     this.#sources = agreeing;
     logger.log('error', 'state-odd-one-out', {
@@ -124,7 +124,7 @@ export class DivergenceRepair {
   /** Another state was installed, as of the entry at `index`. */
   onInstalled(index: Index): void {
     if (!this.#isOdd) return;
-    rarely('a replica that was the odd one out is rebuilt');
+    sometimes('a replica that was the odd one out is rebuilt');
     this.#isOdd = false;
     this.#sources = null;
     this.#options.logger.log('info', 'state-rebuilt', { node: this.#options.id, index });

@@ -2,6 +2,7 @@
  * What a replica does about damage of its log, beside what consensus does about it (`raft/mending.ts`): at the start it
  * fences off what the log has forgotten and lets go of what tables cover; while entries are damaged it says so.
  */
+import { CorruptionError } from '../base/errors.ts';
 import { rarely } from '../base/rare.ts';
 import type { Logger } from '../io/logger.ts';
 import type { LogDamage } from '../log/damage.ts';
@@ -36,6 +37,27 @@ export function dropCovered(log: GroupLog, store: Pick<Store, 'flushedIndex'>): 
   if (highest === 0) return;
   rarely('damaged entries are let go that tables cover');
   log.compact(highest);
+}
+
+/** @throws CorruptionError when there are entries that neither the tables cover nor the log holds. */
+export function checkFit(
+  log: Pick<GroupLog, 'firstIndex' | 'lastIndex'>,
+  { flushedIndex }: Pick<Store, 'flushedIndex'>,
+): void {
+  if (flushedIndex > log.lastIndex) {
+    throw new CorruptionError(
+      'log',
+      0,
+      `the tables cover index ${flushedIndex}, the log ends at ${log.lastIndex}: log records are missing`,
+    );
+  }
+  if (flushedIndex < log.firstIndex - 1) {
+    throw new CorruptionError(
+      'log',
+      0,
+      `the log begins behind index ${log.firstIndex - 1}, the tables cover ${flushedIndex}: log records are missing, its first segments maybe: put them back, or replace the node`,
+    );
+  }
 }
 
 /** Tells the node's log what is damaged, what is waited for, and when all is well again. */

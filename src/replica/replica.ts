@@ -9,7 +9,6 @@
  * write may say (`proposals.ts`); the state is kept whole (`state_care.ts`).
  */
 
-import { CorruptionError } from '../base/errors.ts';
 import { maybe, sometimes } from '../base/rare.ts';
 import type { Timer } from '../io/clock.ts';
 import type { Administration, Read, Write } from '../kv/request.ts';
@@ -23,10 +22,11 @@ import { Applier } from './applier.ts';
 import type { DivergenceRepair } from './divergence_repair.ts';
 import { GroupTime } from './group_time.ts';
 import { configurationIfReadable } from './known_configuration.ts';
+import { checkFit } from './log_damage.ts';
 import { Outbox } from './outbox.ts';
 import { MENDING, NOT_LEADER, Proposals } from './proposals.ts';
 import { refusalResult } from './refusal.ts';
-import type { Done, ReplicaOptions } from './replica_options.ts';
+import type { Done, RaftView, ReplicaOptions } from './replica_options.ts';
 import { ReplicaReads } from './replica_reads.ts';
 import type { SnapshotMessage } from './snapshot_codec.ts';
 import { StateCare } from './state_care.ts';
@@ -65,7 +65,7 @@ export class Replica {
   constructor(options: ReplicaOptions) {
     const { log, store, hardState, clock, stateMachine, timing } = options;
     this.#options = options;
-    checkFit(options);
+    checkFit(log, store);
     const known = configurationIfReadable(stateMachine, options.founders, store);
     const raft = new Raft({
       id: options.id,
@@ -173,22 +173,7 @@ export class Replica {
   }
 
   /** The consensus state, to look at. */
-  get raft(): Omit<
-    Raft,
-    | 'tick'
-    | 'propose'
-    | 'readIndex'
-    | 'onDurable'
-    | 'onHardStateDurable'
-    | 'onPeerReset'
-    | 'onPeerLost'
-    | 'takeOutput'
-    | 'step'
-    | 'transferLeadership'
-    | 'changeMembership'
-    | 'restore'
-    | 'learn'
-  > {
+  get raft(): RaftView {
     return this.#raft;
   }
 
@@ -411,23 +396,4 @@ export class Replica {
     this.#timer = null;
     this.#turnTask();
   };
-}
-
-/** @throws CorruptionError when there are entries that neither the tables cover nor the log holds. */
-function checkFit({ store, log }: Pick<ReplicaOptions, 'store' | 'log'>): void {
-  const { flushedIndex } = store;
-  if (flushedIndex > log.lastIndex) {
-    throw new CorruptionError(
-      'log',
-      0,
-      `the tables cover index ${flushedIndex}, the log ends at ${log.lastIndex}: log records are missing`,
-    );
-  }
-  if (flushedIndex < log.firstIndex - 1) {
-    throw new CorruptionError(
-      'log',
-      0,
-      `the log begins behind index ${log.firstIndex - 1}, the tables cover ${flushedIndex}: log records are missing, its first segments maybe: put them back, or replace the node`,
-    );
-  }
 }

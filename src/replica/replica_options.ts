@@ -11,6 +11,7 @@ import type { Configuration } from '../raft/configuration.ts';
 import type { RaftTiming } from '../raft/core.ts';
 import type { FlowLimits } from '../raft/flow.ts';
 import type { Message, NodeId } from '../raft/message.ts';
+import type { Raft } from '../raft/raft.ts';
 import type { HardStateFile } from './hard_state_file.ts';
 import type { SnapshotMessage } from './snapshot_codec.ts';
 import type { SnapshotLimits } from './snapshots.ts';
@@ -50,3 +51,21 @@ export interface ReplicaOptions {
 
 /** How a request is answered: called once. */
 export type Done = (result: Result) => void;
+
+/** The consensus core, to look at. */
+export type RaftView = Omit<
+  Raft,
+  | 'tick'
+  | 'propose'
+  | 'readIndex'
+  | 'onDurable'
+  | 'onHardStateDurable'
+  | 'onPeerReset'
+  | 'onPeerLost'
+  | 'takeOutput'
+  | 'step'
+  | 'transferLeadership'
+  | 'changeMembership'
+  | 'restore'
+  | 'learn'
+>;

@@ -144,6 +144,13 @@ export class Snapshots {
     }
   }
 
+  /** A fetch from anybody else is given up. */
+  keepTo(isSource: (id: NodeId) => boolean): void {
+    if (this.#fetch === null || isSource(this.#fetch.from)) return;
+    this.#fetch.cancel();
+    this.#fetch = null;
+  }
+
   onPeerReset(peer: NodeId): void {
     if (this.#fetch?.from === peer) this.#fetch.ask();
   }

@@ -196,7 +196,10 @@ export class StateCare {
       clock,
       logger,
       leads: () => raft.role === 'leader',
-      rebuild: (sources) => this.mender.rebuild(sources),
+      rebuild: (sources) => {
+        this.snapshots.keepTo((peer) => this.repair.isSource(peer));
+        this.mender.rebuild(sources);
+      },
     });
   }
 
