@@ -286,4 +286,11 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     find: 'if (index <= commitIndex || index > log.lastIndex || log.termAt(index) !== term) return false;',
     replace: 'if (index <= commitIndex || index > log.lastIndex) return false;',
   },
+  {
+    name: 'round-outlives-its-quorum',
+    what: 'a round of reads is not looked at again when those who have answered it become a majority',
+    file: 'src/raft/leader.ts',
+    find: "    if (this.#reads.isConfirming) this.#confirmReads(this.#quorumOf('round', this.#reads.round));\n  }\n",
+    replace: '  }\n',
+  },
 ];

@@ -409,6 +409,8 @@ export class Leader {
       new Array<number>(configuration.voters.length).fill(0),
       new Array<number>(configuration.outgoing.length).fill(0),
     ];
+    // Those who have answered the round that is out may be a majority now, and need not answer it again.
+    if (this.#reads.isConfirming) this.#confirmReads(this.#quorumOf('round', this.#reads.round));
   }
 
   #onCommitted(): void {
