@@ -110,15 +110,27 @@ class CoreTrial {
     for (const node of this.#nodes) if (!node.isUp && node !== absent) this.#start(node);
     if (absent?.isUp === true) absent.crash();
     const before = this.#invariants.commitIndex;
+    const firstRead = this.#reads + 1;
     for (let i = 0; i < CALM_TIMEOUTS; i++) {
       this.#scheduler.runUntil(this.#scheduler.nowUs + TIMEOUT_US);
-      for (const node of this.#nodes) this.#propose(node);
+      for (const node of this.#nodes) {
+        this.#propose(node);
+        if (node.raft.role === 'leader') this.#read(node, 'round');
+      }
     }
-    if (this.#invariants.commitIndex > before) return;
+    if (this.#invariants.commitIndex <= before) this.#complain('nothing was committed');
+    if (this.#nodes.every(({ lastRead }) => lastRead < firstRead)) this.#complain('no read was let through');
+  }
+
+  #complain(what: string): never {
     const roles = this.#nodes.map(({ id, raft }) => `${id} is ${raft.role} in term ${raft.term}`);
-    throw new Error(
-      `${CALM_TIMEOUTS} election timeouts into the calm nothing was committed: ${roles.join(', ')}`,
-    );
+    throw new Error(`${CALM_TIMEOUTS} election timeouts into the calm ${what}: ${roles.join(', ')}`);
+  }
+
+  #read(node: CoreNode, basis: 'lease' | 'round'): void {
+    const id = ++this.#reads;
+    this.#asked.set(id, this.#invariants.commitIndex);
+    this.#act(node, (raft, nowMs) => raft.readIndex(id, basis, nowMs));
   }
 
   #makePlot(): CorePlot {
@@ -228,11 +240,7 @@ class CoreTrial {
       if (each.raft.role === 'leader' && random.chance(proposePermille)) this.#propose(each);
     }
     const basis = random.chance(500) ? 'lease' : 'round';
-    for (let count = random.between(0, 2); count > 0; count--) {
-      const id = ++this.#reads;
-      this.#asked.set(id, this.#invariants.commitIndex);
-      this.#act(random.pick(this.#nodes), (raft, nowMs) => raft.readIndex(id, basis, nowMs));
-    }
+    for (let count = random.between(0, 2); count > 0; count--) this.#read(random.pick(this.#nodes), basis);
   }
 
   #changeMembership(leader: CoreNode): void {
