@@ -316,4 +316,11 @@ export const LSM_MUTANTS: readonly Mutant[] = [
     find: '      tombstones: [{ gte: low, lt: end, sequence: index }],\n',
     replace: '      tombstones: [],\n',
   },
+  {
+    name: 'copy-overwritten-backwards',
+    what: 'a cursor that goes backwards copies a block over the one of which a value is still handed out',
+    file: 'src/lsm/table_cursor.ts',
+    find: '    if (!this.#isForward) return this.#open(block);\n',
+    replace: '',
+  },
 ];
