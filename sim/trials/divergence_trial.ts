@@ -7,27 +7,20 @@
  * Before the alarm wrong answers are what they are: only those are excused which were asked for while a value of that
  * key was wrong somewhere and nobody knew.
  */
+import { assert } from '../../src/base/assert.ts';
 import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
 import type { LogFields } from '../../src/io/logger.ts';
-import type { Address } from '../../src/io/network.ts';
 import { storeKey } from '../../src/kv/key_space.ts';
 import type { Request, Result } from '../../src/kv/request.ts';
 import { decodeStored, encodeStored, NEVER } from '../../src/kv/stored_value.ts';
-import { Node } from '../../src/server/node.ts';
+import type { Node, NodeOptions } from '../../src/server/node.ts';
 import { Lane } from '../../src/server/router.ts';
-import { SimClock } from '../clock.ts';
-import { SimDisk } from '../disk.ts';
 import { Invariants } from '../invariants.ts';
-import { SimNetwork } from '../network.ts';
-import { SimProcess } from '../process.ts';
 import type { SimRandom } from '../random.ts';
 import { compareReplicas } from '../replica_equality.ts';
-import { Scheduler } from '../scheduler.ts';
-import { Trace } from '../trace.ts';
+import { type GroupMachine, NodeGroup } from './node_group.ts';
 import { type Mark, runTrial } from './trial.ts';
 
-const PORT = 9000;
-const TIMING = { heartbeatMs: 30, electionTimeoutMs: 150 };
 const US_PER_MS = 1000;
 const STORM_MS = 2000;
 const ROUNDS_MAX = 30;
@@ -37,14 +30,8 @@ const NOTE = '/data/odd';
 const BUCKET = 'b';
 const MAYBES = ['short-append', 'needless-snapshot', 'slow-install'];
 
-interface Machine {
-  readonly id: number;
-  readonly host: string;
-  readonly disk: SimDisk;
-  readonly process: SimProcess;
-  readonly clock: SimClock;
-  node: Node | null;
-  isUp: boolean;
+/** What is wrong with a machine. */
+interface Sickness {
   /** Keys whose values are wrong here, since they were changed and nobody knows it yet. */
   readonly wrong: Set<string>;
   /** Those of them that it knows not to show; they come back with a crash that makes it forget. */
@@ -73,12 +60,10 @@ export function tryDivergence(random: SimRandom, mark?: Mark): string | null {
 
 class DivergenceTrial {
   readonly #random: SimRandom;
-  readonly #scheduler = new Scheduler();
-  readonly #network: SimNetwork;
-  readonly #machines: Machine[] = [];
-  readonly #members: readonly Address[];
+  readonly #group: NodeGroup;
   readonly #invariants: Invariants;
-  readonly #victims: readonly Machine[];
+  readonly #sickness = new Map<GroupMachine, Sickness>();
+  readonly #victims: readonly GroupMachine[];
   readonly #windowEntries: number;
   readonly #memtableBytes: number;
   readonly #logTailEntries: number | null;
@@ -91,21 +76,23 @@ class DivergenceTrial {
   #names = 0;
   /** So that no two write the same. */
   #writes = 0;
-  #boots = 0;
-  #failure: Error | null = null;
 
   constructor(random: SimRandom) {
     this.#random = random;
     const nodes = random.pick([3, 3, 5]);
-    const scheduler = this.#scheduler;
-    const trace = new Trace();
     this.#invariants = new Invariants(nodes);
-    this.#network = new SimNetwork({ scheduler, random: random.fork('network'), trace, faults: {} });
-    for (let id = 1; id <= nodes; id++) this.#machines.push(this.#makeMachine(id, trace));
-    this.#members = this.#machines.map(({ host }) => ({ host, port: PORT }));
+    this.#group = new NodeGroup({
+      random,
+      machines: nodes,
+      nodeOptions: (machine) => this.#nodeOptions(machine),
+      onOpen: (machine, node) => this.#plant(machine, node),
+    });
+    for (const machine of this.#group.machines) {
+      this.#sickness.set(machine, { wrong: new Set(), hidden: null, isDue: false, wasChanged: false });
+    }
     const first = random.below(nodes);
     const victims = random.between(1, (nodes - 1) / 2);
-    this.#victims = this.#machines.filter((_machine, at) => (at - first + nodes) % nodes < victims);
+    this.#victims = this.#group.machines.filter((_machine, at) => (at - first + nodes) % nodes < victims);
     this.#windowEntries = random.between(1, 6);
     this.#memtableBytes = 1 << random.between(9, 14);
     this.#logTailEntries = random.pick([null, 4, 50]);
@@ -116,16 +103,16 @@ class DivergenceTrial {
   }
 
   run(): void {
-    for (const machine of this.#machines) this.#boot(machine);
-    while (this.#nowMs < STORM_MS) {
+    for (const machine of this.#group.machines) this.#boot(machine);
+    while (this.#group.nowMs < STORM_MS) {
       this.#advance(STEP_MS);
       this.#ask();
       this.#stroke();
     }
-    for (const machine of this.#machines) machine.isDue = false;
+    for (const sickness of this.#sickness.values()) sickness.isDue = false;
     for (let round = 0; !this.#isSettled(); round++) {
       if (round === ROUNDS_MAX) throw new Error(`${ROUNDS_MAX} rounds into the calm: ${this.#describe()}`);
-      for (const machine of this.#machines) if (!machine.isUp) this.#boot(machine);
+      for (const machine of this.#group.machines) if (!machine.isUp) this.#boot(machine);
       for (const key of [...this.#keys]) this.#askOf(key, 'add');
       for (const name of this.#left) this.#askOf({ name, value: 0n, isAsked: false }, 'add');
       this.#advance(500);
@@ -135,146 +122,97 @@ class DivergenceTrial {
     this.#advance(1000);
   }
 
-  get #nowMs(): number {
-    return this.#scheduler.nowUs / US_PER_MS;
-  }
-
-  #makeMachine(id: number, trace: Trace): Machine {
-    const scheduler = this.#scheduler;
-    const random = this.#random.fork(`machine${id}`);
-    const process = new SimProcess(`node${id}`, scheduler);
-    process.onPanic = (error) => {
-      this.#failure ??= error;
-    };
-    const disk = new SimDisk({ scheduler, random: random.fork('disk'), trace, faults: {} });
-    const clock = new SimClock(scheduler, process, { offsetMs: random.below(10_000), driftPpm: 0 });
-    return {
-      id,
-      host: `node${id}`,
-      disk,
-      process,
-      clock,
-      node: null,
-      isUp: false,
-      wrong: new Set(),
-      hidden: null,
-      isDue: false,
-      wasChanged: false,
-    };
-  }
-
   #newKey(): Key {
     return { name: `k${++this.#names}`, value: 0n, isAsked: false };
   }
 
   #advance(ms: number): void {
-    const until = this.#scheduler.nowUs + ms * US_PER_MS;
-    while (this.#scheduler.stepUntil(until)) {
-      for (const { id, node } of this.#machines) if (node !== null) this.#invariants.check(id, node);
-      if (this.#failure !== null) throw this.#failure;
-    }
+    this.#group.advanceChecked(ms, this.#invariants);
   }
 
-  #boot(machine: Machine): void {
-    machine.isUp = true;
-    machine.wasChanged = false;
-    const { id, disk, process, clock, host } = machine;
-    const onFailure = (error: Error): void => {
-      this.#failure ??= error;
+  #sicknessOf(machine: GroupMachine): Sickness {
+    const sickness = this.#sickness.get(machine);
+    assert(sickness !== undefined, 'every machine has one', { machine: machine.id });
+    return sickness;
+  }
+
+  #nodeOptions(machine: GroupMachine): Partial<NodeOptions> {
+    return {
+      logger: { log: (_level, event, fields) => this.#onEvent(machine, event, fields) },
+      digestWindowEntries: this.#windowEntries,
+      snapshots: {
+        logTailEntries: this.#logTailEntries,
+        chunkBytes: this.#chunkBytes,
+        bytesPerSecondMax: this.#bytesPerSecondMax,
+      },
+      store: { memtableBytes: this.#memtableBytes },
     };
-    process.run(() => {
-      Node.open(
-        {
-          id,
-          members: this.#members,
-          directory: '/data',
-          disk: disk.attach(process),
-          clock,
-          network: this.#network.attach(process, host),
-          random: this.#random.fork(`boot${++this.#boots}`),
-          logger: { log: (_level, event, fields) => this.#onEvent(machine, event, fields) },
-          digestWindowEntries: this.#windowEntries,
-          timing: TIMING,
-          timeouts: { noLeaderMs: 600, answerMs: 1000 },
-          snapshots: {
-            logTailEntries: this.#logTailEntries,
-            chunkBytes: this.#chunkBytes,
-            bytesPerSecondMax: this.#bytesPerSecondMax,
-          },
-          store: { memtableBytes: this.#memtableBytes },
-          onFailure,
-        },
-        (outcome) => {
-          if (!outcome.ok) {
-            onFailure(outcome.error);
-            return;
-          }
-          machine.node = outcome.value;
-          this.#plant(machine, outcome.value);
-        },
-      );
-    });
+  }
+
+  #boot(machine: GroupMachine): void {
+    this.#sicknessOf(machine).wasChanged = false;
+    this.#group.boot(machine);
   }
 
   /** A value is changed inside of an entry that is due, past whatever looks at what is written. */
-  #plant(machine: Machine, { store }: Node): void {
+  #plant(machine: GroupMachine, { store }: Node): void {
+    const sickness = this.#sicknessOf(machine);
     const beginEntry = store.beginEntry.bind(store);
     store.beginEntry = (index) => {
       beginEntry(index);
-      if (!machine.isDue || machine.node?.store !== store) return;
+      if (!sickness.isDue || machine.node?.store !== store) return;
       const { name } = this.#random.pick(this.#keys);
       const stored = store.get(storeKey(BUCKET, utf8(name)));
       if (stored === null) return;
-      machine.isDue = false;
-      machine.wasChanged = true;
-      machine.wrong.add(name);
+      sickness.isDue = false;
+      sickness.wasChanged = true;
+      sickness.wrong.add(name);
       const wrong = BigInt(fromUtf8(decodeStored(stored).value)) * 10n + 7n;
       store.put(storeKey(BUCKET, utf8(name)), encodeStored(utf8(String(wrong)), index, NEVER));
     };
   }
 
-  #onEvent(machine: Machine, event: string, fields: LogFields = {}): void {
+  #onEvent(machine: GroupMachine, event: string, fields: LogFields = {}): void {
+    const sickness = this.#sicknessOf(machine);
     const fail = (why: string): void => {
-      this.#failure ??= new Error(`node ${machine.id}: ${event} ${JSON.stringify(fields)}: ${why}`);
+      this.#group.fail(new Error(`node ${machine.id}: ${event} ${JSON.stringify(fields)}: ${why}`));
     };
     if (event === 'state-odd-one-out' || event === 'state-rebuild-resumed') {
       if (!this.#victims.includes(machine)) fail('nothing was changed there');
-      machine.wasChanged = true;
-      machine.hidden ??= new Set(machine.wrong);
-      machine.wrong.clear();
+      sickness.wasChanged = true;
+      sickness.hidden ??= new Set(sickness.wrong);
+      sickness.wrong.clear();
       // What it is told by then may be on its disk or not.
       const crashesInMs = this.#random.below(this.#random.pick([8, 30, 300]));
       if (this.#random.chance(500)) {
-        this.#scheduler.after(crashesInMs * US_PER_MS, () => this.#crash(machine));
+        this.#group.scheduler.after(crashesInMs * US_PER_MS, () => this.#crash(machine));
       }
-    } else if (event === 'state-rebuilt') machine.hidden = null;
+    } else if (event === 'state-rebuilt') sickness.hidden = null;
     else if (event === 'state-rebuild-given-up') fail('it was found out once a life');
   }
 
   #stroke(): void {
     const random = this.#random;
     for (const machine of this.#victims) {
-      if (!machine.wasChanged && machine.hidden === null && random.chance(25)) machine.isDue = true;
+      const sickness = this.#sicknessOf(machine);
+      if (!sickness.wasChanged && sickness.hidden === null && random.chance(25)) sickness.isDue = true;
     }
-    if (random.chance(20)) random.pick(this.#machines).node?.replica.transferLeadership(null);
-    if (random.chance(this.#crashPermille)) this.#crash(random.pick(this.#machines));
-    for (const machine of this.#machines) {
+    if (random.chance(20)) random.pick(this.#group.machines).node?.replica.transferLeadership(null);
+    if (random.chance(this.#crashPermille)) this.#crash(random.pick(this.#group.machines));
+    for (const machine of this.#group.machines) {
       if (!machine.isUp && random.chance(60)) this.#boot(machine);
     }
   }
 
-  #crash(machine: Machine): void {
+  #crash(machine: GroupMachine): void {
     if (!machine.isUp) return;
-    machine.isUp = false;
-    machine.node = null;
-    machine.isDue = false;
-    machine.process.crash();
-    machine.disk.crash();
-    machine.process.restart();
-    const { hidden, disk } = machine;
-    if (hidden === null || disk.files().includes(NOTE)) return;
-    for (const name of hidden) machine.wrong.add(name);
-    machine.hidden = null;
+    this.#group.crash(machine);
+    const sickness = this.#sicknessOf(machine);
+    sickness.isDue = false;
+    const { hidden, wrong } = sickness;
+    if (hidden === null || machine.disk.files().includes(NOTE)) return;
+    for (const name of hidden) wrong.add(name);
+    sickness.hidden = null;
   }
 
   #ask(): void {
@@ -283,24 +221,24 @@ class DivergenceTrial {
       if (random.chance(300)) continue;
       this.#askOf(key, random.pick(['get', 'get', 'add', 'add', 'add', 'set']));
     }
-    for (const machine of this.#victims) if (machine.hidden !== null) this.#peek(machine);
+    for (const machine of this.#victims) if (this.#sicknessOf(machine).hidden !== null) this.#peek(machine);
   }
 
   /** Who knows itself to be odd tells nobody anything of what it holds, however little is asked for. */
-  #peek(machine: Machine): void {
+  #peek(machine: GroupMachine): void {
     const { node, process, id } = machine;
     const [{ name }] = this.#keys;
     const terms = { consistency: 'stale', maxAgeMs: 60_000, minRevision: 0, answer: 'plain' } as const;
     process.run(() =>
       node?.replica.read({ type: 'get', bucket: BUCKET, key: utf8(name), terms }, (result) => {
-        if (result.type === 'error' || machine.hidden === null) return;
-        this.#failure ??= new Error(`node ${id} knows that it is the odd one, and answers`);
+        if (result.type === 'error' || this.#sicknessOf(machine).hidden === null) return;
+        this.#group.fail(new Error(`node ${id} knows that it is the odd one, and answers`));
       }),
     );
   }
 
   #askOf(key: Key, type: 'get' | 'add' | 'set'): void {
-    const up = this.#machines.filter(({ node, isUp }) => isUp && node !== null);
+    const up = this.#group.machines.filter(({ node, isUp }) => isUp && node !== null);
     if (key.isAsked || up.length === 0) return;
     const machine = this.#random.pick(up);
     const { node, process } = machine;
@@ -317,7 +255,7 @@ class DivergenceTrial {
       }),
     );
     const patienceUs = 5_000_000;
-    this.#scheduler.at(this.#scheduler.nowUs + patienceUs, () => {
+    this.#group.scheduler.at(this.#group.scheduler.nowUs + patienceUs, () => {
       // The node that was asked has crashed.
       if (key.isAsked && machine.node !== node) this.#leave(key);
     });
@@ -331,7 +269,7 @@ class DivergenceTrial {
   }
 
   #isWrongSomewhere({ name }: Key): boolean {
-    return this.#machines.some(({ wrong }) => wrong.has(name));
+    return [...this.#sickness.values()].some(({ wrong }) => wrong.has(name));
   }
 
   #leave(key: Key): void {
@@ -355,29 +293,29 @@ class DivergenceTrial {
       found = result.type === 'integer' ? result.value : -1n;
     } else if (result.type === 'value') found = BigInt(result.value === null ? 0 : fromUtf8(result.value));
     if (found === key.value || isExcused) return;
-    this.#failure ??= new Error(`${request.type} of ${key.name} is ${key.value}; told: ${found}`);
+    this.#group.fail(new Error(`${request.type} of ${key.name} is ${key.value}; told: ${found}`));
   }
 
   /** All nodes have applied the same. */
   get #isLevel(): boolean {
-    const applied = this.#machines.map(({ node }) => node?.replica.appliedIndex ?? -1);
+    const applied = this.#group.machines.map(({ node }) => node?.replica.appliedIndex ?? -1);
     return applied.every((index) => index > 0 && index === applied[0]);
   }
 
   #isSettled(): boolean {
-    if (!this.#isLevel || this.#machines.some(({ node }) => node?.replica.repair.isOdd !== false))
+    if (!this.#isLevel || this.#group.machines.some(({ node }) => node?.replica.repair.isOdd !== false))
       return false;
-    if (compareReplicas(this.#machines) !== null) return false;
-    for (const { wrong } of this.#machines) wrong.clear();
+    if (compareReplicas(this.#group.machines) !== null) return false;
+    for (const { wrong } of this.#sickness.values()) wrong.clear();
     return true;
   }
 
   #describe(): string {
-    const nodes = this.#machines.map(({ id, node }) => {
+    const nodes = this.#group.machines.map(({ id, node }) => {
       if (node === null) return `${id} is down`;
       const { appliedIndex, mender, raft, repair } = node.replica;
       return `${id} is ${raft.role}, has applied ${appliedIndex}, ${mender.phase}, odd: ${repair.phase}`;
     });
-    return `${nodes.join('; ')}; ${compareReplicas(this.#machines) ?? 'all hold the same'}`;
+    return `${nodes.join('; ')}; ${compareReplicas(this.#group.machines) ?? 'all hold the same'}`;
   }
 }
