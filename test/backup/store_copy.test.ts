@@ -96,6 +96,7 @@ describe('a backup', () => {
     const { rig } = start('failing');
     for (let operation = 1; ; operation += IS_LONG ? 1 : 3) {
       const disk = new FailingDisk(rig.disk.attach(rig.process), operation, (task) => rig.clock.later(task));
+      disk.readsFailForGood = true;
       const outcome = copied(rig, 'backup', '/db', `/copies/${operation}`, disk);
       if (!disk.hasFailed) break;
       expect(outcome?.ok).toBe(false);

@@ -2,6 +2,9 @@
  * A disk of which one operation fails: the n-th. Reads and `list`, `exists`, `open` count as operations; a `sync` that
  * fails does so in its callback, and nothing that it covers is made durable by it. Some tests let only what changes the
  * disk count, or only what takes space, which then fails with ENOSPC.
+ *
+ * Reads that fail once are tried again: where they are to fail, `readsFailForGood` has them fail whenever that file is read
+ * from then on.
  */
 import { DiskError } from '../../src/base/errors.ts';
 import type { AppendFile, Disk, ReadFile } from '../../src/io/disk.ts';
@@ -18,6 +21,9 @@ export class FailingDisk implements Disk {
   #left: number;
   readonly #counted: Counted;
   hasFailed = false;
+  readsFailForGood = false;
+  /** The file of which a read has failed. */
+  #unreadable = '';
 
   /** @param nth From 1. */
   constructor(disk: Disk, nth: number, later: (task: () => void) => void, counted: Counted = 'everything') {
@@ -130,8 +136,10 @@ export class FailingDisk implements Disk {
     if (this.#counted !== 'everything' && !CHANGES.has(operation)) return;
     if (this.#counted === 'space' && operation !== 'append' && operation !== 'create') return;
     this.#left--;
-    if (this.#left !== 0) return;
+    const isRead = operation === 'open' || operation === 'view';
+    if (this.#left !== 0 && !(isRead && path === this.#unreadable)) return;
     this.hasFailed = true;
+    if (isRead && this.readsFailForGood) this.#unreadable = path;
     throw new DiskError(operation, path, this.#counted === 'space' ? 'ENOSPC' : 'EIO', 'this one fails');
   }
 
