@@ -18,6 +18,13 @@
  */
 import type { DiskError } from '../base/errors.ts';
 
+/**
+ * How a file is going to be read. `random`: short pieces at any place, again and again; it may be mapped into memory. But
+ * where the device cannot give a page of a mapping, the system ends the process. `in-order`, the default: it is read, and
+ * what the device cannot give is a `DiskError` of that read.
+ */
+export type Access = 'in-order' | 'random';
+
 export interface Disk {
   /** Names (not paths) of the entries of a directory, sorted by code unit. */
   list(directory: string): string[];
@@ -25,7 +32,7 @@ export interface Disk {
   /** Makes the directory and its missing parents; an existing one is fine. */
   makeDirectory(path: string): void;
   /** Opens a file whose bytes no longer change (or whose appending end is in other hands). */
-  open(path: string): ReadFile;
+  open(path: string, access?: Access): ReadFile;
   /** Makes an empty file for appending. Throws `DiskError` with `EEXIST` when the name is taken. */
   create(path: string): AppendFile;
   /**

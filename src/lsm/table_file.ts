@@ -19,7 +19,7 @@ export class TableFile implements ReadFile {
   static open(disk: Disk, path: string, unreadable: Unreadable): TableFile {
     try {
       return new TableFile(
-        readStubbornly(() => disk.open(path)),
+        readStubbornly(() => disk.open(path, 'random')),
         unreadable,
       );
     } catch (error) {

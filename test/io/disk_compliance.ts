@@ -57,7 +57,7 @@ export function describeDisk(name: string, makeDisk: () => DiskHarness): void {
     }
 
     function read(path: string): number[] {
-      const file = disk.open(path);
+      const file = disk.open(path, 'random');
       const bytes = contents(file);
       file.close();
       return bytes;
@@ -105,7 +105,7 @@ export function describeDisk(name: string, makeDisk: () => DiskHarness): void {
 
       it('refuses to open, create, rename or remove where nothing is', () => {
         const path = `${root}/missing`;
-        expectDiskError(() => disk.open(path), 'ENOENT', path);
+        expectDiskError(() => disk.open(path, 'random'), 'ENOENT', path);
         expectDiskError(() => disk.openAppend(path, 0), 'ENOENT', path);
         expectDiskError(() => disk.create(`${path}/file`), 'ENOENT', `${path}/file`);
         expectDiskError(() => disk.rename(path, `${root}/other`), 'ENOENT', path);
@@ -115,7 +115,7 @@ export function describeDisk(name: string, makeDisk: () => DiskHarness): void {
 
       it('refuses to open a directory as a file', () => {
         disk.makeDirectory(`${root}/dir`);
-        expectDiskError(() => disk.open(`${root}/dir`), 'EISDIR', `${root}/dir`);
+        expectDiskError(() => disk.open(`${root}/dir`, 'random'), 'EISDIR', `${root}/dir`);
         expectDiskError(() => disk.openAppend(`${root}/dir`, 0), 'EISDIR', `${root}/dir`);
       });
 
@@ -143,8 +143,8 @@ export function describeDisk(name: string, makeDisk: () => DiskHarness): void {
         write(`${root}/removed`, 1);
         write(`${root}/replaced`, 2);
         write(`${root}/new`, 3);
-        const removed = disk.open(`${root}/removed`);
-        const replaced = disk.open(`${root}/replaced`);
+        const removed = disk.open(`${root}/removed`, 'random');
+        const replaced = disk.open(`${root}/replaced`, 'random');
         disk.remove(`${root}/removed`);
         disk.rename(`${root}/new`, `${root}/replaced`);
         expect(contents(removed)).toEqual([1]);
@@ -380,7 +380,7 @@ export function describeDisk(name: string, makeDisk: () => DiskHarness): void {
       it('shows any range of a file, and the size that it had when it was opened', () => {
         const path = `${root}/file`;
         write(path, 1, 2, 3, 4, 5);
-        const file = disk.open(path);
+        const file = disk.open(path, 'random');
         expect([file.path, file.size]).toEqual([path, 5]);
         expect([...file.view(1, 3)]).toEqual([2, 3, 4]);
         expect([...file.view(0, 5)]).toEqual([1, 2, 3, 4, 5]);
@@ -391,7 +391,7 @@ export function describeDisk(name: string, makeDisk: () => DiskHarness): void {
       it('does not grow with the file', () => {
         const growing = disk.create(`${root}/file`);
         growing.append(Uint8Array.of(1, 2));
-        const file = disk.open(`${root}/file`);
+        const file = disk.open(`${root}/file`, 'random');
         growing.append(Uint8Array.of(3));
         growing.close();
         expect(file.size).toBe(2);
@@ -402,7 +402,7 @@ export function describeDisk(name: string, makeDisk: () => DiskHarness): void {
 
       it('opens an empty file', () => {
         write(`${root}/file`);
-        const file = disk.open(`${root}/file`);
+        const file = disk.open(`${root}/file`, 'random');
         expect(file.size).toBe(0);
         expect(file.view(0, 0)).toHaveLength(0);
         expectDiskError(() => file.view(0, 1), 'EINVAL', `${root}/file`);
@@ -412,7 +412,7 @@ export function describeDisk(name: string, makeDisk: () => DiskHarness): void {
       it('refuses ranges outside the file, of both kinds of file', () => {
         const appended = disk.create(`${root}/file`);
         appended.append(Uint8Array.of(1, 2, 3));
-        const opened = disk.open(`${root}/file`);
+        const opened = disk.open(`${root}/file`, 'random');
         for (const file of [appended, opened]) {
           for (const [offset, length] of [
             [0, 4],
@@ -433,7 +433,7 @@ export function describeDisk(name: string, makeDisk: () => DiskHarness): void {
       it('hands out a file as a whole, if it does at all, as its views show it, and until it is closed', () => {
         const bytes = Array.from({ length: 1000 }, (_, i) => i % 251);
         write(`${root}/file`, ...bytes);
-        const file = disk.open(`${root}/file`);
+        const file = disk.open(`${root}/file`, 'random');
         const { mapped } = file;
         if (mapped !== null) {
           expect([...mapped]).toEqual(bytes);
@@ -445,7 +445,7 @@ export function describeDisk(name: string, makeDisk: () => DiskHarness): void {
 
       it('hands out views that stay right while others are taken, in one turn', () => {
         write(`${root}/file`, ...Array.from({ length: 100 }, (_, i) => i));
-        const file = disk.open(`${root}/file`);
+        const file = disk.open(`${root}/file`, 'random');
         const views = Array.from({ length: 90 }, (_, i) => file.view(i, 10));
         for (const [i, view] of views.entries()) expect([view[0], view[9]]).toEqual([i, i + 9]);
         file.close();
@@ -453,7 +453,7 @@ export function describeDisk(name: string, makeDisk: () => DiskHarness): void {
 
       it('opens one file many times, each to be closed by itself', () => {
         write(`${root}/file`, 1, 2, 3);
-        const files = Array.from({ length: 20 }, () => disk.open(`${root}/file`));
+        const files = Array.from({ length: 20 }, () => disk.open(`${root}/file`, 'random'));
         const last = files.pop();
         for (const file of files) file.close();
         expect(last === undefined ? [] : contents(last)).toEqual([1, 2, 3]);
@@ -465,7 +465,7 @@ export function describeDisk(name: string, makeDisk: () => DiskHarness): void {
       it('may be repeated, and ends all use', () => {
         const appended = disk.create(`${root}/file`);
         appended.append(Uint8Array.of(1));
-        const opened = disk.open(`${root}/file`);
+        const opened = disk.open(`${root}/file`, 'random');
         for (const file of [appended, opened]) {
           file.close();
           file.close();

@@ -44,7 +44,9 @@ describe('errors of the real disk', () => {
 
   it('say the operation, the path and the reason once', () => {
     const path = `${root}/missing`;
-    expect(caught(() => disk.open(path)).message).toBe(`open ${path}: ENOENT: no such file or directory`);
+    expect(caught(() => disk.open(path, 'random')).message).toBe(
+      `open ${path}: ENOENT: no such file or directory`,
+    );
     expect(caught(() => disk.list(path)).operation).toBe('list');
     const { message, operation } = caught(() => disk.rename(path, `${root}/to`));
     expect(operation).toBe('rename');
@@ -187,7 +189,7 @@ describe.skipIf(!canMap())('mapping a file', () => {
         readFileSync('/proc/self/maps', 'utf8')
           .split('\n')
           .filter((line) => line.endsWith('/large')).length;
-      const file = disk.open(path);
+      const file = disk.open(path, 'random');
       expect(file.view(bytes - 1, 1)[0]).toBe(7);
       expect(mapped()).toBe(1);
       file.close();
@@ -206,7 +208,7 @@ describe.skipIf(!canMap())('mapping a file', () => {
 
   it('hands out views of one memory, without copying', () => {
     write(`${root}/file`, new Uint8Array(100_000).fill(7));
-    const file = disk.open(`${root}/file`);
+    const file = disk.open(`${root}/file`, 'random');
     const view = file.view(50_000, 10);
     expect(view.buffer).toBe(file.view(0, 1).buffer);
     expect(view.byteOffset).toBe(50_000);
@@ -217,8 +219,8 @@ describe.skipIf(!canMap())('mapping a file', () => {
     const path = `${root}/file`;
     write(path, new Uint8Array(5000).fill(7));
     const isMapped = (): boolean => readFileSync('/proc/self/maps', 'utf8').includes(path);
-    const file = disk.open(path);
-    const other = disk.open(path);
+    const file = disk.open(path, 'random');
+    const other = disk.open(path, 'random');
     const view = file.view(0, 5000);
     file.close();
     file.close();
@@ -226,6 +228,14 @@ describe.skipIf(!canMap())('mapping a file', () => {
     expect(isMapped()).toBe(true);
     expect(view[4999]).toBe(7);
     await settle(() => !isMapped());
+  });
+
+  it('is not done with what is read in order: there an error of the device is an error of the read', () => {
+    write(`${root}/file`, new Uint8Array(5000).fill(7));
+    const file = disk.open(`${root}/file`);
+    expect(file.mapped).toBe(null);
+    expect(file.view(4990, 10)).toEqual(new Uint8Array(10).fill(7));
+    file.close();
   });
 
   it('is refused where the system refuses, instead of being a mapping of nothing', () => {
@@ -241,8 +251,8 @@ describe.skipIf(!canMap())('mapping a file', () => {
     const fd = openSync(path, 'r+');
     writeSync(fd, Uint8Array.of(9), 0, 1, bytes - 1);
     closeSync(fd);
-    expect(caught(() => disk.open(path)).errno).toBe('EFBIG');
-    const file = new NodeDisk({ reads: 'auto' }).open(path);
+    expect(caught(() => disk.open(path, 'random')).errno).toBe('EFBIG');
+    const file = new NodeDisk({ reads: 'auto' }).open(path, 'random');
     expect(file.size).toBe(bytes);
     expect([...file.view(0, 3), ...file.view(bytes - 2, 2)]).toEqual([1, 2, 3, 0, 9]);
     file.close();
@@ -261,7 +271,7 @@ describe.skipIf(process.platform !== 'linux')('descriptors', () => {
       file.append(Uint8Array.of(i));
       file.sync(() => answers++);
       file.close();
-      const opened = disk.open(path);
+      const opened = disk.open(path, 'random');
       opened.view(0, 1);
       opened.close();
       caught(() => disk.openAppend(path, 2));

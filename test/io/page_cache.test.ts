@@ -48,7 +48,7 @@ describe('a cache of pages', () => {
     const disk = new NodeDisk({ reads: 'direct', pageCacheBytes: TINY });
     const files = lengths.map((length, at) => {
       const { path, bytes } = makeFile(`f${at}`, length, 1000 * at);
-      return { bytes, file: disk.open(path) };
+      return { bytes, file: disk.open(path, 'random') };
     });
     const look = fc.record({ which: fc.nat(lengths.length - 1), from: fc.nat(), length: fc.nat() });
     await fc.assert(
@@ -74,7 +74,7 @@ describe('a cache of pages', () => {
   it('reads a page once, as long as there is room, and keeps what is read often when much is read once', async () => {
     const { path } = makeFile('file', 100 * FRAME_BYTES, 1);
     const disk = new NodeDisk({ reads: 'direct', pageCacheBytes: TINY });
-    const file = disk.open(path);
+    const file = disk.open(path, 'random');
     if (!isDirect(disk)) return;
     const misses = (): number => disk.pageCache?.statistics().misses ?? 0;
     const before = misses();
@@ -103,7 +103,7 @@ describe('a cache of pages', () => {
   it('reads what is long past itself', () => {
     const { path, bytes } = makeFile('file', 50 * FRAME_BYTES + 5, 1);
     const disk = new NodeDisk({ reads: 'direct', pageCacheBytes: TINY });
-    const file = disk.open(path);
+    const file = disk.open(path, 'random');
     const { misses } = disk.pageCache?.statistics() ?? expect.fail('no cache');
     expect(Buffer.compare(file.view(3, file.size - 3), bytes.subarray(3))).toBe(0);
     if (isDirect(disk)) expect(disk.pageCache?.statistics().misses).toBe(misses);
@@ -113,9 +113,9 @@ describe('a cache of pages', () => {
   it('takes a file that is opened again for another', () => {
     const disk = new NodeDisk({ reads: 'direct', pageCacheBytes: TINY });
     const { path } = makeFile('file', 5000, 1);
-    disk.open(path).close();
+    disk.open(path, 'random').close();
     const { bytes } = makeFile('file', 6000, 2);
-    const file: ReadFile = disk.open(path);
+    const file: ReadFile = disk.open(path, 'random');
     expect(Buffer.compare(file.view(0, 6000), bytes)).toBe(0);
     file.close();
   });
@@ -123,7 +123,7 @@ describe('a cache of pages', () => {
   it('tells of a file that has become shorter, and of a failed read, and shows nothing for them afterwards', () => {
     const disk = new NodeDisk({ reads: 'direct', pageCacheBytes: TINY });
     const { path } = makeFile('file', 10 * FRAME_BYTES, 1);
-    const file = disk.open(path);
+    const file = disk.open(path, 'random');
     truncateSync(path, FRAME_BYTES);
     for (let n = 0; n < 2; n++) expect(() => file.view(5 * FRAME_BYTES, 10)).toThrow(DiskError);
     expect(file.view(0, 10)).toEqual(bytesOf(10, 1));

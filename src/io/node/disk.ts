@@ -22,7 +22,7 @@ import {
 } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { DiskError } from '../../base/errors.ts';
-import type { AppendFile, Disk, ReadFile } from '../disk.ts';
+import type { Access, AppendFile, Disk, ReadFile } from '../disk.ts';
 import { type Done, NodeAppendFile } from './append_file.ts';
 import { closeQuietly } from './descriptor.ts';
 import { attempt, toDiskError } from './disk_error.ts';
@@ -72,8 +72,8 @@ export class NodeDisk implements Disk {
     attempt('makeDirectory', path, () => mkdirSync(path, { recursive: true }));
   }
 
-  open(path: string): ReadFile {
-    return openReadFile(path, this.#reads, this.pageCache);
+  open(path: string, access: Access = 'in-order'): ReadFile {
+    return openReadFile(path, access === 'random' ? this.#reads : 'pread', this.pageCache);
   }
 
   create(path: string): AppendFile {

@@ -11,7 +11,7 @@ import { type Mapping, mapFile } from './mmap.ts';
 import type { DirectSource, PageCache } from './page_cache.ts';
 
 /**
- * How immutable files are read. `auto` maps them, and falls back to `pread` for a file that cannot be mapped (see
+ * How immutable files are read that are opened for `random` access. `auto` maps them, and falls back to `pread` for a file that cannot be mapped (see
  * `mapFile`: no `koffi`, more than 2 GiB, too many mappings). `mmap` refuses such a file instead; `pread` never maps.
  * `direct` reads past the system's cache into one of its own (`page_cache.ts`), and falls back to `pread` where the file
  * system cannot.
