@@ -1,4 +1,6 @@
 /** `npm run bench -- NAME`: measurements, apart from the tests because they need a quiet machine to mean something. */
+import { ProcessCluster } from '../test/process/cluster.ts';
+import { BUILT_MAIN, buildPackage } from './built.ts';
 import { benchCluster } from './cluster.ts';
 import { benchEngine } from './engine/main.ts';
 import { benchFailover } from './failover.ts';
@@ -22,5 +24,7 @@ if (bench === undefined) {
   process.stderr.write(`Usage: npm run bench -- NAME\n\n${list.join('')}`);
   process.exitCode = name === '--help' ? 0 : 2;
 } else {
+  if (!args.includes('--help')) buildPackage();
+  ProcessCluster.program = [BUILT_MAIN];
   await bench.run(args);
 }

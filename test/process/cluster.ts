@@ -12,6 +12,8 @@ const LOADER = new URL('../../scripts/typescript.mjs', import.meta.url).href;
 const HOST = '127.0.0.1';
 
 export class ProcessCluster {
+  /** What Node is given to run `envelopedb`: the sources, unless somebody wants it otherwise. */
+  static program: readonly string[] = ['--import', LOADER, MAIN];
   readonly directory: string;
   readonly ports: readonly number[];
   /** Of every node, beside those that say who belongs to the cluster. */
@@ -50,7 +52,7 @@ export class ProcessCluster {
 
   /** What `envelopedb member` prints, on either stream. */
   async member(via: number, ...words: readonly string[]): Promise<string> {
-    const args = ['--import', LOADER, MAIN, 'member', ...words, '--node', `${HOST}:${via}`];
+    const args = [...ProcessCluster.program, 'member', ...words, '--node', `${HOST}:${via}`];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     let text = '';
     const keep = (bytes: Buffer): void => {
@@ -63,8 +65,8 @@ export class ProcessCluster {
   }
 
   #spawn(port: number, options: readonly string[]): void {
-    const args = ['--import', LOADER, MAIN, 'node', String(port), '--data', this.directory, ...this.#options];
-    args.push(...options);
+    const node = ['node', String(port), '--data', this.directory];
+    const args = [...ProcessCluster.program, ...node, ...this.#options, ...options];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     const keep = (bytes: Buffer): void => {
       this.log += bytes.toString();
