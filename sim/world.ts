@@ -350,8 +350,10 @@ export class World {
     const mark = (name: string): void => {
       this.#marks.add(name);
     };
+    // A schedule is of the world alone.
+    const isTried = trials !== 'none' && this.#script === null;
     for (const [name, run] of TRIALS) {
-      if (this.failed || trials === 'none') break;
+      if (this.failed || !isTried) break;
       setRareProbe({ sometimes: mark, maybe: () => false });
       const problem = run(this.random.fork(name), mark);
       setRareProbe(null);
