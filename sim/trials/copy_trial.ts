@@ -15,12 +15,8 @@ import { Engine, type EngineOptions } from '../../src/embedded/engine.ts';
 import { userKeyOf, userRange } from '../../src/kv/key_space.ts';
 import type { Write } from '../../src/kv/request.ts';
 import { decodeStored } from '../../src/kv/stored_value.ts';
-import { SimClock } from '../clock.ts';
-import { SimDisk } from '../disk.ts';
-import { SimProcess } from '../process.ts';
 import type { SimRandom } from '../random.ts';
-import { Scheduler } from '../scheduler.ts';
-import { Trace } from '../trace.ts';
+import { LoneMachine } from './lone_machine.ts';
 
 const LIVES_MAX = 3;
 const ROUNDS_MAX = 12;
@@ -54,10 +50,7 @@ interface Copy {
 
 class CopyTrial {
   readonly #random: SimRandom;
-  readonly #scheduler = new Scheduler();
-  readonly #disk: SimDisk;
-  readonly #process: SimProcess;
-  readonly #clock: SimClock;
+  readonly #machine: LoneMachine;
   readonly #tuning: Partial<EngineOptions>;
   /** In order; some of the last may be lost by a crash, and are then taken out. */
   #writes: Write[] = [];
@@ -69,12 +62,12 @@ class CopyTrial {
 
   constructor(random: SimRandom) {
     this.#random = random;
-    const scheduler = this.#scheduler;
-    const faults = { syncUs: SYNC_US };
-    this.#disk = new SimDisk({ scheduler, random: random.fork('disk'), trace: new Trace(), faults });
-    this.#process = new SimProcess('embedded', scheduler);
-    this.#process.onPanic = (error) => this.#fail(error.stack ?? error.message);
-    this.#clock = new SimClock(scheduler, this.#process, { offsetMs: 0, driftPpm: 0 });
+    this.#machine = new LoneMachine({
+      random,
+      name: 'embedded',
+      faults: { syncUs: SYNC_US },
+      onPanic: (error) => this.#fail(error.stack ?? error.message),
+    });
     this.#tuning = {
       segmentBytes: 1 << random.between(9, 12),
       bufferedMs: random.pick([1, 20]),
@@ -90,16 +83,16 @@ class CopyTrial {
 
   run(): string | null {
     const random = this.#random;
-    this.#process.run(() => this.#disk.attach(this.#process).makeDirectory(COPIES));
+    this.#machine.process.run(() => this.#machine.disk.attach(this.#machine.process).makeDirectory(COPIES));
     for (let lives = random.between(1, LIVES_MAX); lives > 0 && this.#failure === null; lives--) {
       const engine = this.#open(SOURCE);
       if (engine === null) break;
       this.#checkSource(engine);
       this.#live(engine);
-      this.#process.crash();
-      if (random.chance(800)) this.#disk.crash();
-      this.#disk.heal();
-      this.#process.restart();
+      this.#machine.process.crash();
+      if (random.chance(800)) this.#machine.disk.crash();
+      this.#machine.disk.heal();
+      this.#machine.process.restart();
       for (const copy of this.#copies) this.#checkCopy(copy);
       this.#copies = [];
     }
@@ -109,12 +102,12 @@ class CopyTrial {
   /** Null: it does not open, or its process has crashed. */
   #open(directory: string): Engine | null {
     let opened: Engine | Error | null = null;
-    this.#process.run(() =>
+    this.#machine.process.run(() =>
       Engine.open(
         {
-          disk: this.#disk.attach(this.#process),
+          disk: this.#machine.disk.attach(this.#machine.process),
           directory,
-          clock: this.#clock,
+          clock: this.#machine.clock,
           logger: { log: () => {} },
           bufferedMs: 20,
           ...this.#tuning,
@@ -124,8 +117,8 @@ class CopyTrial {
         },
       ),
     );
-    const end = this.#scheduler.nowUs + OPENING_US;
-    while (opened === null && this.#failure === null && this.#scheduler.stepUntil(end)) {
+    const end = this.#machine.scheduler.nowUs + OPENING_US;
+    while (opened === null && this.#failure === null && this.#machine.scheduler.stepUntil(end)) {
       // Until it is open.
     }
     const engine = opened as Engine | Error | null;
@@ -136,12 +129,13 @@ class CopyTrial {
 
   #live(engine: Engine): void {
     const random = this.#random;
-    const { generation } = this.#process;
+    const { generation } = this.#machine.process;
     const crashes = random.chance(CRASH_INSIDE_PERMILLE);
     const crashRound = random.between(0, ROUNDS_MAX);
     for (let rounds = random.between(1, ROUNDS_MAX); rounds > 0; rounds--) {
-      if (crashes && rounds === crashRound) this.#disk.crashInsideAfter(random.between(1, OPERATIONS_MAX));
-      this.#process.run(() => {
+      if (crashes && rounds === crashRound)
+        this.#machine.disk.crashInsideAfter(random.between(1, OPERATIONS_MAX));
+      this.#machine.process.run(() => {
         for (let count = random.between(0, BATCH_MAX); count > 0; count--) this.#write(engine);
         if (random.chance(150)) engine.flush(() => {});
         if (random.chance(80)) engine.compact(() => {});
@@ -149,11 +143,11 @@ class CopyTrial {
         // What a copy that has just been begun must not hold.
         if (random.chance(500)) this.#write(engine);
       });
-      this.#scheduler.runUntil(this.#scheduler.nowUs + random.below(8 * SYNC_US.max));
-      if (this.#failure !== null || this.#process.generation !== generation) return;
+      this.#machine.scheduler.runUntil(this.#machine.scheduler.nowUs + random.below(8 * SYNC_US.max));
+      if (this.#failure !== null || this.#machine.process.generation !== generation) return;
     }
     // Half of the lives go on until nothing is under way.
-    if (random.chance(500)) this.#scheduler.runUntil(this.#scheduler.nowUs + 2_000_000);
+    if (random.chance(500)) this.#machine.scheduler.runUntil(this.#machine.scheduler.nowUs + 2_000_000);
   }
 
   #write(engine: Engine): void {
@@ -177,8 +171,8 @@ class CopyTrial {
 
   #copy(engine: Engine): void {
     if (this.#copies.some(({ state }) => state === 'begun')) return;
-    const disk = this.#disk.attach(this.#process);
-    const clock = this.#clock;
+    const disk = this.#machine.disk.attach(this.#machine.process);
+    const clock = this.#machine.clock;
     // The same name again where an attempt has failed or was cut short: what that has left is in the way.
     const path = `${COPIES}/${this.#copied}`;
     const copy: Copy = { path, writes: this.#carriedOut(engine), state: 'begun' };
@@ -225,7 +219,7 @@ class CopyTrial {
 
   /** What was acknowledged is there; what is lost is the end. */
   #checkSource(engine: Engine): void {
-    this.#process.run(() => {
+    this.#machine.process.run(() => {
       const contents = contentsOf(engine);
       for (let count = this.#writes.length; count >= this.#acknowledged; count--) {
         if (!isSame(contents, this.#stateAfter(count))) continue;
@@ -239,8 +233,8 @@ class CopyTrial {
 
   #checkCopy({ path, writes, state }: Copy): void {
     let isThere = false;
-    this.#process.run(() => {
-      isThere = this.#disk.attach(this.#process).exists(path);
+    this.#machine.process.run(() => {
+      isThere = this.#machine.disk.attach(this.#machine.process).exists(path);
     });
     if (!isThere) {
       if (state === 'made') this.#fail(`${path} was made, and is not there`);
@@ -249,13 +243,13 @@ class CopyTrial {
     if (state !== 'made') this.#copied++;
     const engine = this.#open(path);
     if (engine === null) return;
-    this.#process.run(() => {
+    this.#machine.process.run(() => {
       if (!isSame(contentsOf(engine), this.#stateAfter(writes))) {
         this.#fail(`${path} does not hold the state after ${writes} writes`);
       }
       engine.close(() => {});
     });
-    this.#scheduler.runUntil(this.#scheduler.nowUs + 100_000);
+    this.#machine.scheduler.runUntil(this.#machine.scheduler.nowUs + 100_000);
   }
 
   #fail(what: string): void {

@@ -12,14 +12,9 @@ import { compareBytes, fromUtf8, utf8 } from '../../src/codec/bytes.ts';
 import type { ExpiryRule } from '../../src/lsm/expiry.ts';
 import type { ReadSnapshot, Store, StoreOptions } from '../../src/lsm/store.ts';
 import type { IteratorRange, StoreIterator } from '../../src/lsm/store_iterator.ts';
-import { SimClock } from '../clock.ts';
-import { SimDisk } from '../disk.ts';
-import { SimProcess } from '../process.ts';
 import type { SimRandom } from '../random.ts';
 import { runLength } from '../run_length.ts';
-import { Scheduler } from '../scheduler.ts';
-import { Trace } from '../trace.ts';
-import { openStore } from './open_store.ts';
+import { LoneMachine } from './lone_machine.ts';
 
 const LIVES_MAX = 4;
 const ROUNDS_MAX = 12;
@@ -65,10 +60,7 @@ export function tryEngine(random: SimRandom): string | null {
 
 class EngineTrial {
   readonly #random: SimRandom;
-  readonly #scheduler = new Scheduler();
-  readonly #disk: SimDisk;
-  readonly #process: SimProcess;
-  readonly #clock: SimClock;
+  readonly #machine: LoneMachine;
   readonly #tuning: Partial<StoreOptions>;
   /** Draws what concerns expiry; null: nothing expires. */
   readonly #expiries: SimRandom | null;
@@ -83,12 +75,12 @@ class EngineTrial {
 
   constructor(random: SimRandom) {
     this.#random = random;
-    const scheduler = this.#scheduler;
-    const faults = { syncUs: SYNC_US, poisonViews: random.chance(300) };
-    this.#disk = new SimDisk({ scheduler, random: random.fork('disk'), trace: new Trace(), faults });
-    this.#process = new SimProcess('engine', scheduler);
-    this.#process.onPanic = (error) => this.#fail(error.stack ?? error.message);
-    this.#clock = new SimClock(scheduler, this.#process, { offsetMs: 0, driftPpm: 0 });
+    this.#machine = new LoneMachine({
+      random,
+      name: 'engine',
+      faults: { syncUs: SYNC_US, poisonViews: random.chance(300) },
+      onPanic: (error) => this.#fail(error.stack ?? error.message),
+    });
     this.#keys = random.pick([4, 20, 60]);
     const expiries = random.fork('expiry');
     this.#expiries = expiries.chance(500) ? expiries : null;
@@ -121,22 +113,16 @@ class EngineTrial {
       const store = this.#open();
       if (store === null) break;
       this.#live(store);
-      this.#process.crash();
-      if (random.chance(700)) this.#disk.crash();
-      this.#disk.restoreSpace();
-      this.#process.restart();
+      this.#machine.process.crash();
+      if (random.chance(700)) this.#machine.disk.crash();
+      this.#machine.disk.restoreSpace();
+      this.#machine.process.restart();
     }
     return this.#failure;
   }
 
   #open(): Store | null {
-    const ground = {
-      scheduler: this.#scheduler,
-      disk: this.#disk,
-      process: this.#process,
-      clock: this.#clock,
-    };
-    const store = openStore(ground, DIRECTORY, this.#tuning, () => this.#failure !== null);
+    const store = this.#machine.openStore(DIRECTORY, this.#tuning, () => this.#failure !== null);
     if (store === null || store instanceof Error) {
       this.#fail(`the store does not open: ${store?.stack ?? 'not in time'}`);
       return null;
@@ -179,9 +165,11 @@ class EngineTrial {
         if (random.chance(200)) held.shift()?.snapshot.release();
         if (random.chance(150)) store.flush(() => {});
         if (random.chance(100)) store.merge(() => {});
-        if (random.chance(60)) this.#disk.fullFor(random.below(FULL_US), random.below(4000));
+        if (random.chance(60)) this.#machine.disk.fullFor(random.below(FULL_US), random.below(4000));
       });
-      this.#scheduler.runUntil(this.#scheduler.nowUs + random.below(random.pick([2, 20]) * SYNC_US.max));
+      this.#machine.scheduler.runUntil(
+        this.#machine.scheduler.nowUs + random.below(random.pick([2, 20]) * SYNC_US.max),
+      );
       this.#guarded(() => {
         this.#read(store, held);
         if (iterator !== null) this.#compare(iterator, range, model, 'an iterator that was held:');
@@ -194,15 +182,15 @@ class EngineTrial {
   /** Everything is merged, once there is space: nothing is left that nobody can see. */
   #settle(store: Store, held: readonly Held[]): void {
     let outcome: Error | null | undefined;
-    this.#disk.restoreSpace();
+    this.#machine.disk.restoreSpace();
     this.#guarded(() => {
       for (const { snapshot } of held) snapshot.release();
       store.merge((error) => {
         outcome = error;
       });
     });
-    const end = this.#scheduler.nowUs + SETTLING_US;
-    while (outcome === undefined && this.#failure === null && this.#scheduler.stepUntil(end)) {
+    const end = this.#machine.scheduler.nowUs + SETTLING_US;
+    while (outcome === undefined && this.#failure === null && this.#machine.scheduler.stepUntil(end)) {
       // Until it is merged.
     }
     if (outcome !== null) {
@@ -317,7 +305,7 @@ class EngineTrial {
   }
 
   #guarded(task: () => void): void {
-    this.#process.run(() => {
+    this.#machine.process.run(() => {
       try {
         task();
       } catch (error) {

@@ -15,12 +15,9 @@ import type { Entry } from '../../src/log/entry.ts';
 import { EntryKind } from '../../src/log/entry.ts';
 import type { GroupLog } from '../../src/log/group_log.ts';
 import { Log } from '../../src/log/log.ts';
-import { SimClock } from '../clock.ts';
-import { fileKindOf, SimDisk } from '../disk.ts';
-import { SimProcess } from '../process.ts';
+import { fileKindOf } from '../disk.ts';
 import type { SimRandom } from '../random.ts';
-import { Scheduler } from '../scheduler.ts';
-import { Trace } from '../trace.ts';
+import { LoneMachine } from './lone_machine.ts';
 
 const LIVES = 16;
 const STEPS_MAX = 3;
@@ -46,10 +43,7 @@ export function tryLog(random: SimRandom): string | null {
 
 class LogTrial {
   readonly #random: SimRandom;
-  readonly #scheduler = new Scheduler();
-  readonly #disk: SimDisk;
-  readonly #process: SimProcess;
-  readonly #clock: SimClock;
+  readonly #machine: LoneMachine;
   readonly #payloadBytes: number;
   readonly #segmentBytes: number;
   /** By index and term. */
@@ -62,12 +56,12 @@ class LogTrial {
 
   constructor(random: SimRandom) {
     this.#random = random;
-    const scheduler = this.#scheduler;
-    const faults = { syncUs: SYNC_US };
-    this.#disk = new SimDisk({ scheduler, random: random.fork('disk'), trace: new Trace(), faults });
-    this.#process = new SimProcess('log', scheduler);
-    this.#process.onPanic = (error) => this.#fail(error.stack ?? error.message);
-    this.#clock = new SimClock(scheduler, this.#process, { offsetMs: 0, driftPpm: 0 });
+    this.#machine = new LoneMachine({
+      random,
+      name: 'log',
+      faults: { syncUs: SYNC_US },
+      onPanic: (error) => this.#fail(error.stack ?? error.message),
+    });
     this.#payloadBytes = random.pick([8, 8, 100, 300, 1100]);
     this.#segmentBytes = 1 << random.between(11, 16);
   }
@@ -82,21 +76,21 @@ class LogTrial {
       this.#checkRecovered(group, durable);
       if (this.#failure === null) this.#live(log, group);
       durable = group.durableIndex;
-      this.#process.crash();
-      this.#disk.crash({ content: random.pick(['keep-any', 'keep-any', 'keep-prefix', 'lose-all']) });
-      this.#disk.heal();
-      this.#process.restart();
+      this.#machine.process.crash();
+      this.#machine.disk.crash({ content: random.pick(['keep-any', 'keep-any', 'keep-prefix', 'lose-all']) });
+      this.#machine.disk.heal();
+      this.#machine.process.restart();
     }
     if (this.#failure === null && random.chance(DAMAGE_PERMILLE)) this.#checkDamaged(durable);
     return this.#failure;
   }
 
   #checkDamaged(durable: number): void {
-    const paths = this.#disk
+    const paths = this.#machine.disk
       .files()
-      .filter((path) => fileKindOf(path) === 'log' && this.#disk.sizeOf(path) > 0);
+      .filter((path) => fileKindOf(path) === 'log' && this.#machine.disk.sizeOf(path) > 0);
     const path = this.#random.pick(paths);
-    this.#disk.flipByte(path, this.#random.below(this.#disk.sizeOf(path)));
+    this.#machine.disk.flipByte(path, this.#random.below(this.#machine.disk.sizeOf(path)));
     const log = this.#open();
     if (this.#refusal !== null) {
       // It says what is wrong: that is what it has to do.
@@ -113,12 +107,12 @@ class LogTrial {
 
   #open(): Log | null {
     let opened: Log | null = null;
-    this.#process.run(() =>
+    this.#machine.process.run(() =>
       Log.open(
         {
-          disk: this.#disk.attach(this.#process),
+          disk: this.#machine.disk.attach(this.#machine.process),
           directory: '/log',
-          clock: this.#clock,
+          clock: this.#machine.clock,
           logger: { log: () => {} },
           segmentBytes: this.#segmentBytes,
           cacheBytes: 1 << 12,
@@ -132,8 +126,8 @@ class LogTrial {
         },
       ),
     );
-    const end = this.#scheduler.nowUs + OPENING_US;
-    while (opened === null && this.#failure === null && this.#scheduler.stepUntil(end)) {
+    const end = this.#machine.scheduler.nowUs + OPENING_US;
+    while (opened === null && this.#failure === null && this.#machine.scheduler.stepUntil(end)) {
       // Until it is open.
     }
     if (opened === null) this.#fail('the log does not open in time');
@@ -169,18 +163,18 @@ class LogTrial {
       isOver = true;
     };
     if (random.chance(FAILED_SYNC_PERMILLE)) {
-      this.#disk.failSync({ kind: 'log', after: random.between(1, STEPS_MAX), seen: 'at-crash' });
+      this.#machine.disk.failSync({ kind: 'log', after: random.between(1, STEPS_MAX), seen: 'at-crash' });
     }
     // Another leader, or the same one again.
     if (random.chance(700)) this.#term = Math.max(this.#term, group.lastTerm) + 1;
     for (let steps = random.between(1, STEPS_MAX); steps > 0 && this.#failure === null && !isOver; steps--) {
-      this.#process.run(() => {
+      this.#machine.process.run(() => {
         if (random.chance(150) && group.lastIndex > 0) this.#replaceSuffix(group);
         for (let count = random.pick([1, 1, 2, BATCH_MAX]); count > 0; count--)
           this.#append(group, group.lastIndex + 1);
         log.flush();
       });
-      this.#scheduler.runUntil(this.#scheduler.nowUs + random.below((3 * SYNC_US.max) >> 1));
+      this.#machine.scheduler.runUntil(this.#machine.scheduler.nowUs + random.below((3 * SYNC_US.max) >> 1));
     }
   }
 

@@ -8,16 +8,12 @@ import { CorruptionError } from '../../src/base/errors.ts';
 import { compareBytes, utf8 } from '../../src/codec/bytes.ts';
 import type { Index } from '../../src/log/entry.ts';
 import { type Cursor, RecordKind } from '../../src/lsm/record.ts';
-import { type MendPlace, Store, type StoreOptions } from '../../src/lsm/store.ts';
+import type { MendPlace, Store, StoreOptions } from '../../src/lsm/store.ts';
 import type { Borders } from '../../src/lsm/table.ts';
-import { SimClock } from '../clock.ts';
-import { SimDisk } from '../disk.ts';
-import { SimProcess } from '../process.ts';
 import type { SimRandom } from '../random.ts';
-import { Scheduler } from '../scheduler.ts';
-import { Trace } from '../trace.ts';
+import { LoneMachine } from './lone_machine.ts';
 
-type Model = Map<string, string>;
+export type Model = Map<string, string>;
 
 const KEYS = Array.from({ length: 24 }, (_none, n) => `key${String(n).padStart(2, '0')}`);
 const DIRECTORY = '/store';
@@ -40,18 +36,14 @@ export function tryRanges(random: SimRandom): string | null {
 
 class RangeTrial {
   readonly #random: SimRandom;
-  readonly #scheduler = new Scheduler();
-  readonly #process = new SimProcess('store', this.#scheduler);
-  readonly #clock = new SimClock(this.#scheduler, this.#process, { offsetMs: 0, driftPpm: 0 });
-  readonly #disk: SimDisk;
+  readonly #machine: LoneMachine;
   readonly #options: Partial<StoreOptions>;
   /** As of each log entry; the first is of none. */
   readonly #models: Model[] = [new Map()];
 
   constructor(random: SimRandom) {
     this.#random = random;
-    const scheduler = this.#scheduler;
-    this.#disk = new SimDisk({ scheduler, random: random.fork('disk'), trace: new Trace(), faults: {} });
+    this.#machine = new LoneMachine({ random, name: 'store' });
     this.#options = {
       memtableBytes: 1 << random.between(9, 11),
       blockBytes: 96,
@@ -140,19 +132,8 @@ class RangeTrial {
   }
 
   #open(): Store {
-    let opened: Store | Error | null = null;
-    const options = {
-      disk: this.#disk.attach(this.#process),
-      directory: DIRECTORY,
-      clock: this.#clock,
-      logger: { log: () => {} },
-      ...this.#options,
-    };
-    Store.open(options, (outcome) => {
-      opened = outcome.ok ? outcome.value : outcome.error;
-    });
+    const store = this.#machine.openStore(DIRECTORY, this.#options);
     this.#settle();
-    const store = opened as Store | Error | null;
     if (store === null) throw new Error('the store does not open');
     if (store instanceof Error) throw store;
     store.onFailure = (error) => {
@@ -162,13 +143,13 @@ class RangeTrial {
   }
 
   #settle(): void {
-    while (this.#scheduler.step()) {
+    while (this.#machine.scheduler.step()) {
       // Until nothing is left to do.
     }
   }
 
   #step(count: number): void {
-    for (let left = count; left > 0 && this.#scheduler.step(); left--) {
+    for (let left = count; left > 0 && this.#machine.scheduler.step(); left--) {
       // One event at a time.
     }
   }
@@ -220,12 +201,12 @@ class RangeTrial {
   }
 
   #tablePaths(): string[] {
-    return this.#disk.files().filter((path) => path.includes('/table-'));
+    return this.#machine.disk.files().filter((path) => path.includes('/table-'));
   }
 
   /** Breaks one of the tables, and has the store know it. */
   #rot(store: Store, paths: readonly string[]): void {
-    const disk = this.#disk;
+    const disk = this.#machine.disk;
     if (paths.length === 0) return;
     const path = this.#random.pick(paths);
     for (let at = 0; at < disk.sizeOf(path); at += 40) disk.flipByte(path, at);
@@ -266,9 +247,9 @@ class RangeTrial {
 
   /** What tables cover is all there is: nothing was applied again. */
   #checkAfterCrash(): void {
-    this.#process.crash();
-    this.#disk.crash();
-    this.#process.restart();
+    this.#machine.process.crash();
+    this.#machine.disk.crash();
+    this.#machine.process.restart();
     const store = this.#open();
     const found = this.#readAll(store);
     const expected = this.#models[store.flushedIndex];
@@ -284,7 +265,7 @@ class RangeTrial {
 }
 
 /** Live records of a range, as another replica would send them. */
-class ModelCursor implements Cursor {
+export class ModelCursor implements Cursor {
   readonly kind = RecordKind.Put;
   readonly sequence: Index = 1;
   readonly #records: readonly [string, string][];

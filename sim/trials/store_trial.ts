@@ -14,13 +14,8 @@ import { encodeStored, NEVER } from '../../src/kv/stored_value.ts';
 import { encodeWrite } from '../../src/kv/write_codec.ts';
 import type { Store, StoreOptions } from '../../src/lsm/store.ts';
 import type { StoreIterator } from '../../src/lsm/store_iterator.ts';
-import { SimClock } from '../clock.ts';
-import { SimDisk } from '../disk.ts';
-import { SimProcess } from '../process.ts';
 import type { SimRandom } from '../random.ts';
-import { Scheduler } from '../scheduler.ts';
-import { Trace } from '../trace.ts';
-import { openStore } from './open_store.ts';
+import { LoneMachine } from './lone_machine.ts';
 
 const LIVES_MAX = 4;
 const ROUNDS_MAX = 8;
@@ -48,10 +43,7 @@ interface Value {
 
 class StoreTrial {
   readonly #random: SimRandom;
-  readonly #scheduler = new Scheduler();
-  readonly #disk: SimDisk;
-  readonly #process: SimProcess;
-  readonly #clock: SimClock;
+  readonly #machine: LoneMachine;
   readonly #tuning: Partial<StoreOptions>;
   readonly #keys: number;
   readonly #valueBytesMax: number;
@@ -64,12 +56,12 @@ class StoreTrial {
 
   constructor(random: SimRandom) {
     this.#random = random;
-    const scheduler = this.#scheduler;
-    const faults = { syncUs: SYNC_US };
-    this.#disk = new SimDisk({ scheduler, random: random.fork('disk'), trace: new Trace(), faults });
-    this.#process = new SimProcess('store', scheduler);
-    this.#process.onPanic = (error) => this.#fail(error.stack ?? error.message);
-    this.#clock = new SimClock(scheduler, this.#process, { offsetMs: 0, driftPpm: 0 });
+    this.#machine = new LoneMachine({
+      random,
+      name: 'store',
+      faults: { syncUs: SYNC_US },
+      onPanic: (error) => this.#fail(error.stack ?? error.message),
+    });
     this.#keys = random.pick([3, 10, 40]);
     this.#valueBytesMax = random.pick([4, 40, 400]);
     this.#tuning = {
@@ -94,9 +86,9 @@ class StoreTrial {
       const live = this.#open();
       if (live === null) break;
       this.#live(live);
-      this.#process.crash();
-      if (random.chance(700)) this.#disk.crash();
-      this.#process.restart();
+      this.#machine.process.crash();
+      if (random.chance(700)) this.#machine.disk.crash();
+      this.#machine.process.restart();
     }
     if (this.#failure === null && random.chance(DAMAGE_PERMILLE)) this.#checkDamaged();
     return this.#failure;
@@ -104,19 +96,13 @@ class StoreTrial {
 
   /** A store that holds what its tables cover, and what follows applied again. Null: it does not open. */
   #open(): Live | null {
-    const ground = {
-      scheduler: this.#scheduler,
-      disk: this.#disk,
-      process: this.#process,
-      clock: this.#clock,
-    };
-    const store = openStore(ground, DIRECTORY, this.#tuning, () => this.#failure !== null);
+    const store = this.#machine.openStore(DIRECTORY, this.#tuning, () => this.#failure !== null);
     if (store === null) this.#fail('the store does not open in time');
     if (store instanceof Error) this.#onError('the store does not open', store);
     if (store === null || store instanceof Error) return null;
     store.onFailure = (error) => this.#onError('the store has failed', error);
     let live: Live | null = null;
-    this.#process.run(() => {
+    this.#machine.process.run(() => {
       try {
         live = { store, machine: new StateMachine(store) };
         this.#recover(live);
@@ -145,7 +131,7 @@ class StoreTrial {
     const random = this.#random;
     for (let rounds = random.between(1, ROUNDS_MAX); rounds > 0 && this.#failure === null; rounds--) {
       let held: { readonly iterator: StoreIterator; readonly model: Map<string, Value> } | null = null;
-      this.#process.run(() => {
+      this.#machine.process.run(() => {
         try {
           this.#write(live);
           this.#read(live);
@@ -160,9 +146,9 @@ class StoreTrial {
           this.#onError('a read failed', error);
         }
       });
-      const end = this.#scheduler.nowUs + random.below(6 * SYNC_US.max);
-      this.#scheduler.runUntil(end);
-      this.#process.run(() => {
+      const end = this.#machine.scheduler.nowUs + random.below(6 * SYNC_US.max);
+      this.#machine.scheduler.runUntil(end);
+      this.#machine.process.run(() => {
         try {
           this.#read(live);
           if (held !== null) this.#compareAll(held.iterator, held.model, 'an iterator that was held');
@@ -242,11 +228,11 @@ class StoreTrial {
 
   /** A byte of a file changes. */
   #checkDamaged(): void {
-    this.#disk.crash();
-    const paths = this.#disk.files().filter((path) => this.#disk.sizeOf(path) > 0);
+    this.#machine.disk.crash();
+    const paths = this.#machine.disk.files().filter((path) => this.#machine.disk.sizeOf(path) > 0);
     if (paths.length === 0) return;
     const path = this.#random.pick(paths);
-    this.#disk.flipByte(path, this.#random.below(this.#disk.sizeOf(path)));
+    this.#machine.disk.flipByte(path, this.#random.below(this.#machine.disk.sizeOf(path)));
     this.#isDamaged = true;
     const live = this.#open();
     if (live !== null) this.#live(live);

@@ -13,13 +13,8 @@ import type { Write } from '../../src/kv/request.ts';
 import { StateMachine } from '../../src/kv/state_machine.ts';
 import { encodeWrite } from '../../src/kv/write_codec.ts';
 import type { Store, StoreOptions } from '../../src/lsm/store.ts';
-import { SimClock } from '../clock.ts';
-import { SimDisk } from '../disk.ts';
-import { SimProcess } from '../process.ts';
 import type { SimRandom } from '../random.ts';
-import { Scheduler } from '../scheduler.ts';
-import { Trace } from '../trace.ts';
-import { openStore } from './open_store.ts';
+import { LoneMachine } from './lone_machine.ts';
 
 const LIVES_MAX = 4;
 const ROUNDS_MAX = 10;
@@ -105,10 +100,7 @@ interface Live {
 
 class TimeTrial {
   readonly #random: SimRandom;
-  readonly #scheduler = new Scheduler();
-  readonly #disk: SimDisk;
-  readonly #process: SimProcess;
-  readonly #clock: SimClock;
+  readonly #machine: LoneMachine;
   readonly #tuning: Partial<StoreOptions>;
   readonly #keys: number;
   readonly #entries: LogEntry[] = [];
@@ -120,12 +112,12 @@ class TimeTrial {
 
   constructor(random: SimRandom) {
     this.#random = random;
-    const scheduler = this.#scheduler;
-    const faults = { syncUs: SYNC_US };
-    this.#disk = new SimDisk({ scheduler, random: random.fork('disk'), trace: new Trace(), faults });
-    this.#process = new SimProcess('store', scheduler);
-    this.#process.onPanic = (error) => this.#fail(error.stack ?? error.message);
-    this.#clock = new SimClock(scheduler, this.#process, { offsetMs: 0, driftPpm: 0 });
+    this.#machine = new LoneMachine({
+      random,
+      name: 'store',
+      faults: { syncUs: SYNC_US },
+      onPanic: (error) => this.#fail(error.stack ?? error.message),
+    });
     // With many, one tick does not sweep all.
     this.#keys = random.pick([3, 10, 400]);
     this.#tuning = {
@@ -147,12 +139,12 @@ class TimeTrial {
       if (live === null) break;
       for (let rounds = random.between(1, ROUNDS_MAX); rounds > 0 && this.#failure === null; rounds--) {
         this.#guarded(() => this.#round(live));
-        this.#scheduler.runUntil(this.#scheduler.nowUs + random.below(4 * SYNC_US.max));
+        this.#machine.scheduler.runUntil(this.#machine.scheduler.nowUs + random.below(4 * SYNC_US.max));
       }
       if (lives === 1) this.#guarded(() => this.#sweepAll(live));
-      this.#process.crash();
-      if (random.chance(700)) this.#disk.crash();
-      this.#process.restart();
+      this.#machine.process.crash();
+      if (random.chance(700)) this.#machine.disk.crash();
+      this.#machine.process.restart();
     }
     return this.#failure;
   }
@@ -163,13 +155,7 @@ class TimeTrial {
   }
 
   #open(): Live | null {
-    const ground = {
-      scheduler: this.#scheduler,
-      disk: this.#disk,
-      process: this.#process,
-      clock: this.#clock,
-    };
-    const store = openStore(ground, '/store', this.#tuning, () => this.#failure !== null);
+    const store = this.#machine.openStore('/store', this.#tuning, () => this.#failure !== null);
     if (store === null || store instanceof Error) {
       this.#fail(`the store does not open: ${store?.stack ?? 'not in time'}`);
       return null;
@@ -292,7 +278,7 @@ class TimeTrial {
   }
 
   #guarded(task: () => void): void {
-    this.#process.run(() => {
+    this.#machine.process.run(() => {
       try {
         task();
       } catch (error) {

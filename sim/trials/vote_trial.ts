@@ -7,11 +7,8 @@
 import { CorruptionError } from '../../src/base/errors.ts';
 import type { HardState } from '../../src/raft/output.ts';
 import { HardStateFile } from '../../src/replica/hard_state_file.ts';
-import { SimDisk } from '../disk.ts';
-import { SimProcess } from '../process.ts';
 import type { SimRandom } from '../random.ts';
-import { Scheduler } from '../scheduler.ts';
-import { Trace } from '../trace.ts';
+import { LoneMachine } from './lone_machine.ts';
 
 const TRIALS = 20;
 const LIVES_MAX = 4;
@@ -33,9 +30,7 @@ export function tryVotes(random: SimRandom): string | null {
 
 class VoteTrial {
   readonly #random: SimRandom;
-  readonly #scheduler = new Scheduler();
-  readonly #disk: SimDisk;
-  readonly #process: SimProcess;
+  readonly #machine: LoneMachine;
   #term = 0;
   #savesUnderWay = 0;
   #syncHasFailed = false;
@@ -44,10 +39,7 @@ class VoteTrial {
 
   constructor(random: SimRandom) {
     this.#random = random;
-    const scheduler = this.#scheduler;
-    const faults = { syncUs: SYNC_US };
-    this.#disk = new SimDisk({ scheduler, random: random.fork('disk'), trace: new Trace(), faults });
-    this.#process = new SimProcess('vote', scheduler);
+    this.#machine = new LoneMachine({ random, name: 'vote', faults: { syncUs: SYNC_US } });
   }
 
   run(): string | null {
@@ -66,14 +58,14 @@ class VoteTrial {
 
   #open(): HardStateFile | Error {
     let opened: HardStateFile | Error | null = null;
-    const disk = this.#disk.attach(this.#process);
-    this.#process.run(() =>
+    const disk = this.#machine.disk.attach(this.#machine.process);
+    this.#machine.process.run(() =>
       HardStateFile.open({ disk, directory: '/data', group: 1, node: 1 }, (outcome) => {
         opened = outcome.ok ? outcome.value : outcome.error;
       }),
     );
-    const end = this.#scheduler.nowUs + OPENING_US;
-    while (opened === null && this.#scheduler.stepUntil(end)) {
+    const end = this.#machine.scheduler.nowUs + OPENING_US;
+    while (opened === null && this.#machine.scheduler.stepUntil(end)) {
       // Until it is open.
     }
     return opened ?? new Error('not in time');
@@ -86,13 +78,13 @@ class VoteTrial {
     if (random.chance(300)) return;
     const mayFail = random.chance(FAILED_SYNC_PERMILLE);
     if (mayFail) {
-      this.#disk.failSync({ kind: 'vote', after: random.between(1, 3), seen: 'at-crash' });
+      this.#machine.disk.failSync({ kind: 'vote', after: random.between(1, 3), seen: 'at-crash' });
     }
     for (let saves = random.between(0, SAVES_MAX); saves > 0 && !this.#syncHasFailed; saves--) {
       this.#term++;
       const vote = random.chance(300) ? null : random.between(1, NODES);
       this.#savesUnderWay++;
-      this.#process.run(() =>
+      this.#machine.process.run(() =>
         file.save({ term: this.#term, vote }, (error) => {
           this.#savesUnderWay--;
           if (error !== null) this.#syncHasFailed = true;
@@ -100,17 +92,17 @@ class VoteTrial {
       );
       // Who is killed before a failed sync is told never hears of it: that is beyond what a start can know.
       const waitUs = mayFail ? 3 * SYNC_US.max : random.below(2 * SYNC_US.max);
-      this.#scheduler.runUntil(this.#scheduler.nowUs + waitUs);
+      this.#machine.scheduler.runUntil(this.#machine.scheduler.nowUs + waitUs);
     }
   }
 
   #end(): void {
-    this.#process.crash();
+    this.#machine.process.crash();
     this.#isInterrupted = this.#savesUnderWay > 0;
     this.#savesUnderWay = 0;
-    if (this.#syncHasFailed || this.#random.chance(500)) this.#disk.crash();
-    this.#disk.heal();
-    this.#process.restart();
+    if (this.#syncHasFailed || this.#random.chance(500)) this.#machine.disk.crash();
+    this.#machine.disk.heal();
+    this.#machine.process.restart();
   }
 
   /** The sync's page is lost, and counted as clean: what was said to be durable must stand in the other copy. */
@@ -126,10 +118,10 @@ class VoteTrial {
   #checkDamaged(durable: HardState): string | null {
     const harmed = this.#random.chance(300) ? COPIES : [this.#random.pick(COPIES)];
     // What a kill has left in memory is not there for ever.
-    this.#disk.crash();
+    this.#machine.disk.crash();
     for (const path of harmed) {
-      const size = this.#disk.sizeOf(path);
-      if (size > 0) this.#disk.flipByte(path, size - 1 - this.#random.below(Math.min(size, 48)));
+      const size = this.#machine.disk.sizeOf(path);
+      if (size > 0) this.#machine.disk.flipByte(path, size - 1 - this.#random.below(Math.min(size, 48)));
     }
     const file = this.#open();
     if (!(file instanceof Error)) {

@@ -1,55 +1,13 @@
 /** A range of keys is replaced by what another replica holds of it, while the store goes on. */
 import { describe, expect, it } from 'vitest';
 import { SimRandom } from '../../sim/random.ts';
-import { tryRanges } from '../../sim/trials/range_trial.ts';
-import { compareBytes, utf8 } from '../../src/codec/bytes.ts';
-import type { Index } from '../../src/log/entry.ts';
-import { type Cursor, RecordKind } from '../../src/lsm/record.ts';
+import { type Model, ModelCursor, tryRanges } from '../../sim/trials/range_trial.ts';
+import { utf8 } from '../../src/codec/bytes.ts';
 import type { Store, StoreOptions } from '../../src/lsm/store.ts';
 import type { Borders } from '../../src/lsm/table.ts';
 import { contents, put, Rig } from './rig.ts';
 
-type Model = Map<string, string>;
-
 const KEYS = Array.from({ length: 24 }, (_none, n) => `key${String(n).padStart(2, '0')}`);
-
-/** Live records of a range, as another replica would send them. */
-class ModelCursor implements Cursor {
-  readonly kind = RecordKind.Put;
-  readonly sequence: Index = 1;
-  readonly #records: [string, string][];
-  #at = 0;
-
-  constructor(model: Model, { low, end }: Borders) {
-    this.#records = [...model]
-      .filter(([key]) => compareBytes(utf8(key), low) >= 0 && compareBytes(utf8(key), end) < 0)
-      .sort(([a], [b]) => (a < b ? -1 : 1));
-  }
-
-  get isValid(): boolean {
-    return this.#at < this.#records.length;
-  }
-
-  get key(): Uint8Array {
-    return utf8(this.#records[this.#at][0]);
-  }
-
-  get value(): Uint8Array {
-    return utf8(this.#records[this.#at][1]);
-  }
-
-  next(): void {
-    this.#at++;
-  }
-
-  seekToFirst(): void {
-    this.#at = 0;
-  }
-
-  seek(): void {
-    throw new Error('not sought');
-  }
-}
 
 /** A store that is written to at random beside a model of what it holds. */
 class Writer {
