@@ -66,9 +66,10 @@ export class Scrubber {
   #step(): boolean {
     const table = this.#tableAtHand();
     if (table === null) {
+      // Where there was nothing to read there was no pass.
+      if (this.#table > 0) this.passes++;
       this.#table = 0;
       this.#block = 0;
-      this.passes++;
       return false;
     }
     let bytes = 0;

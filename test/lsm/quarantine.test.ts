@@ -161,6 +161,15 @@ describe('the scrubber', () => {
       rig.settle();
     }
   });
+
+  it('counts no passes where there is nothing to read', () => {
+    const rig = new Rig('empty');
+    const store = openFor(rig, { ...OPTIONS, scrubBytesPerSecond: 1000 });
+    rig.scheduler.runUntil(rig.scheduler.nowUs + 2_000_000);
+    expect(store.statistics().scrubs).toBe(0);
+    store.close();
+    rig.settle();
+  });
 });
 
 describe('a store without space', () => {
