@@ -40,43 +40,10 @@ import { SCENARIO_FORMAT, type Scenario } from './scenario.ts';
 import { Scheduler } from './scheduler.ts';
 import { applyStroke, describeStroke, hostOf, isFault, type Stroke, type StrokeAction } from './strokes.ts';
 import { Trace } from './trace.ts';
-import { tryCopiesNowAndThen } from './trials/copy_trial.ts';
-import { tryCores } from './trials/core_trial.ts';
-import { tryDamage } from './trials/damage_trial.ts';
-import { tryDivergenceNowAndThen } from './trials/divergence_trial.ts';
-import { tryEngine } from './trials/engine_trial.ts';
-import { tryLog } from './trials/log_trial.ts';
-import { tryLostDisksNowAndThen } from './trials/lost_disk_trial.ts';
-import { tryMembersNowAndThen } from './trials/member_trial.ts';
-import { tryMemtable } from './trials/memtable_trial.ts';
-import { tryMendingNowAndThen } from './trials/mend_trial.ts';
-import { tryRanges } from './trials/range_trial.ts';
-import { tryRouters } from './trials/router_trial.ts';
-import { tryStaleReadsNowAndThen } from './trials/stale_trial.ts';
-import { tryStore } from './trials/store_trial.ts';
-import { tryTime } from './trials/time_trial.ts';
-import { tryVotes } from './trials/vote_trial.ts';
+import { runTrials } from './trials/all.ts';
 import { Watcher } from './watcher.ts';
 import type { Batch } from './workload.ts';
 
-const TRIALS = [
-  ['log trial', tryLog],
-  ['vote trial', tryVotes],
-  ['store trial', tryStore],
-  ['time trial', tryTime],
-  ['core trial', tryCores],
-  ['router trial', tryRouters],
-  ['engine trial', tryEngine],
-  ['memtable trial', tryMemtable],
-  ['member trial', tryMembersNowAndThen],
-  ['stale trial', tryStaleReadsNowAndThen],
-  ['range trial', tryRanges],
-  ['lost disk trial', tryLostDisksNowAndThen],
-  ['mend trial', tryMendingNowAndThen],
-  ['divergence trial', tryDivergenceNowAndThen],
-  ['damage trial', tryDamage],
-  ['copy trial', tryCopiesNowAndThen],
-] as const;
 const DATA = '/data';
 const US_PER_MS = 1000;
 const COMMAND_PATIENCE_MS = 2000;
@@ -351,13 +318,9 @@ export class World {
       this.#marks.add(name);
     };
     // A schedule is of the world alone.
-    const isTried = trials !== 'none' && this.#script === null;
-    for (const [name, run] of TRIALS) {
-      if (this.failed || !isTried) break;
-      setRareProbe({ sometimes: mark, maybe: () => false });
-      const problem = run(this.random.fork(name), mark);
-      setRareProbe(null);
-      if (problem !== null) this.fail(name, problem);
+    if (!this.failed && trials !== 'none' && this.#script === null) {
+      const failure = runTrials(this.random, mark);
+      if (failure !== null) this.fail(failure.name, failure.problem);
     }
     return {
       seed: this.#seed,

@@ -31,11 +31,6 @@ const CRASH_INSIDE_PERMILLE = 500;
 /** Operations on the disk of a life, more or less. */
 const OPERATIONS_MAX = 120;
 
-/** It takes as long as all of the small trials together: in one seed of five. */
-export function tryCopiesNowAndThen(random: SimRandom): string | null {
-  return random.chance(200) ? tryCopy(random.fork('trial')) : null;
-}
-
 /** Runs a trial; what went wrong, or null. */
 export function tryCopy(random: SimRandom): string | null {
   return new CopyTrial(random).run();

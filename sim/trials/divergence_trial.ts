@@ -48,11 +48,6 @@ interface Key {
   isAsked: boolean;
 }
 
-/** It takes as long as a run of the whole cluster: in one seed of five. */
-export function tryDivergenceNowAndThen(random: SimRandom, mark?: Mark): string | null {
-  return random.chance(200) ? tryDivergence(random.fork('trial'), mark) : null;
-}
-
 /** What went wrong, or null. */
 export function tryDivergence(random: SimRandom, mark?: Mark): string | null {
   return runTrial(random, mark, MAYBES, () => new DivergenceTrial(random).run());

@@ -17,11 +17,6 @@ const STORM_MS = 3500;
 const CALM_MS = 15_000;
 const STEP_MS = 10;
 
-/** In one seed of ten. */
-export function tryLostDisksNowAndThen(random: SimRandom, mark?: Mark): string | null {
-  return random.chance(100) ? tryLostDisk(random.fork('trial'), mark) : null;
-}
-
 /** What went wrong, or null. */
 export function tryLostDisk(random: SimRandom, mark?: Mark): string | null {
   return runTrial(random, mark, [], () => new LostDiskTrial(random).run());

@@ -20,11 +20,6 @@ const CALM_MS = 15_000;
 const STEP_MS = 10;
 const MAYBES = ['short-append', 'low-probe', 'needless-snapshot', 'slow-install'];
 
-/** It takes as long as a run of the whole cluster: in one seed of five. */
-export function tryMembersNowAndThen(random: SimRandom, mark?: Mark): string | null {
-  return random.chance(200) ? tryMembers(random.fork('trial'), mark) : null;
-}
-
 /** What went wrong, or null. */
 export function tryMembers(random: SimRandom, mark?: Mark): string | null {
   return runTrial(random, mark, MAYBES, () => new MemberTrial(random).run());

@@ -35,11 +35,6 @@ interface Key {
   asked: Node | null;
 }
 
-/** It takes as long as a run of the whole cluster: in one seed of five. */
-export function tryMendingNowAndThen(random: SimRandom, mark?: Mark): string | null {
-  return random.chance(200) ? tryMending(random.fork('trial'), mark) : null;
-}
-
 /** What went wrong, or null. */
 export function tryMending(random: SimRandom, mark?: Mark): string | null {
   return runTrial(random, mark, MAYBES, () => new MendTrial(random).run());

@@ -25,11 +25,6 @@ const NODE_OPTIONS: Partial<NodeOptions> = {
   store: { memtableBytes: 64 * 1024 },
 };
 
-/** It takes as long as a short run of the whole cluster: in one seed of five. */
-export function tryStaleReadsNowAndThen(random: SimRandom, mark?: Mark): string | null {
-  return random.chance(200) ? tryStaleReads(random.fork('trial'), mark) : null;
-}
-
 /** What went wrong, or null. */
 export function tryStaleReads(random: SimRandom, mark?: Mark): string | null {
   return runTrial(random, mark, [], () => new StaleTrial(random).run());
