@@ -291,7 +291,7 @@ export class Engine {
     const refused = this.#postponed;
     this.#postponed = [];
     for (const { done: refuse } of refused) refuse({ ok: false, error: this.#refusal() });
-    if (this.#failure === null) this.#log.flush();
+    this.#flushLog();
     this.#log.close((error) => {
       this.#settle(error ?? null);
       this.#store.close();
@@ -344,6 +344,10 @@ export class Engine {
     }
     assert(result !== null, 'a wanted result is given', { index });
     this.#append(index, EntryKind.Command, payload);
+    if (this.#failure !== null) {
+      done({ ok: false, error: this.#failure });
+      return;
+    }
     if (durability === 'sync') {
       this.#waiters.push({ index, result, done });
       this.#planSync();
@@ -374,8 +378,18 @@ export class Engine {
     this.#unsyncedBytes = 0;
     this.#options.clock.later(() => {
       this.#syncIsPlanned = false;
-      if (this.#failure === null && !this.#closed) this.#log.flush();
+      if (!this.#closed) this.#flushLog();
     });
+  }
+
+  /** A log that has failed in this turn refuses before it says so to all (`Log.onFailure`). */
+  #flushLog(): void {
+    if (this.#failure !== null) return;
+    try {
+      this.#log.flush();
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(String(error)));
+    }
   }
 
   #onDurable(durableIndex: Index): void {
