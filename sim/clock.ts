@@ -4,9 +4,9 @@
  * drops them and a pause makes them late.
  */
 import { assert } from '../src/base/assert.ts';
+import { Queue } from '../src/base/queue.ts';
 import type { Clock, Timer } from '../src/io/clock.ts';
 import type { Holdings, SimProcess } from './process.ts';
-import { Queue } from './queue.ts';
 import type { Handle, Scheduler } from './scheduler.ts';
 
 export interface SimClockOptions {

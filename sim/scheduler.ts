@@ -8,7 +8,7 @@
  * the heap is cancelled: timers that are set and cancelled all the time cost no memory.
  */
 import { assert } from '../src/base/assert.ts';
-import { Queue } from './queue.ts';
+import { Queue } from '../src/base/queue.ts';
 
 export interface Handle {
   /** Idempotent; a cancelled event never runs. */

@@ -6,9 +6,10 @@
  * A blocked channel keeps what it has. Unblocked, it delivers all of it in order; or its sender has given up by then
  * and it is empty but for a reset. So the receiver always sees a prefix of what was written.
  */
+
+import { Queue } from '../../src/base/queue.ts';
 import { concatBytes } from '../../src/codec/bytes.ts';
 import { crc32 } from '../../src/codec/crc32.ts';
-import { Queue } from '../queue.ts';
 import type { PairWeather } from './weather.ts';
 
 export type PieceKind = 'open' | 'data' | 'end' | 'reset';

@@ -7,10 +7,10 @@
  * process's part (a callback) goes through its gate, one callback an event, and never from inside a call.
  */
 import { AssertionError, EnvelopeError } from '../../src/base/errors.ts';
+import { Queue } from '../../src/base/queue.ts';
 import { concatBytes } from '../../src/codec/bytes.ts';
 import type { Connection, ConnectionHandler } from '../../src/io/network.ts';
 import type { Holdings, SimProcess } from '../process.ts';
-import { Queue } from '../queue.ts';
 import { type Channel, makePieces, makeSignal, type Piece } from './channel.ts';
 import type { PairWeather } from './weather.ts';
 

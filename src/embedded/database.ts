@@ -115,6 +115,7 @@ export async function open(directory: string, options: OpenOptions = {}): Promis
     store: { runBuilder: thread, ...tuning },
     compressions: nodeCompressions,
   }).catch((error: unknown) => {
+    void thread?.close();
     unlock();
     throw error;
   });

@@ -11,6 +11,7 @@
 import type { HeldState } from '../backup/live_copy.ts';
 import { assert } from '../base/assert.ts';
 import { CorruptionError, EnvelopeError, type Outcome } from '../base/errors.ts';
+import { Queue } from '../base/queue.ts';
 import { rarely } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { Compression } from '../io/compression.ts';
@@ -84,7 +85,7 @@ export class Engine {
   /** Told when the log is durable up to their index; by index. */
   #waiters: Waiter[] = [];
   /** They wait for room in memory, or for the next turn of the event loop, in order. */
-  #postponed: Postponed[] = [];
+  readonly #postponed = new Queue<Postponed>();
   #syncIsPlanned = false;
   /** Bytes of writes since a sync was planned last. */
   #unsyncedBytes = 0;
@@ -171,7 +172,7 @@ export class Engine {
       logSyncs: log.syncs,
       stalls: this.#stalls,
       stalledMs: this.#stalledMs + now,
-      waitingWrites: this.#postponed.length,
+      waitingWrites: this.#postponed.size,
     });
   }
 
@@ -190,7 +191,7 @@ export class Engine {
       done({ ok: false, error: this.#refusal() });
       return;
     }
-    if (this.#postponed.length > 0 || !this.#mayGoOn) {
+    if (this.#postponed.size > 0 || !this.#mayGoOn) {
       this.#noteStall();
       this.#postponed.push({ write: ownedWrite(write), durability, done });
     } else this.#carryOut({ write, durability, done });
@@ -288,10 +289,8 @@ export class Engine {
     }
     this.#closed = true;
     this.#bufferedTimer?.cancel();
-    const refused = this.#postponed;
-    this.#postponed = [];
-    for (const { done: refuse } of refused) refuse({ ok: false, error: this.#refusal() });
-    if (this.#failure === null) this.#log.flush();
+    this.#refusePostponed(this.#refusal());
+    this.#flushLog();
     this.#log.close((error) => {
       this.#settle(error ?? null);
       this.#store.close();
@@ -344,6 +343,10 @@ export class Engine {
     }
     assert(result !== null, 'a wanted result is given', { index });
     this.#append(index, EntryKind.Command, payload);
+    if (this.#failure !== null) {
+      done({ ok: false, error: this.#failure });
+      return;
+    }
     if (durability === 'sync') {
       this.#waiters.push({ index, result, done });
       this.#planSync();
@@ -374,8 +377,18 @@ export class Engine {
     this.#unsyncedBytes = 0;
     this.#options.clock.later(() => {
       this.#syncIsPlanned = false;
-      if (this.#failure === null && !this.#closed) this.#log.flush();
+      if (!this.#closed) this.#flushLog();
     });
+  }
+
+  /** A log that has failed in this turn refuses before it says so to all (`Log.onFailure`). */
+  #flushLog(): void {
+    if (this.#failure !== null) return;
+    try {
+      this.#log.flush();
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(String(error)));
+    }
   }
 
   #onDurable(durableIndex: Index): void {
@@ -401,11 +414,11 @@ export class Engine {
 
   #resume(): void {
     this.#noteStallEnd();
-    while (this.#postponed.length > 0 && this.#mayGoOn && this.#failure === null && !this.#closed) {
+    while (this.#postponed.size > 0 && this.#mayGoOn && this.#failure === null && !this.#closed) {
       const next = this.#postponed.shift();
-      if (next !== undefined) this.#carryOut(next);
+      if (next !== null) this.#carryOut(next);
     }
-    if (this.#postponed.length > 0) this.#noteStall();
+    if (this.#postponed.size > 0) this.#noteStall();
   }
 
   /** Applies what tables do not cover, as memory allows. */
@@ -440,15 +453,19 @@ export class Engine {
 
   #settle(error: Error | null): void {
     const waiters = this.#waiters;
-    const postponed = this.#postponed;
     this.#waiters = [];
-    this.#postponed = [];
     const why = error ?? this.#refusal();
     for (const { index, result, done } of waiters) {
       const isDurable = index <= this.#entries.durableIndex;
       done(isDurable ? { ok: true, value: result } : { ok: false, error: why });
     }
-    for (const { done } of postponed) done({ ok: false, error: why });
+    this.#refusePostponed(why);
+  }
+
+  #refusePostponed(error: Error): void {
+    for (let next = this.#postponed.shift(); next !== null; next = this.#postponed.shift()) {
+      next.done({ ok: false, error });
+    }
   }
 
   /** @throws EnvelopeError `CLOSED` */

@@ -7,9 +7,13 @@ import type { EntryKind, GroupId, Index, Term } from './entry.ts';
 import { Holes } from './holes.ts';
 
 /** Pages are made as a whole, and many a log is short: 20 KiB. */
-const PAGE_SHIFT = 10;
-const PAGE_ENTRIES = 1 << PAGE_SHIFT;
+const PAGE_ENTRIES = 1024;
 const PAGE_MASK = PAGE_ENTRIES - 1;
+
+/** Of an entry. Not by a shift: an index may be above 2^32. */
+function pageOf(index: Index): number {
+  return Math.floor((index - 1) / PAGE_ENTRIES);
+}
 
 interface Page {
   readonly terms: Float64Array;
@@ -105,7 +109,7 @@ export class GroupState {
     this.durableIndex = index;
     this.writtenIndex = index;
     this.#pages = [];
-    this.#firstPage = index >>> PAGE_SHIFT;
+    this.#firstPage = pageOf(index + 1);
   }
 
   /** Forgets the entries up to `index`, one of them. */
@@ -116,7 +120,7 @@ export class GroupState {
     this.holes.dropTo(index);
     for (const mended of this.#mended.keys()) if (mended <= index) this.#mended.delete(mended);
     // The page of the next entry stays, or is made.
-    const unused = Math.min((index >>> PAGE_SHIFT) - this.#firstPage, this.#pages.length);
+    const unused = Math.min(pageOf(index + 1) - this.#firstPage, this.#pages.length);
     this.#pages.splice(0, unused);
     this.#firstPage += unused;
   }
@@ -219,11 +223,11 @@ export class GroupState {
       index,
       lastIndex: this.lastIndex,
     });
-    return this.#pages[((index - 1) >>> PAGE_SHIFT) - this.#firstPage];
+    return this.#pages[pageOf(index) - this.#firstPage];
   }
 
   #pageFor(index: Index): Page {
-    const number = ((index - 1) >>> PAGE_SHIFT) - this.#firstPage;
+    const number = pageOf(index) - this.#firstPage;
     if (number === this.#pages.length) {
       this.#pages.push({
         terms: new Float64Array(PAGE_ENTRIES),

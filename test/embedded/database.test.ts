@@ -1,8 +1,14 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Worker } from 'node:worker_threads';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Database, type Encoding, open } from '../../src/index.ts';
+import { silentLogger } from '../../src/io/logger.ts';
+import { NodeClock } from '../../src/io/node/clock.ts';
+import { NodeDisk } from '../../src/io/node/disk.ts';
+import { EntryKind } from '../../src/log/entry.ts';
+import { Log } from '../../src/log/log.ts';
 
 let directory = '';
 let db: Database;
@@ -380,6 +386,45 @@ describe('an embedded store', () => {
     expect(() => db.bucket('two words')).toThrow(/no spaces or control characters/);
     expect(() => db.bucket('b', { values: 'xml' as 'json' })).toThrow("no encoding is named 'xml'");
     expect(bucket.get('k')).toEqual(new Uint8Array([1]));
+  });
+
+  it('ends the thread that it has begun when it cannot be opened', async () => {
+    await db.bucket().put('a', 'x'.repeat(4096));
+    await db.bucket().put('b', 'x');
+    await db.close();
+    const clock = new NodeClock();
+    const place = {
+      disk: new NodeDisk({ reads: 'pread' }),
+      directory: join(directory, 'log'),
+      clock,
+      logger: silentLogger,
+    };
+    const log = await new Promise<Log>((resolve, reject) => {
+      Log.open(place, (outcome) => (outcome.ok ? resolve(outcome.value) : reject(outcome.error)));
+    });
+    const entries = log.group(1);
+    const index = entries.lastIndex + 1;
+    entries.append({ index, term: 1, kind: EntryKind.Command, payload: new Uint8Array([255]) });
+    await new Promise((resolve) => log.close(resolve));
+
+    const begun: Worker[] = [];
+    const ended: Worker[] = [];
+    const onWorker = (worker: Worker): void => {
+      begun.push(worker);
+      worker.on('exit', () => ended.push(worker));
+    };
+    process.on('worker', onWorker);
+    try {
+      // A part of it is enough to have the thread begun.
+      await expect(open(directory, { tuning: { memtableBytes: 32 * 1024 } })).rejects.toMatchObject({
+        code: 'FORMAT',
+      });
+      expect(begun).toHaveLength(1);
+      await vi.waitFor(() => expect(ended).toHaveLength(1), 10_000);
+    } finally {
+      process.off('worker', onWorker);
+      for (const worker of begun) await worker.terminate();
+    }
   });
 
   it('is open once: who comes second is told who holds it', async () => {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
 import type { Engine } from '../../src/embedded/engine.ts';
+import type { Clock } from '../../src/io/clock.ts';
 import { storeKey } from '../../src/kv/key_space.ts';
 import type { Write } from '../../src/kv/request.ts';
 import { runs } from '../long.ts';
@@ -227,6 +228,98 @@ describe('the embedded engine', () => {
     expect(told[1]).toContain('accepts no writes until it is opened again');
     expect(engine.failure?.message).toContain('EIO');
     expect(read(engine, 'a')).toBe('1');
+  });
+
+  describe('between a failed write of its log and the news of it', () => {
+    /** Tasks for later wait until they are let go, as while Node goes through what its turn has brought. */
+    function failing(): {
+      rig: EngineRig;
+      engine: Engine;
+      told: string[];
+      letGo: () => void;
+      fail: () => void;
+    } {
+      const tuning: { clock?: Clock } = {};
+      const rig = new EngineRig('window', tuning);
+      let held: (() => void)[] | null = null;
+      const { clock } = rig;
+      tuning.clock = {
+        monotonicMs: () => clock.monotonicMs(),
+        wallMs: () => clock.wallMs(),
+        after: (ms, task) => clock.after(ms, task),
+        later: (task) => (held === null ? clock.later(task) : void held.push(task)),
+      };
+      const engine = rig.mustOpen();
+      rig.pass(50_000);
+      const told: string[] = [];
+      const letGo = (): void => {
+        const tasks = held ?? [];
+        held = [];
+        rig.process.run(() => {
+          for (const task of tasks) task();
+        });
+      };
+      /** A sync ends, and the batch that was gathered meanwhile cannot be written. */
+      const fail = (): void => {
+        rig.disk.failWrite({ kind: 'log', after: 1 });
+        rig.pass(10_000);
+      };
+      held = [];
+      return { rig, engine, told, letGo, fail };
+    }
+
+    function write(
+      { rig, engine, told }: ReturnType<typeof failing>,
+      name: string,
+      how: 'sync' | 'buffered',
+    ): void {
+      rig.process.run(() =>
+        engine.write(set(name, name), how, (outcome) => {
+          told.push(`${name}: ${outcome.ok ? 'ok' : outcome.error.message.replace(/.*(EIO).*/, '$1')}`);
+        }),
+      );
+    }
+
+    it('goes on to the answer of every write, and throws at nobody', () => {
+      const at = failing();
+      write(at, 'a', 'sync');
+      at.letGo();
+      write(at, 'b', 'sync');
+      at.letGo();
+      write(at, 'c', 'sync');
+      at.fail();
+      expect(at.told).toEqual(['a: ok']);
+      at.letGo();
+      at.letGo();
+      expect(at.told).toEqual(['a: ok', 'b: EIO', 'c: EIO']);
+    });
+
+    it.each(['sync', 'buffered'] as const)('accepts no %s write', (how) => {
+      const at = failing();
+      write(at, 'a', 'sync');
+      at.letGo();
+      write(at, 'b', 'sync');
+      at.letGo();
+      at.fail();
+      write(at, 'c', how);
+      at.letGo();
+      expect(at.told).toEqual(['a: ok', 'b: EIO', 'c: EIO']);
+    });
+
+    it('is closed', () => {
+      const at = failing();
+      write(at, 'a', 'sync');
+      at.letGo();
+      write(at, 'b', 'sync');
+      at.letGo();
+      at.fail();
+      at.rig.process.run(() => at.engine.close((error) => at.told.push(`closed: ${error !== null}`)));
+      for (let turn = 0; turn < 10; turn++) {
+        at.rig.pass(10_000);
+        at.letGo();
+      }
+      expect(at.told).toEqual(['a: ok', 'b: EIO', 'closed: true']);
+    });
   });
 
   it('lets what has expired stay away when the wall clock goes back', () => {

@@ -25,6 +25,31 @@ describe('a log', () => {
     expect(again.group(7)).toBe(group);
   });
 
+  it('goes on across 2^32 entries, and is opened there', () => {
+    const machine = new Machine({ segmentBytes: 4096 });
+    const log = machine.open();
+    const start = 2 ** 32 - 1100;
+    log.group(0).reset(start, 1);
+    const entries = Array.from({ length: 2200 }, (_none, n) => entry(start + 1 + n, 1, `${n}`));
+    for (const one of entries) {
+      log.group(0).append(one);
+      if (one.index % 100 === 0) {
+        log.flush();
+        machine.finish();
+      }
+    }
+    expect(dump(log, 0)).toEqual(entries.map(describeEntry));
+    expect(machine.close(log)).toBe(null);
+    const again = machine.open();
+    expect(dump(again, 0)).toEqual(entries.map(describeEntry));
+    for (const kept of [1500, 800, 100]) {
+      again.group(0).compact(start + 2200 - kept);
+      expect(dump(again, 0)).toEqual(entries.slice(-kept).map(describeEntry));
+    }
+    again.group(0).append(entry(start + 2201, 2));
+    expect(again.group(0).lastIndex).toBe(start + 2201);
+  });
+
   it('copies the payload at append', () => {
     const machine = new Machine();
     const log = machine.open();

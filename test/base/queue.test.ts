@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Queue } from '../../sim/queue.ts';
+import { Queue } from '../../src/base/queue.ts';
 import { runs } from '../long.ts';
 
 describe('the queue', () => {
