@@ -209,7 +209,7 @@ export class Memtable implements NodeKeys {
     const keyStart = (node + NODE_WORDS) * WORD_BYTES;
     this.#put(key, keyStart);
     this.#put(value, keyStart + key.length);
-    this.#end = (keyStart + key.length + value.length + WORD_BYTES - 1) >>> WORD_SHIFT;
+    this.#end = node + NODE_WORDS + ((key.length + value.length + WORD_BYTES - 1) >>> WORD_SHIFT);
     index.insert(clue, node);
     if (before === this.#tail) {
       this.#tail = node;

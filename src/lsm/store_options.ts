@@ -1,4 +1,5 @@
 /** What a store can be told, and what it tells about itself. `docs/storage.md` explains the limits. */
+
 import { EnvelopeError } from '../base/errors.ts';
 import type { Clock } from '../io/clock.ts';
 import type { Compression } from '../io/compression.ts';
@@ -8,6 +9,7 @@ import { BlockCache } from './block_cache.ts';
 import { DirectorySync } from './directory_sync.ts';
 import type { ExpiryRule } from './expiry.ts';
 import type { LiveBytes } from './live_bytes.ts';
+import { checkOptions } from './option_limits.ts';
 import type { RunBuilder } from './run_builder.ts';
 
 /**
@@ -189,9 +191,10 @@ export const DEFAULTS = {
 /** What is decompressed once and again is worth keeping. */
 const BLOCK_CACHE_WITH_COMPRESSION_BYTES = 32 * MIB;
 
-/** @throws EnvelopeError `INVALID` when a compression is wanted that is not known. */
+/** @throws EnvelopeError `INVALID` when an option is out of its range, or a compression is wanted that is not known. */
 export function settingsOf(options: StoreOptions): StoreSettings {
   const settings = { ...DEFAULTS, ...options };
+  checkOptions(settings);
   const { disk, directory } = settings;
   const compression = compressionOf(settings);
   const blockCacheBytes =
