@@ -59,6 +59,8 @@ export class StateCare {
   #offeredIndex: Index = 0;
   /** So often in a row the same state has been installed since it could not be read. */
   #reinstalled = 0;
+  /** For damaged entries that tables do not cover yet. */
+  #isFlushing = false;
   #stopped = false;
 
   constructor(options: StateCareOptions) {
@@ -109,10 +111,26 @@ export class StateCare {
       this.#offeredIndex = snapshot.index;
       this.snapshots.onOffer(snapshot.from);
     }
-    // What can't be read is of no use here, committed or not.
     const { log, store } = replica;
+    if (snapshot !== null && log.firstDamaged <= store.appliedIndex) this.#flushDamaged();
+    // What can't be read is of no use here, committed or not.
     const reached = log.damagedCount === 0 ? raft.commitIndex : store.appliedIndex;
     this.snapshots.onCommitted(reached, this.#offeredIndex);
+  }
+
+  /**
+   * Damaged entries have been applied here, and elsewhere they are gone already. No snapshot is needed then, nor may one ever
+   * come that is newer: once this replica's own tables cover them, they are let go.
+   */
+  #flushDamaged(): void {
+    if (this.#isFlushing) return;
+    rarely('damaged entries that were applied are flushed');
+    this.#isFlushing = true;
+    // A store that cannot flush has said so; the next answer tries again.
+    this.#options.replica.store.flush(() => {
+      this.#isFlushing = false;
+      this.#options.planTurn();
+    });
   }
 
   /** Once in each turn, behind what was applied in it. */
