@@ -70,11 +70,6 @@ export class DivergenceRepair {
     return this.#options.clock.monotonicMs() < this.#notBeforeMs ? 'waiting' : 'rebuilding';
   }
 
-  /** What this node offers is as good as what a majority holds, as far as is known. */
-  isSource(id: NodeId): boolean {
-    return this.#sources === null || this.#sources.includes(id);
-  }
-
   /** Whether another state may be fetched now. */
   get mayBegin(): boolean {
     if (!this.#isOdd) return true;

@@ -106,8 +106,8 @@ export class StateCare {
   /** What the core says of snapshots in this turn. */
   takeOffer({ snapshot }: Output): void {
     const { raft, replica } = this.#options;
-    // One that is odd as well must not be taken for right because it leads.
-    if (snapshot !== null && (!this.repair.isOdd || this.repair.isSource(snapshot.from))) {
+    // The leader may be odd as well. And one that is no more would be waited for: the mender asks all that may be asked.
+    if (snapshot !== null && !this.repair.isOdd) {
       this.#offeredIndex = snapshot.index;
       this.snapshots.onOffer(snapshot.from);
     }
@@ -215,7 +215,7 @@ export class StateCare {
       logger,
       leads: () => raft.role === 'leader',
       rebuild: (sources) => {
-        this.snapshots.keepTo((peer) => this.repair.isSource(peer));
+        this.snapshots.giveUp();
         this.mender.rebuild(sources);
       },
     });
