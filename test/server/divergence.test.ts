@@ -346,6 +346,25 @@ describe('the odd one out', () => {
     expect(info(rig, id, 'rebuilt')).toBe('1');
   });
 
+  it('asks nobody but those that agree, also when it can read nothing of its own', () => {
+    const { rig, id, leader, source } = lagging();
+    writeOdd(rig, id, [source]);
+    const { disk } = rig.machine(id);
+    for (const path of disk.files()) {
+      if (path.includes('/table-')) for (let at = 0; at < disk.sizeOf(path); at += 8) disk.flipByte(path, at);
+    }
+    rig.kill(source);
+    rig.boot(id);
+    rig.run(10_000);
+    expect(rig.leader()).toBe(leader);
+    expect(info(rig, id, 'damaged_tables')).not.toBe('0');
+    expect(info(rig, id, 'odd_one_out')).toBe('rebuilding');
+    expect(info(rig, id, 'rebuilt')).toBe('0');
+    rig.boot(source);
+    rig.run(10_000);
+    expect(info(rig, id, 'odd_one_out')).toBe('none');
+  });
+
   it('is nobody where no majority agrees', () => {
     const { rig, alarms, leader, follower, third } = group();
     write(rig, 10);
