@@ -64,6 +64,11 @@ export class DivergenceRepair {
     return this.#isOdd;
   }
 
+  /** Who has done what the majority has; none: nothing is odd, or it is not known. */
+  get sources(): readonly NodeId[] {
+    return this.#sources ?? [];
+  }
+
   get phase(): RepairPhase {
     if (!this.#isOdd) return 'none';
     if (this.#foundAtMs.length > REBUILDS_MAX) return 'given-up';

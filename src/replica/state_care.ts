@@ -28,8 +28,8 @@ export interface StateCareOptions {
   readonly proposals: Pick<Proposals, 'onSnapshot'>;
   /** Nobody else holds what this node holds. */
   readonly isAlone: () => boolean;
-  /** Hands leadership over to whoever is prepared best. */
-  readonly handOver: () => void;
+  /** See `Raft.transferLeadership`. */
+  readonly handOver: (to: NodeId | null) => NodeId | null;
   readonly planTurn: () => void;
 }
 
@@ -61,6 +61,7 @@ export class StateCare {
   #reinstalled = 0;
   /** For damaged entries that tables do not cover yet. */
   #isFlushing = false;
+  #handOvers = 0;
   #stopped = false;
 
   constructor(options: StateCareOptions) {
@@ -179,7 +180,7 @@ export class StateCare {
   }
 
   #makeMender(): TableMender {
-    const { raft, handOver, planTurn } = this.#options;
+    const { raft, planTurn } = this.#options;
     const { store, disk, clock, random, logger, directory, snapshots, sendSnapshot, onFailure } =
       this.#options.replica;
     return new TableMender({
@@ -196,12 +197,23 @@ export class StateCare {
       isBusy: () => this.snapshots.isBusy,
       leads: () => raft.role === 'leader',
       mayRebuild: () => this.repair.mayBegin,
-      handOver,
+      handOver: () => this.#handOver(),
       releaseHeld: () => this.#ranges.release(),
       install: (identity, atLeast) => this.snapshots.install(identity, atLeast),
       onProgress: planTurn,
       onFailure,
     });
+  }
+
+  /** From a replica that is odd to one of those that agree, in turn: another that is odd would only hand over again. */
+  #handOver(): void {
+    const { handOver } = this.#options;
+    const { sources } = this.repair;
+    const first = this.#handOvers++;
+    for (let n = 0; n < sources.length; n++) {
+      if (handOver(sources[(first + n) % sources.length]) !== null) return;
+    }
+    handOver(null);
   }
 
   #makeRepair(): DivergenceRepair {

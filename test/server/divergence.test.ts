@@ -6,6 +6,7 @@ import { writeFrame } from '../../src/codec/frame.ts';
 import type { LogFields, Logger } from '../../src/io/logger.ts';
 import { storeKey } from '../../src/kv/key_space.ts';
 import { decodeStored, encodeStored, NEVER } from '../../src/kv/stored_value.ts';
+import type { SnapshotLimits } from '../../src/replica/snapshots.ts';
 import type { NodeOptions } from '../../src/server/node.ts';
 import { ServerRig } from './rig.ts';
 
@@ -105,11 +106,11 @@ interface Lagging {
 }
 
 /** Five nodes, one of which is down and has tables that are older than the logs of the others reach back. */
-function lagging(): Lagging {
+function lagging(limits: Partial<SnapshotLimits> = {}): Lagging {
   const rig = new ServerRig(5, {
     store: { memtableBytes: 4096, blockBytes: 256 },
     log: { segmentBytes: 4096 },
-    snapshots: { logTailEntries: 10, chunkBytes: 500, bytesPerSecondMax: 10_000 },
+    snapshots: { logTailEntries: 10, chunkBytes: 500, bytesPerSecondMax: 10_000, ...limits },
   });
   const leader = rig.leader();
   const [id, source, ...others] = rig.machines.map((machine) => machine.id).filter((one) => one !== leader);
@@ -300,6 +301,26 @@ describe('the odd one out', () => {
     expect(info(rig, leader, 'rebuilt')).toBe('1');
     write(rig, 2 * WINDOW);
     expectSame(cluster);
+  });
+
+  it('hands over to one that agrees, and not to another that is odd', () => {
+    const { rig, id } = lagging({ bytesPerSecondMax: 100 });
+    rig.boot(id);
+    rig.run(3000);
+    // Of those who hold the same the first is asked.
+    for (const odd of [1, 2]) {
+      rig.kill(odd);
+      writeOdd(rig, odd, [3, 4, 5]);
+      rig.boot(odd);
+      rig.run(3000);
+    }
+    expect(rig.connect(rig.leader()).ask('MEMBER TRANSFER 1\r\n')).toBe('+OK\r\n');
+    for (let n = 0; n < 10; n++) {
+      rig.run(500);
+      expect([3, 4, 5]).toContain(rig.leader());
+    }
+    expect(rig.connect(3).ask('SET more two\r\n', 1000)).toBe('+OK\r\n');
+    for (const odd of [1, 2]) expect(info(rig, odd, 'odd_one_out')).toBe('rebuilding');
   });
 
   it('goes on rebuilding when it was started anew', () => {
