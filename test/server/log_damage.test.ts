@@ -276,6 +276,24 @@ describe('damage that is met while a node runs', () => {
     });
   }
 
+  it('is asked for at once, entry by entry, when there is much of it', () => {
+    const { rig, leader, followers } = lagging();
+    const { lastIndex } = nodeOf(rig, leader).groupLog;
+    for (let index = lastIndex - 35; index < lastIndex - 5; index++) {
+      rotPayload(rig.machine(leader), entryAt(rig, rig.machine(leader), index));
+    }
+    rig.boot(followers[0]);
+    let refusingMs = 0;
+    for (let ms = 0; ms < 1000; ms++) {
+      rig.run(1);
+      if (nodeOf(rig, leader).groupLog.damagedCount > 0) refusingMs++;
+    }
+    // Each takes a question, an answer and a sync.
+    expect(refusingMs).toBeGreaterThan(0);
+    expect(refusingMs).toBeLessThan(300);
+    expect(entriesOf(rig, followers[0])).toEqual(entriesOf(rig, leader));
+  });
+
   it('is told when another node asks for the entry, which then comes from a third', () => {
     const seen: unknown[] = [];
     const logger = { log: (_level: string, event: string) => seen.push(event) };
