@@ -255,7 +255,10 @@ export class StateCare {
   #peers(): NodeId[] {
     const { leader, configuration } = this.#options.raft;
     const { id: self } = this.#options.replica;
-    const others = configuration.members.map(({ id }) => id).filter((id) => id !== self);
+    const { members } = configuration;
+    // Who does not know its group still knows by the file `odd` whom it may ask.
+    const known = members.length > 0 ? members.map(({ id }) => id) : this.repair.sources;
+    const others = known.filter((id) => id !== self);
     if (leader !== null && leader !== self && !others.includes(leader)) others.push(leader);
     return others.sort((a, b) => Number(b === leader) - Number(a === leader) || a - b);
   }

@@ -123,6 +123,8 @@ function lagging(limits: Partial<SnapshotLimits> = {}): Lagging {
     }
     rig.run(500);
   };
+  // The configuration becomes a part of the data.
+  expect(client.ask('MEMBER ADD node6:9000 77\r\n')).toBe(':6\r\n');
   fill();
   rig.kill(id);
   fill();
