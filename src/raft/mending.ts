@@ -35,6 +35,8 @@ export class Mending {
   readonly #core: Core;
   /** When the next question is due. */
   #nextAskMs = Number.NEGATIVE_INFINITY;
+  /** The lowest damaged entry at the last question. */
+  #askedIndex: Index = 0;
   /** Questions since something was last mended: the first goes to the leader alone. */
   #asked = 0;
   /** What was said about the lowest damaged entry, in this term. */
@@ -49,7 +51,10 @@ export class Mending {
 
   /** When `ask` has something to do; infinity: never. */
   get deadlineMs(): number {
-    return this.#core.log.damage.damagedCount === 0 ? Number.POSITIVE_INFINITY : this.#nextAskMs;
+    const { damagedCount, firstDamaged } = this.#core.log.damage;
+    if (damagedCount === 0) return Number.POSITIVE_INFINITY;
+    // One that was met since, in a log that may have been whole meanwhile, is asked for at once.
+    return firstDamaged === this.#askedIndex ? this.#nextAskMs : Number.NEGATIVE_INFINITY;
   }
 
   /** Null: nothing is damaged. */
@@ -73,6 +78,7 @@ export class Mending {
     const terms: Term[] = [];
     const { damage } = log;
     let index = damage.firstDamaged;
+    this.#askedIndex = index;
     while (index <= log.lastIndex && indices.length < ASKED_MAX) {
       indices.push(index);
       terms.push(log.termAt(index));

@@ -88,6 +88,8 @@ export class Progress {
   onAccepted(matchIndex: Index, nowMs: number): boolean {
     this.progressAtMs = nowMs;
     const rose = matchIndex > this.matchIndex;
+    // It still lacks what was offered, or an earlier answer comes late: the offer stands, and is repeated in its time.
+    if (this.state === 'snapshot' && !rose) return false;
     if (rose) this.matchIndex = matchIndex;
     if (this.nextIndex <= this.matchIndex) this.nextIndex = this.matchIndex + 1;
     if (this.state !== 'replicate') {

@@ -64,15 +64,15 @@ export class DivergenceRepair {
     return this.#isOdd;
   }
 
+  /** Who has done what the majority has; none: nothing is odd, or it is not known. */
+  get sources(): readonly NodeId[] {
+    return this.#sources ?? [];
+  }
+
   get phase(): RepairPhase {
     if (!this.#isOdd) return 'none';
     if (this.#foundAtMs.length > REBUILDS_MAX) return 'given-up';
     return this.#options.clock.monotonicMs() < this.#notBeforeMs ? 'waiting' : 'rebuilding';
-  }
-
-  /** What this node offers is as good as what a majority holds, as far as is known. */
-  isSource(id: NodeId): boolean {
-    return this.#sources === null || this.#sources.includes(id);
   }
 
   /** Whether another state may be fetched now. */

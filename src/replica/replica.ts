@@ -95,7 +95,7 @@ export class Replica {
       raft,
       proposals: this.#proposals,
       isAlone: () => this.isAlone,
-      handOver: () => this.transferLeadership(null),
+      handOver: (to) => this.transferLeadership(to),
       planTurn,
     });
     if (stateMachine.isUnreadable || known === UNKNOWN_CONFIGURATION) this.mender.rebuild();

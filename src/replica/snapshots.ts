@@ -144,10 +144,9 @@ export class Snapshots {
     }
   }
 
-  /** A fetch from anybody else is given up. */
-  keepTo(isSource: (id: NodeId) => boolean): void {
-    if (this.#fetch === null || isSource(this.#fetch.from)) return;
-    this.#fetch.cancel();
+  /** What is being fetched is not wanted any more. */
+  giveUp(): void {
+    this.#fetch?.cancel();
     this.#fetch = null;
   }
 
@@ -159,8 +158,7 @@ export class Snapshots {
   onCommitted(index: Index, offered: Index): void {
     if (index < offered || this.#fetch === null) return;
     rarely('a fetch of a snapshot is given up');
-    this.#fetch.cancel();
-    this.#fetch = null;
+    this.giveUp();
   }
 
   stop(): void {

@@ -28,8 +28,8 @@ export interface StateCareOptions {
   readonly proposals: Pick<Proposals, 'onSnapshot'>;
   /** Nobody else holds what this node holds. */
   readonly isAlone: () => boolean;
-  /** Hands leadership over to whoever is prepared best. */
-  readonly handOver: () => void;
+  /** See `Raft.transferLeadership`. */
+  readonly handOver: (to: NodeId | null) => NodeId | null;
   readonly planTurn: () => void;
 }
 
@@ -59,6 +59,9 @@ export class StateCare {
   #offeredIndex: Index = 0;
   /** So often in a row the same state has been installed since it could not be read. */
   #reinstalled = 0;
+  /** For damaged entries that tables do not cover yet. */
+  #isFlushing = false;
+  #handOvers = 0;
   #stopped = false;
 
   constructor(options: StateCareOptions) {
@@ -104,15 +107,31 @@ export class StateCare {
   /** What the core says of snapshots in this turn. */
   takeOffer({ snapshot }: Output): void {
     const { raft, replica } = this.#options;
-    // One that is odd as well must not be taken for right because it leads.
-    if (snapshot !== null && (!this.repair.isOdd || this.repair.isSource(snapshot.from))) {
+    // The leader may be odd as well. And one that is no more would be waited for: the mender asks all that may be asked.
+    if (snapshot !== null && !this.repair.isOdd) {
       this.#offeredIndex = snapshot.index;
       this.snapshots.onOffer(snapshot.from);
     }
-    // What can't be read is of no use here, committed or not.
     const { log, store } = replica;
+    if (snapshot !== null && log.firstDamaged <= store.appliedIndex) this.#flushDamaged();
+    // What can't be read is of no use here, committed or not.
     const reached = log.damagedCount === 0 ? raft.commitIndex : store.appliedIndex;
     this.snapshots.onCommitted(reached, this.#offeredIndex);
+  }
+
+  /**
+   * Damaged entries have been applied here, and elsewhere they are gone already. No snapshot is needed then, nor may one ever
+   * come that is newer: once this replica's own tables cover them, they are let go.
+   */
+  #flushDamaged(): void {
+    if (this.#isFlushing) return;
+    rarely('damaged entries that were applied are flushed');
+    this.#isFlushing = true;
+    // A store that cannot flush has said so; the next answer tries again.
+    this.#options.replica.store.flush(() => {
+      this.#isFlushing = false;
+      this.#options.planTurn();
+    });
   }
 
   /** Once in each turn, behind what was applied in it. */
@@ -161,7 +180,7 @@ export class StateCare {
   }
 
   #makeMender(): TableMender {
-    const { raft, handOver, planTurn } = this.#options;
+    const { raft, planTurn } = this.#options;
     const { store, disk, clock, random, logger, directory, snapshots, sendSnapshot, onFailure } =
       this.#options.replica;
     return new TableMender({
@@ -178,12 +197,23 @@ export class StateCare {
       isBusy: () => this.snapshots.isBusy,
       leads: () => raft.role === 'leader',
       mayRebuild: () => this.repair.mayBegin,
-      handOver,
+      handOver: () => this.#handOver(),
       releaseHeld: () => this.#ranges.release(),
       install: (identity, atLeast) => this.snapshots.install(identity, atLeast),
       onProgress: planTurn,
       onFailure,
     });
+  }
+
+  /** From a replica that is odd to one of those that agree, in turn: another that is odd would only hand over again. */
+  #handOver(): void {
+    const { handOver } = this.#options;
+    const { sources } = this.repair;
+    const first = this.#handOvers++;
+    for (let n = 0; n < sources.length; n++) {
+      if (handOver(sources[(first + n) % sources.length]) !== null) return;
+    }
+    handOver(null);
   }
 
   #makeRepair(): DivergenceRepair {
@@ -197,7 +227,7 @@ export class StateCare {
       logger,
       leads: () => raft.role === 'leader',
       rebuild: (sources) => {
-        this.snapshots.keepTo((peer) => this.repair.isSource(peer));
+        this.snapshots.giveUp();
         this.mender.rebuild(sources);
       },
     });
@@ -225,7 +255,10 @@ export class StateCare {
   #peers(): NodeId[] {
     const { leader, configuration } = this.#options.raft;
     const { id: self } = this.#options.replica;
-    const others = configuration.members.map(({ id }) => id).filter((id) => id !== self);
+    const { members } = configuration;
+    // Who does not know its group still knows by the file `odd` whom it may ask.
+    const known = members.length > 0 ? members.map(({ id }) => id) : this.repair.sources;
+    const others = known.filter((id) => id !== self);
     if (leader !== null && leader !== self && !others.includes(leader)) others.push(leader);
     return others.sort((a, b) => Number(b === leader) - Number(a === leader) || a - b);
   }

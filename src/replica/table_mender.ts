@@ -164,9 +164,9 @@ export class TableMender {
 
   /**
    * What the store holds is not to be used: nothing is applied until it has been replaced as a whole.
-   * @param sources By the state of one of these; null: of anybody.
+   * @param sources By the state of one of these; null: of anybody. Left out: of whom it was to be so far.
    */
-  rebuild(sources: readonly NodeId[] | null = null): void {
+  rebuild(sources: readonly NodeId[] | null = this.#sources): void {
     this.#mustRebuild = true;
     this.#sources = sources;
     this.#abandon();

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_FLOW, type FlowLimits } from '../../src/raft/flow.ts';
+import { Progress } from '../../src/raft/progress.ts';
 import { Uncommitted } from '../../src/raft/uncommitted.ts';
 import { Cluster, cutOff, type Mail, TIMING } from './cluster.ts';
 
@@ -89,6 +90,22 @@ describe('flow control', () => {
     }
     expect(appends).toBe(1);
     expect(cluster.raft(1).commitIndex).toBe(51);
+  });
+
+  it('does not repeat an offer because it was answered with what was known', () => {
+    const progress = new Progress({ flow: SMALL, probeMinMs: 50, probeMaxMs: 200 }, 10, 0);
+    progress.onAccepted(4, 0);
+    progress.onSnapshotOffered(0);
+    // As a follower does whose log is damaged behind that: it has all of it committed, and can read no more.
+    expect(progress.onAccepted(4, 1)).toBe(false);
+    expect(progress.canSend).toBe(false);
+    progress.onHeartbeatReply(49);
+    expect(progress.canSend).toBe(false);
+    progress.onHeartbeatReply(50);
+    expect(progress.canSend).toBe(true);
+    progress.onSnapshotOffered(50);
+    expect(progress.onAccepted(9, 51)).toBe(true);
+    expect(progress).toMatchObject({ state: 'replicate', nextIndex: 10, canSend: true });
   });
 
   it('repeats a probe that is not answered more and more seldom', () => {

@@ -2,9 +2,11 @@
 import { describe, expect, it } from 'vitest';
 import { compareReplicas } from '../../sim/replica_equality.ts';
 import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
+import { writeFrame } from '../../src/codec/frame.ts';
 import type { LogFields, Logger } from '../../src/io/logger.ts';
 import { storeKey } from '../../src/kv/key_space.ts';
 import { decodeStored, encodeStored, NEVER } from '../../src/kv/stored_value.ts';
+import type { SnapshotLimits } from '../../src/replica/snapshots.ts';
 import type { NodeOptions } from '../../src/server/node.ts';
 import { ServerRig } from './rig.ts';
 
@@ -93,6 +95,48 @@ function writeUntilOdd(rig: ServerRig, id: number): void {
     }
   }
   throw new Error(`node ${id} does not know that it is the odd one`);
+}
+
+interface Lagging {
+  readonly rig: ServerRig;
+  readonly id: number;
+  readonly leader: number;
+  readonly source: number;
+  readonly others: readonly number[];
+}
+
+/** Five nodes, one of which is down and has tables that are older than the logs of the others reach back. */
+function lagging(limits: Partial<SnapshotLimits> = {}): Lagging {
+  const rig = new ServerRig(5, {
+    store: { memtableBytes: 4096, blockBytes: 256 },
+    log: { segmentBytes: 4096 },
+    snapshots: { logTailEntries: 10, chunkBytes: 500, bytesPerSecondMax: 10_000, ...limits },
+  });
+  const leader = rig.leader();
+  const [id, source, ...others] = rig.machines.map((machine) => machine.id).filter((one) => one !== leader);
+  if (id === undefined || source === undefined) throw new Error('five nodes');
+  const client = rig.connect(leader);
+  const fill = (): void => {
+    for (let n = 0; n < 60; n++) {
+      // The time that keys expire by is what a start reads.
+      expect(client.ask(`SETEX key${n} 100000 ${'x'.repeat(100)}${n}\r\n`, 20)).toBe('+OK\r\n');
+    }
+    rig.run(500);
+  };
+  // The configuration becomes a part of the data.
+  expect(client.ask('MEMBER ADD node6:9000 77\r\n')).toBe(':6\r\n');
+  fill();
+  rig.kill(id);
+  fill();
+  return { rig, id, leader, source, others };
+}
+
+/** As a node that has found itself to be odd has left it. */
+function writeOdd(rig: ServerRig, id: number, sources: readonly number[]): void {
+  const { disk, process } = rig.machine(id);
+  const file = disk.attach(process).create('/data/odd');
+  file.append(writeFrame(Uint8Array.of(sources.length, ...sources)));
+  file.close();
 }
 
 function info(rig: ServerRig, id: number, name: string): string {
@@ -261,6 +305,26 @@ describe('the odd one out', () => {
     expectSame(cluster);
   });
 
+  it('hands over to one that agrees, and not to another that is odd', () => {
+    const { rig, id } = lagging({ bytesPerSecondMax: 100 });
+    rig.boot(id);
+    rig.run(3000);
+    // Of those who hold the same the first is asked.
+    for (const odd of [1, 2]) {
+      rig.kill(odd);
+      writeOdd(rig, odd, [3, 4, 5]);
+      rig.boot(odd);
+      rig.run(3000);
+    }
+    expect(rig.connect(rig.leader()).ask('MEMBER TRANSFER 1\r\n')).toBe('+OK\r\n');
+    for (let n = 0; n < 10; n++) {
+      rig.run(500);
+      expect([3, 4, 5]).toContain(rig.leader());
+    }
+    expect(rig.connect(3).ask('SET more two\r\n', 1000)).toBe('+OK\r\n');
+    for (const odd of [1, 2]) expect(info(rig, odd, 'odd_one_out')).toBe('rebuilding');
+  });
+
   it('goes on rebuilding when it was started anew', () => {
     const cluster = group();
     const { rig, alarms, leader, follower, third } = cluster;
@@ -284,6 +348,44 @@ describe('the odd one out', () => {
     expect(alarms.events).toContain(`state-rebuilt ${follower}`);
     write(rig, WINDOW);
     expectSame(cluster);
+  });
+
+  it('waits for no snapshot of a leader that is no more', () => {
+    const { rig, id, leader, others, source } = lagging();
+    writeOdd(rig, id, [leader, source]);
+    rig.boot(id);
+    // Something comes, and less than all of it.
+    for (let ms = 0; ms < 500 && !rig.machine(id).disk.files().includes('/data/snapshot'); ms++) rig.run(1);
+    rig.run(100);
+    expect(info(rig, id, 'odd_one_out')).toBe('rebuilding');
+    rig.kill(leader);
+    rig.kill(source);
+    rig.run(3000);
+    const next = rig.leader();
+    expect(others).toContain(next);
+    rig.boot(source);
+    rig.run(20_000);
+    expect(info(rig, id, 'odd_one_out')).toBe('none');
+    expect(info(rig, id, 'rebuilt')).toBe('1');
+  });
+
+  it('asks nobody but those that agree, also when it can read nothing of its own', () => {
+    const { rig, id, leader, source } = lagging();
+    writeOdd(rig, id, [source]);
+    const { disk } = rig.machine(id);
+    for (const path of disk.files()) {
+      if (path.includes('/table-')) for (let at = 0; at < disk.sizeOf(path); at += 8) disk.flipByte(path, at);
+    }
+    rig.kill(source);
+    rig.boot(id);
+    rig.run(10_000);
+    expect(rig.leader()).toBe(leader);
+    expect(info(rig, id, 'damaged_tables')).not.toBe('0');
+    expect(info(rig, id, 'odd_one_out')).toBe('rebuilding');
+    expect(info(rig, id, 'rebuilt')).toBe('0');
+    rig.boot(source);
+    rig.run(10_000);
+    expect(info(rig, id, 'odd_one_out')).toBe('none');
   });
 
   it('is nobody where no majority agrees', () => {

@@ -235,10 +235,10 @@ describe('a node with a damaged entry that comes to lead', () => {
 
 describe('damage that is met while a node runs', () => {
   /** A follower that lags: the leader has to read what it lacks from its segments. */
-  function lagging(): Written & { readonly seen: string[] } {
+  function lagging(options: Partial<NodeOptions> = {}): Written & { readonly seen: string[] } {
     const seen: string[] = [];
     const logger = { log: (_level: string, event: string) => seen.push(event) };
-    const group = written({ ...LONG_LOG, logger });
+    const group = written({ ...LONG_LOG, logger, ...options });
     const { rig, leader, followers } = group;
     rig.kill(followers[0]);
     const client = rig.connect(leader);
@@ -276,6 +276,24 @@ describe('damage that is met while a node runs', () => {
     });
   }
 
+  it('is asked for at once, entry by entry, when there is much of it', () => {
+    const { rig, leader, followers } = lagging();
+    const { lastIndex } = nodeOf(rig, leader).groupLog;
+    for (let index = lastIndex - 35; index < lastIndex - 5; index++) {
+      rotPayload(rig.machine(leader), entryAt(rig, rig.machine(leader), index));
+    }
+    rig.boot(followers[0]);
+    let refusingMs = 0;
+    for (let ms = 0; ms < 1000; ms++) {
+      rig.run(1);
+      if (nodeOf(rig, leader).groupLog.damagedCount > 0) refusingMs++;
+    }
+    // Each takes a question, an answer and a sync.
+    expect(refusingMs).toBeGreaterThan(0);
+    expect(refusingMs).toBeLessThan(300);
+    expect(entriesOf(rig, followers[0])).toEqual(entriesOf(rig, leader));
+  });
+
   it('is told when another node asks for the entry, which then comes from a third', () => {
     const seen: unknown[] = [];
     const logger = { log: (_level: string, event: string) => seen.push(event) };
@@ -311,6 +329,30 @@ describe('damage that is met while a node runs', () => {
     expect(seen.filter((event) => event === 'log-damaged')).toHaveLength(1);
     expect(rig.machine(id).failure).toBeNull();
     expect(nodeOf(rig, id).status()).toMatchObject({ damaged_entries: 0 });
+    expectAllWritten(rig, id);
+  });
+
+  it('is flushed where it was applied and the others have compacted it', () => {
+    const { rig, leader, followers } = lagging({
+      store: { memtableBytes: 1 << 20 },
+      snapshots: { logTailEntries: 10 },
+    });
+    const [id, other] = followers;
+    let isFlushed = false;
+    nodeOf(rig, other).store.flush(() => {
+      isFlushed = true;
+    });
+    rig.run(500);
+    expect(isFlushed).toBe(true);
+    const damaged = entryAt(rig, rig.machine(leader), WRITES + 10);
+    expect(nodeOf(rig, other).groupLog.firstIndex).toBeGreaterThan(damaged.index);
+    expect(nodeOf(rig, leader).store.flushedIndex).toBe(0);
+    rotPayload(rig.machine(leader), damaged);
+    rig.boot(id);
+    rig.run(5000);
+    // Neither has an entry more been applied that a snapshot could be newer by, nor can one be: it takes no writes.
+    expect(nodeOf(rig, leader).status()).toMatchObject({ role: 'leader', damaged_entries: 0 });
+    expect(rig.connect(leader).ask('SET more two\r\n')).toBe('+OK\r\n');
     expectAllWritten(rig, id);
   });
 
