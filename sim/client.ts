@@ -145,11 +145,18 @@ export class SimClient {
         if (connection === this.#connection) this.#reconnect();
       },
       onClose: () => {
-        if (connection === this.#connection) this.#reconnect();
+        // Where nodes may be no members, one that is down as well must not lead back to those that turn away.
+        if (connection === this.#connection) this.#reconnect(this.#isOpen ? 0 : this.#nextNode);
       },
     });
     this.#connection = connection;
     this.#watch();
+  }
+
+  /** 0: any. */
+  get #nextNode(): number {
+    const { turnsAway, addresses } = this.#options;
+    return turnsAway ? (this.#node % addresses.length) + 1 : 0;
   }
 
   #disconnect(): void {
@@ -184,7 +191,7 @@ export class SimClient {
   #next(): void {
     if (this.#asked.length > 0 || !this.#isOpen) return;
     if (this.#isTurnedAway) {
-      this.#reconnect((this.#node % this.#options.addresses.length) + 1);
+      this.#reconnect(this.#nextNode);
       return;
     }
     this.#patience?.cancel();

@@ -167,6 +167,13 @@ export class Endings {
   /** All nodes stop in order: then nothing of them may be left, no timer, no open file, no connection. */
   shutDown(): void {
     this.#world.note('shut-down');
+    // Nobody has waited for those who are no members.
+    for (
+      let waitedMs = 0;
+      this.#isStarting() && waitedMs < SHUT_DOWN_MS && !this.#world.failed;
+      waitedMs += 100
+    )
+      this.#world.advance(100);
     let running = 0;
     for (const machine of this.#world.machines) {
       const { id, node, process } = machine;
@@ -196,6 +203,11 @@ export class Endings {
       const held = `${timers} timers, ${files} open files and ${connections} connections`;
       this.#world.fail('leak', `node ${id} has stopped in order and still holds ${held}`);
     }
+  }
+
+  /** A node has files open, and cannot be told to stop yet. */
+  #isStarting(): boolean {
+    return this.#world.machines.some(({ node, process }) => node === null && process.holdings.files > 0);
   }
 
   /** Every key is read again, and the replicas catch up with each other, within the bound. */

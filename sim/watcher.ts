@@ -87,7 +87,10 @@ export class Watcher {
     this.#question = null;
     this.#isOpen = false;
     const again = (): void => {
-      if (connection === this.#connection) this.#reconnect();
+      if (connection !== this.#connection) return;
+      // Where nodes may be no members, one that is down as well must not lead back to those that turn away.
+      const { turnsAway } = this.#options;
+      this.#reconnect(turnsAway && !this.#isOpen ? (this.#node + 1) % addresses.length : undefined);
     };
     const connection = network.connect(addresses[node], {
       onOpen: () => {
