@@ -78,6 +78,7 @@ export class Campaign {
   /** Seeds to be run before all others. */
   readonly #first: SeedOrder[];
   #next: number;
+  #isStopped = false;
   #shownAtMs = 0;
   // Sums, not results: a campaign may be of any length.
   #seeds = 0;
@@ -113,6 +114,11 @@ export class Campaign {
     return this.#summarize(threads);
   }
 
+  /** No new seed is begun; `run` ends with what there is. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
   #work(): Promise<void> {
     const worker = new Worker(new URL('./worker_entry.mjs', import.meta.url));
     return new Promise((resolve, reject) => {
@@ -132,7 +138,7 @@ export class Campaign {
 
   #takeOrder(): SeedOrder | null {
     const { first, seeds, seconds, stormMs, untilFailure } = this.#options;
-    if (untilFailure && this.#failed.length > 0) return null;
+    if (this.#isStopped || (untilFailure && this.#failed.length > 0)) return null;
     if (seconds !== null && performance.now() - this.#startedAt > seconds * 1000) return null;
     const before = this.#first.shift();
     if (before !== undefined) return before;

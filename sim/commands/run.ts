@@ -85,6 +85,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     failures: values.failures ?? null,
     requireMarks: values['require-marks'] === true,
   });
+  // The first Ctrl-C ends it with a summary, the second at once.
+  process.once('SIGINT', () => campaign.stop());
   const summary = await campaign.run();
   process.stdout.write(
     values.json === true ? `${JSON.stringify(summary, null, 2)}\n` : formatSummary(summary),
