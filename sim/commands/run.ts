@@ -11,7 +11,7 @@ export const RUN_HELP = `Usage: npm run sim -- [run] [options]
 Runs EnvelopeDB's server code in a simulated world, deterministically from a seed.
 
   --seed S         run this one seed (any text) and print what it did
-  --seeds N        run N seeds, named by numbers                (default 200)
+  --seeds N        run N seeds, named by numbers                (default 200); Ctrl-C ends with the summary
   --minutes M      run seeds for so long instead                (also: --seconds)
   --first N        the number of the first seed                 (default 1)
   --storm-ms MS    simulated time in which faults are injected  (default 20000)
