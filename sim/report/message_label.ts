@@ -40,6 +40,9 @@ export function labelPeerFrame(frame: PeerFrame): MessageLabel {
       return labelRaftMessage(decodeMessage(frame.message));
     case 'snapshot': {
       const message = decodeSnapshotMessage(frame.message);
+      if (message === null) {
+        return { kind: 'control', isReply: false, term: 0, name: 'unknown', text: 'of a later version' };
+      }
       if (isAboutDigests(message)) {
         const ends =
           message.type === 'state-digests' ? message.windows.map(({ index }) => index) : [message.index];

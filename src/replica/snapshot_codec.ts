@@ -129,9 +129,14 @@ export function encodeSnapshotMessage(message: SnapshotMessage): unknown[] {
   return [CHUNK, index, term, number + 1, records, isLast];
 }
 
-/** @throws EnvelopeError `FORMAT` */
-export function decodeSnapshotMessage(fields: readonly unknown[]): SnapshotMessage {
+/**
+ * @returns null for what only a later version says: none of it is needed for consensus, and a connection that was broken off
+ * because of it would be.
+ * @throws EnvelopeError `FORMAT`
+ */
+export function decodeSnapshotMessage(fields: readonly unknown[]): SnapshotMessage | null {
   const [type, index] = fields;
+  if (typeof type === 'number' && type > STATE_ANSWER) return null;
   if (type === FETCH && fields.length === 4) {
     return { type: 'fetch', index: unsigned(index), number: unsigned(fields[2]), after: bytes(fields[3]) };
   }

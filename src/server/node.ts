@@ -447,9 +447,11 @@ export class Node {
         // Messages of a group that this node does not host yet are lost: they will be repeated.
         this.#groups.get(frame.group)?.replica.step(from, decodeMessage(frame.message));
         return;
-      case 'snapshot':
-        this.#groups.get(frame.group)?.replica.stepSnapshot(from, decodeSnapshotMessage(frame.message));
+      case 'snapshot': {
+        const message = decodeSnapshotMessage(frame.message);
+        if (message !== null) this.#groups.get(frame.group)?.replica.stepSnapshot(from, message);
         return;
+      }
       case 'request':
         this.#groups.get(frame.group)?.router.onRequest(from, frame.id, frame.request);
         return;
