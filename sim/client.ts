@@ -404,10 +404,11 @@ export class SimClient {
   #onError(operation: Operation, once: OnceWrite | null, text: string): void {
     const { history } = this.#options;
     if (text === NO_LEADER) this.#isTurnedAway = this.#options.turnsAway;
+    const isOff = isRefused(text) || (text.startsWith(MENDING) && this.#options.mayBeDamaged());
     // What is refused now may have been carried out when it was asked before.
-    if (isRefused(text) && (once === null || once.attempts === 1)) {
+    if (isOff && (once === null || once.attempts === 1)) {
       history.fail(operation);
-    } else if (isRefused(text) || isUnknown(text)) {
+    } else if (isOff || isUnknown(text)) {
       if (once === null) history.unknown(operation);
       else this.#session?.keep(once);
     } else if (this.#options.mayBeDamaged() && ABOUT_A_DISK.test(text)) {
@@ -422,6 +423,8 @@ export class SimClient {
 const READS: ReadonlySet<OperationKind> = new Set(['get', 'exists', 'mget', 'scan']);
 
 const NO_LEADER = 'ERR no leader';
+/** A leader whose log is damaged takes nothing before it is whole. */
+const MENDING = 'ERR the leader waits for damaged entries';
 
 /** It was not carried out, and will not be. */
 function isRefused(error: string): boolean {
