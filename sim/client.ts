@@ -47,9 +47,9 @@ export interface SimClientOptions {
   readonly holdsBack: () => boolean;
   /** A batch has been sent. */
   readonly onBatch: (batch: Batch) => void;
-  /** A disk somewhere is not what it should be: an error that says so is right. */
   /** Wall clocks of nodes differ by no more than this; null: by anything. */
   readonly wallSkewMsMax: () => number | null;
+  /** A disk somewhere is not what it should be: an error that says so is right. */
   readonly mayBeDamaged: () => boolean;
   readonly findCommitted: FindCommitted;
   /** A write was acknowledged, which is the entry of this index. */

@@ -148,16 +148,16 @@ class DamageTrial {
     const minority = (nodes.length - 1) >> 1;
     for (let count = 0; count < minority; count++) this.#cutOff(nodes[(behind + count) % nodes.length]);
     const [first, second] = [minority, minority + 1].map((at) => nodes[(behind + at) % nodes.length]);
-    for (let ms = 1; ms <= STRIKE_TIMEOUTS * 10; ms++) {
-      scheduler.after((ms * TIMEOUT_US) / 10, () => {
+    for (let tenths = 1; tenths <= 10 * STRIKE_TIMEOUTS; tenths++) {
+      scheduler.after((tenths * TIMEOUT_US) / 10, () => {
         if (!this.#isCalm && group.failure === null) this.#propose();
       });
     }
     scheduler.after((STRIKE_TIMEOUTS + 1) * TIMEOUT_US, () => {
       if (this.#isCalm || group.failure !== null) return;
       group.cut.clear();
+      if (first.raft === null || second.raft === null) return;
       for (const node of [first, second]) {
-        if (node.raft === null) return;
         group.end(node, 'power');
         node.kept = 0;
         this.#startLater(node);

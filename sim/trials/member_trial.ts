@@ -54,7 +54,7 @@ class MemberTrial {
         this.#cluster = Number(node.status().cluster);
       },
     });
-    /** How much longer a disk takes than a good one. */
+    // How much longer a disk takes than a good one.
     const slowness = random.pick([[1], [1], [1, 30], [1, 100]]);
     for (const { disk } of this.#group.machines) disk.setSlowness(random.pick(slowness));
     this.#invariants = new Invariants(count);

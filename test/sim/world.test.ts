@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { MUTANTS } from '../../sim/mutants/index.ts';
-import { huntMutant } from '../../sim/mutants/runner.ts';
+import { type Hunt, huntMutant } from '../../sim/mutants/runner.ts';
 import { runSeed } from '../../sim/world.ts';
 
 const STORM_MS = 5000;
@@ -36,6 +36,12 @@ describe('the simulated world', () => {
   });
 });
 
+function hunt(name: string, trials: 'all' | 'none'): Promise<Hunt> {
+  const mutant = MUTANTS.find((one) => one.name === name);
+  if (mutant === undefined) throw new Error(`no mutant ${name}`);
+  return huntMutant(mutant, { seeds: 60, seconds: 100, stormMs: 20_000, trials, shrinkSeconds: null });
+}
+
 describe('planted bugs', () => {
   it('fit the sources', () => {
     for (const { name, file, find } of MUTANTS) {
@@ -48,16 +54,7 @@ describe('planted bugs', () => {
   // Those that few seeds find; `npm run mutants` hunts all of them.
   for (const name of ['vote-never-synced', 'early-acknowledgement', 'stale-log-vote']) {
     it(`like ${name} are found`, async () => {
-      const mutant = MUTANTS.find((one) => one.name === name);
-      if (mutant === undefined) throw new Error(`no mutant ${name}`);
-      const hunt = await huntMutant(mutant, {
-        seeds: 60,
-        seconds: 100,
-        stormMs: 20_000,
-        trials: 'all',
-        shrinkSeconds: null,
-      });
-      expect(hunt).toMatchObject({ found: true });
+      expect(await hunt(name, 'all')).toMatchObject({ found: true });
     }, 120_000);
   }
 
@@ -67,16 +64,7 @@ describe('planted bugs', () => {
     ['reads-of-a-follower-unasked', 'linearizability'],
   ] as const) {
     it(`like ${name} are found by whole clusters`, async () => {
-      const mutant = MUTANTS.find((one) => one.name === name);
-      if (mutant === undefined) throw new Error(`no mutant ${name}`);
-      const hunt = await huntMutant(mutant, {
-        seeds: 60,
-        seconds: 100,
-        stormMs: 20_000,
-        trials: 'none',
-        shrinkSeconds: null,
-      });
-      expect(hunt).toMatchObject({ found: true, check });
+      expect(await hunt(name, 'none')).toMatchObject({ found: true, check });
     }, 120_000);
   }
 });
