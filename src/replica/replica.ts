@@ -181,6 +181,11 @@ export class Replica {
     return this.#options.store.appliedIndex;
   }
 
+  /** Nothing is asked of it or told to it any more; its store may still finish what it was doing. */
+  get isStopped(): boolean {
+    return this.#stopped;
+  }
+
   /** Reads that this node is asked for are better answered here than passed on: it knows whom to ask and keeps up. */
   get servesReads(): boolean {
     if (this.mender.isBlocked || this.mender.mustRebuild || this.#options.log.damagedCount > 0) return false;
