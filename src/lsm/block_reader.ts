@@ -114,6 +114,11 @@ export class BlockReader {
     return this.#block.subarray(this.#valueStart, this.#valueStart + this.#valueLength);
   }
 
+  /** As it stands in the block. */
+  get crc(): number {
+    return readUint32(this.#block, this.#crcAt);
+  }
+
   placeValue(place: ValuePlace): void {
     place.set(this.#block, this.#valueStart, this.#valueStart + this.#valueLength);
   }

@@ -63,8 +63,17 @@ export class BlockWriter {
     return this.#last.slice(0, this.#lastLength);
   }
 
-  /** @returns how the key and that before it, also of an earlier block, are ordered: see `compareBytes`. */
-  add(key: Uint8Array, sequence: Index, kind: RecordKind, value: Uint8Array): number {
+  /**
+   * @param crc As `TableWriter.add`.
+   * @returns how the key and that before it, also of an earlier block, are ordered: see `compareBytes`.
+   */
+  add(
+    key: Uint8Array,
+    sequence: Index,
+    kind: RecordKind,
+    value: Uint8Array,
+    crc = recordCrc(key, key.length, sequence, kind, value, 0, value.length),
+  ): number {
     this.#reserve(RECORD_OVERHEAD_BYTES + key.length + value.length);
     const bytes = this.#bytes;
     const last = this.#last;
@@ -81,7 +90,7 @@ export class BlockWriter {
     at = writeVarint(bytes, at, value.length);
     bytes[at++] = kind;
     at = writeVarint(bytes, at, sequence);
-    writeUint32(bytes, at, recordCrc(key, key.length, sequence, kind, value, 0, value.length));
+    writeUint32(bytes, at, crc);
     at = copyRange(bytes, at + 4, key, shared, key.length);
     this.#end = copyRange(bytes, at, value, 0, value.length);
     if (key.length > this.#last.length) this.#last = new Uint8Array(2 * key.length);

@@ -3,7 +3,8 @@
  * to old. What a source holds of a key is newer than what the sources behind it hold.
  *
  * Records often come from the same source many times in a row, so the source that would be next is remembered: while
- * the current one stays before it, one comparison a record is enough.
+ * the current one stays before it, one comparison a record is enough. When it does not, that one is the current, and only
+ * who comes behind it is looked for.
  */
 import { compareBytes } from '../codec/bytes.ts';
 import type { Index } from '../log/entry.ts';
@@ -14,6 +15,8 @@ const NONE = -1;
 
 export class MergeCursor implements Cursor {
   readonly #sources: readonly TwoWayCursor[];
+  /** Where each source stands; null: behind its end. Asking them anew costs more than comparing. */
+  readonly #keys: (Uint8Array | null)[];
   /** Places in `#sources` of the first record and of the one behind it in another source, and the key of that. */
   #current = NONE;
   #second = NONE;
@@ -22,6 +25,7 @@ export class MergeCursor implements Cursor {
   /** @param sources From new to old: of equal keys the first source's come first. */
   constructor(sources: readonly TwoWayCursor[]) {
     this.#sources = sources;
+    this.#keys = sources.map(() => null);
   }
 
   get isValid(): boolean {
@@ -44,6 +48,10 @@ export class MergeCursor implements Cursor {
     return this.#source().value;
   }
 
+  get crc(): number | undefined {
+    return this.#source().crc;
+  }
+
   /** As `value`, without a view. */
   placeValue(place: ValuePlace): void {
     this.#source().placeValue(place);
@@ -52,11 +60,15 @@ export class MergeCursor implements Cursor {
   next(): void {
     const current = this.#source();
     current.next();
-    if (!current.isValid) this.#pick();
-    else if (this.#secondKey !== null) {
-      const order = compareBytes(current.key, this.#secondKey);
-      if (order > 0 || (order === 0 && this.#current > this.#second)) this.#pick();
+    const key = current.isValid ? current.key : null;
+    this.#keys[this.#current] = key;
+    if (key !== null) {
+      if (this.#secondKey === null) return;
+      const order = compareBytes(key, this.#secondKey);
+      if (order < 0 || (order === 0 && this.#current < this.#second)) return;
     }
+    this.#current = this.#second;
+    this.#findSecond();
   }
 
   seekToFirst(): void {
@@ -72,25 +84,26 @@ export class MergeCursor implements Cursor {
   /** O(sources): there are a handful. */
   #pick(): void {
     const sources = this.#sources;
-    let current = NONE;
+    for (let at = 0; at < sources.length; at++) this.#keys[at] = sources[at].isValid ? sources[at].key : null;
+    this.#current = NONE;
+    this.#findSecond();
+    this.#current = this.#second;
+    this.#findSecond();
+  }
+
+  /** The first of those that are not the current one. O(sources) */
+  #findSecond(): void {
+    const keys = this.#keys;
     let second = NONE;
-    let currentKey: Uint8Array | null = null;
     let secondKey: Uint8Array | null = null;
-    for (let at = 0; at < sources.length; at++) {
-      if (!sources[at].isValid) continue;
-      const { key } = sources[at];
+    for (let at = 0; at < keys.length; at++) {
+      const key = keys[at];
+      if (key === null || at === this.#current) continue;
       // Of equal keys the one that was met first stays first.
-      if (currentKey === null || compareBytes(key, currentKey) < 0) {
-        second = current;
-        secondKey = currentKey;
-        current = at;
-        currentKey = key;
-      } else if (secondKey === null || compareBytes(key, secondKey) < 0) {
-        second = at;
-        secondKey = key;
-      }
+      if (secondKey !== null && compareBytes(key, secondKey) >= 0) continue;
+      second = at;
+      secondKey = key;
     }
-    this.#current = current;
     this.#second = second;
     this.#secondKey = secondKey;
   }

@@ -21,6 +21,8 @@ export interface Cursor {
   readonly kind: RecordKind;
   /** Empty for a tombstone. */
   readonly value: Uint8Array;
+  /** The checksum that it was written with (`recordCrc`), which nobody has compared; left out: it has none yet. */
+  readonly crc?: number | undefined;
   next(): void;
   seekToFirst(): void;
   /** To the first record whose key is not below. */

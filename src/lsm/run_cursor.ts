@@ -49,6 +49,10 @@ export class RunCursor implements TwoWayCursor {
     return this.#cursor?.value ?? EMPTY;
   }
 
+  get crc(): number {
+    return this.#cursor?.crc ?? 0;
+  }
+
   placeValue(place: ValuePlace): void {
     this.#cursor?.placeValue(place);
   }

@@ -39,8 +39,8 @@ export function mergeInput(
   rule: ExpiryRule | null,
 ): RunInput {
   const tombstones = runs.flat().flatMap(({ reader }) => reader.ranges?.toList() ?? []);
-  // What is written gets checksums of its own: a record that has changed in memory since it was written would pass for good.
-  const records = new MergeCursor(runs.map((tables) => new RunCursor(tables, 'each')));
+  // The checksums of records go along with them: what has changed in memory, here or before, is met by whoever reads it.
+  const records = new MergeCursor(runs.map((tables) => new RunCursor(tables, 'none')));
   return { records, retention: retentionOf(tombstones, context, rule) };
 }
 

@@ -77,7 +77,8 @@ export class RunWriter {
         }
         output ??= this.#begin();
         const value = kind === RecordKind.Put ? records.value : EMPTY;
-        output.writer.add(key, records.sequence, kind, value);
+        const crc = kind === records.kind ? records.crc : undefined;
+        output.writer.add(key, records.sequence, kind, value, crc);
         if (kind === RecordKind.Put) output.writer.noteExpiry(retention.expiresAtMs);
         else if (records.kind === RecordKind.Put) sometimes('an expired value becomes a tombstone');
         recordBytes += value.length;

@@ -46,6 +46,10 @@ export class TableCursor implements TwoWayCursor {
     return this.#reader?.value ?? EMPTY;
   }
 
+  get crc(): number {
+    return this.#reader?.crc ?? 0;
+  }
+
   placeValue(place: ValuePlace): void {
     this.#reader?.placeValue(place);
   }

@@ -86,9 +86,13 @@ export class TableWriter {
     return this.#block.lastKey;
   }
 
-  /** Copies key and value. @throws DiskError when the disk refuses a write. */
-  add(key: Uint8Array, sequence: Index, kind: RecordKind, value: Uint8Array): void {
-    const order = this.#block.add(key, sequence, kind, value);
+  /**
+   * Copies key and value.
+   * @param crc The record's `recordCrc`, from where it was written before. Default: it is made of what is given here.
+   * @throws DiskError when the disk refuses a write.
+   */
+  add(key: Uint8Array, sequence: Index, kind: RecordKind, value: Uint8Array, crc?: number): void {
+    const order = this.#block.add(key, sequence, kind, value, crc);
     if (this.#records === 0) this.#minKey = key.slice();
     else if (order <= 0) {
       assert(

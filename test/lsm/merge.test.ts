@@ -1,0 +1,109 @@
+import { describe, expect, it } from 'vitest';
+import { compareBytes, fromUtf8, utf8 } from '../../src/codec/bytes.ts';
+import { hashKey } from '../../src/lsm/bloom_filter.ts';
+import { MergeCursor } from '../../src/lsm/merge_cursor.ts';
+import { ALL_VISIBLE, RecordKind } from '../../src/lsm/record.ts';
+import { RunCursor } from '../../src/lsm/run_cursor.ts';
+import { mergeInput } from '../../src/lsm/run_input.ts';
+import { RunWriter } from '../../src/lsm/run_writer.ts';
+import { TableCursor } from '../../src/lsm/table_cursor.ts';
+import { openTable, type TableReader } from '../../src/lsm/table_reader.ts';
+import { TableWriter } from '../../src/lsm/table_writer.ts';
+import { Rig } from './rig.ts';
+
+const BEHIND_ALL = new Uint8Array([0xff]);
+const OPTIONS = {
+  blockBytes: 64,
+  restartInterval: 2,
+  filterBitsPerKey: 10,
+  compression: null,
+  directory: '/t',
+  tableBytes: 1 << 20,
+  stepBytes: 1 << 20,
+};
+
+type Row = readonly [key: string, sequence: number, value: string, crc?: number];
+
+class Tables {
+  readonly #rig = new Rig('merge', { poisonViews: true });
+  readonly #disk = this.#rig.disk.attach(this.#rig.process);
+
+  constructor() {
+    this.#disk.makeDirectory('/t');
+  }
+
+  write(number: number, rows: readonly Row[]): TableReader {
+    const file = this.#disk.create(`/t/table-${number}`);
+    const writer = new TableWriter(file, number, OPTIONS);
+    for (const [key, sequence, value, crc] of rows)
+      writer.add(utf8(key), sequence, RecordKind.Put, utf8(value), crc);
+    for (const _step of writer.finish()) {
+      // To the end.
+    }
+    return this.#finished(number);
+  }
+
+  /** @param runs A table each, from new to old. */
+  merge(number: number, runs: readonly TableReader[]): TableReader {
+    const tables = runs.map((reader) => [{ reader, end: BEHIND_ALL }]);
+    const input = mergeInput(tables, { below: [], snapshots: [], timeMs: 0 }, null);
+    const writer = new RunWriter(this.#disk, OPTIONS, input, () => number);
+    for (const _step of writer.steps()) {
+      // To the end.
+    }
+    return this.#finished(number);
+  }
+
+  #finished(number: number): TableReader {
+    this.#rig.settle();
+    return openTable(this.#disk, `/t/table-${number}`, number);
+  }
+}
+
+describe('a merge', () => {
+  it('keeps the checksums of records: what changed in memory before it was written is met by a read', () => {
+    const tables = new Tables();
+    const sound = tables.write(1, [['b', 1, 'right']]);
+    const first = new TableCursor(sound, 'none');
+    first.seekToFirst();
+    // The block has a checksum of what is wrong, as when a bit flips before the block is complete.
+    const changed = tables.write(2, [
+      ['a', 2, 'sound'],
+      ['b', 1, 'wrong', first.crc],
+    ]);
+    const merged = tables.merge(4, [changed, tables.write(3, [['c', 3, 'sound too']])]);
+
+    const cursor = new TableCursor(merged, 'each');
+    cursor.seekToFirst();
+    expect(fromUtf8(cursor.value)).toBe('sound');
+    expect(() => cursor.next()).toThrow('the checksum of a record does not match');
+    expect(() => merged.find(utf8('b'), hashKey(utf8('b')), ALL_VISIBLE)).toThrow(
+      'the checksum of a record does not match',
+    );
+    expect(merged.properties.records).toBe(3);
+  });
+
+  it('shows all versions in order, however the sources are interleaved', () => {
+    const tables = new Tables();
+    const rows: Row[][] = [[], [], [], []];
+    for (let n = 0; n < 600; n++) {
+      // Runs of one source, turns of all, and keys that several have.
+      const source = n < 200 ? n % 4 : (n >> 4) % 4;
+      rows[source].push([`k${String(n >> 1).padStart(4, '0')}`, 10_000 - 1000 * source - (n & 1), `${n}`]);
+    }
+    const sorted = rows.map((some) =>
+      [...some].sort((a, b) => compareBytes(utf8(a[0]), utf8(b[0])) || b[1] - a[1]),
+    );
+    const readers = sorted.map((some, n) => tables.write(n + 1, some));
+
+    const cursor = new MergeCursor(
+      readers.map((reader) => new RunCursor([{ reader, end: BEHIND_ALL }], 'each')),
+    );
+    const shown: string[] = [];
+    for (cursor.seekToFirst(); cursor.isValid; cursor.next())
+      shown.push(`${fromUtf8(cursor.key)} ${cursor.sequence} ${fromUtf8(cursor.value)}`);
+
+    const expected = rows.flat().sort((a, b) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : b[1] - a[1]));
+    expect(shown).toEqual(expected.map(([key, sequence, value]) => `${key} ${sequence} ${value}`));
+  });
+});
