@@ -24,3 +24,8 @@ export interface Expiry {
   /** What expires then or before is absent for who reads now or later; 0: nothing is. */
   readonly timeMs: number;
 }
+
+/** For records that come from elsewhere: all of them are kept. */
+export function keepingAll(rule: ExpiryRule | null): Expiry | null {
+  return rule === null ? null : { rule, timeMs: 0 };
+}

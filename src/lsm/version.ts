@@ -106,6 +106,13 @@ export class Version {
     );
   }
 
+  /** Tables that are known to be damaged; only with quarantine. */
+  get quarantined(): readonly Table[] {
+    return this.placed()
+      .map(({ table }) => table)
+      .filter(({ damage }) => damage !== null);
+  }
+
   hold(): this {
     assert(this.#holders > 0, 'a released version is not held again');
     this.#holders++;
