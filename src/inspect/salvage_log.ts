@@ -13,8 +13,8 @@ import { RecordReader } from '../log/record_reader.ts';
 import {
   readSegmentHeader,
   SEGMENT_HEADER_BYTES,
-  segmentName,
   segmentNumbers,
+  segmentPath,
 } from '../log/segment_header.ts';
 import { SegmentScan } from '../log/segment_scan.ts';
 import { readAround } from './read_around.ts';
@@ -249,7 +249,7 @@ class Salvage {
   }
 
   #path(number: number): string {
-    return `${this.#directory}/${segmentName(number)}`;
+    return segmentPath(this.#directory, number);
   }
 }
 

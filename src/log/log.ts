@@ -14,29 +14,21 @@
  */
 
 import { assert } from '../base/assert.ts';
-import { CorruptionError, DiskError, EnvelopeError, type Outcome } from '../base/errors.ts';
-import { sometimes } from '../base/rare.ts';
-import { isReadError, readStubbornly } from '../base/read_error.ts';
+import { DiskError, EnvelopeError, type Outcome } from '../base/errors.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { AppendFile, Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
 import { BatchBuffer } from './batch_buffer.ts';
-import type { Entry, EntryKind, GroupId, Index, Term } from './entry.ts';
+import type { Entry, GroupId, Index, Term } from './entry.ts';
+import { EntryReader } from './entry_reader.ts';
 import { type EntryStorage, GroupLog } from './group_log.ts';
 import { GroupState, type Place } from './group_state.ts';
 import { type OpenedLog, openSegments } from './opening.ts';
-import {
-  FENCE_PAYLOAD_BYTES,
-  PAYLOAD_BYTES_MAX,
-  RECORD_HEADER_BYTES,
-  RecordField,
-  RecordKind,
-  recordBytes,
-} from './record.ts';
-import { RecordReader } from './record_reader.ts';
+import { FENCE_PAYLOAD_BYTES, PAYLOAD_BYTES_MAX, RECORD_HEADER_BYTES, recordBytes } from './record.ts';
 import { RecordWriter } from './record_writer.ts';
 import { SealedSegments } from './sealed_segments.ts';
-import { SEGMENT_HEADER_BYTES, segmentName, writeSegmentHeader } from './segment_header.ts';
+import { SEGMENT_HEADER_BYTES, segmentPath, writeSegmentHeader } from './segment_header.ts';
+import { SegmentRow } from './segment_row.ts';
 import { SpareSegment } from './spare_segment.ts';
 
 export interface LogOptions {
@@ -97,6 +89,8 @@ export class Log {
   readonly #writer = new RecordWriter();
   readonly #spare: SpareSegment;
   readonly #sealed: SealedSegments;
+  readonly #segments: SegmentRow;
+  readonly #reader: EntryReader;
 
   /** Number and file of the segment that is written to. */
   #segment: number;
@@ -121,12 +115,6 @@ export class Log {
   #writtenMends: Mending[] = [];
   #markerTimer: Timer | null = null;
 
-  /** Number of the first segment that is there. */
-  #firstSegment: number;
-  /** The ends of the segments from there to the last but one, and their sum. */
-  readonly #sealedEnds: number[];
-  #sealedBytes: number;
-  #isRemoving = false;
   #syncs = 0;
   #records: number;
 
@@ -146,14 +134,14 @@ export class Log {
     this.#gone = recovered.gone;
     this.#storage = {
       append: (state, entry) => this.#append(state, entry),
-      read: (state, index) => this.#read(state, index),
-      readIfIntact: (state, index) => this.#readIfIntact(state, index),
+      read: (state, index) => this.#reader.read(state, index),
+      readIfIntact: (state, index) => this.#reader.readIfIntact(state, index),
       reset: (state, index, term) => this.#reset(state, index, term),
       mend: (state, entry) => this.#mend(state, entry),
       fence: (state, term) => this.#fence(state, term),
-      compacted: () => this.#removeUseless(),
-      bytes: () => this.#sealedBytes + this.#file.position,
-      firstSegmentWithin: (bytes) => this.#firstSegmentWithin(bytes),
+      compacted: () => this.#segments.removeUseless(),
+      bytes: () => this.#segments.bytes + this.#file.position,
+      firstSegmentWithin: (bytes) => this.#segments.firstWithin(bytes, this.#file.position),
     };
     this.#batch = new BatchBuffer(options.cacheBytes ?? CACHE_BYTES_DEFAULT);
     this.#sealed = new SealedSegments(options.disk, options.directory);
@@ -161,9 +149,28 @@ export class Log {
     this.#file = opened.file;
     this.#endsAttested = recovered.endsAttested;
     this.#endIsDurable = recovered.endsAttested;
-    this.#firstSegment = recovered.firstSegment;
-    this.#sealedEnds = recovered.sealedEnds;
-    this.#sealedBytes = recovered.sealedEnds.reduce((sum, end) => sum + end, 0);
+    const { disk, directory, clock, logger, damage = 'refuse' } = options;
+    this.#segments = new SegmentRow(
+      {
+        disk,
+        directory,
+        clock,
+        logger,
+        sealed: this.#sealed,
+        firstNeeded: () => this.#firstNeeded(),
+        onFailure: (error) => this.#onRemovalFailed(error),
+      },
+      recovered.firstSegment,
+      recovered.sealedEnds,
+    );
+    this.#reader = new EntryReader({
+      directory,
+      logger,
+      damage,
+      batch: this.#batch,
+      sealed: this.#sealed,
+      current: () => ({ segment: this.#segment, file: this.#file }),
+    });
     this.#records = recovered.records;
     for (const state of this.#states.values()) state.durableIndex = state.lastIndex;
     this.#planMarker();
@@ -229,8 +236,8 @@ export class Log {
 
   statistics(): LogStatistics {
     return {
-      segments: this.#segment - this.#firstSegment + 1,
-      bytes: this.#sealedBytes + this.#file.position,
+      segments: this.#segment - this.#segments.first + 1,
+      bytes: this.#segments.bytes + this.#file.position,
       syncs: this.#syncs,
       records: this.#records,
     };
@@ -314,60 +321,15 @@ export class Log {
     state.fence(term, segment);
   }
 
-  /**
-   * Removes segments that hold nothing any group needs, the oldest first, one at a time: a directory never shows a gap,
-   * whenever power fails.
-   */
-  #removeUseless(): void {
-    if (this.#isRemoving || this.#stateOfLife !== 'open' || this.#failure !== null) return;
-    if (this.#firstSegment >= this.#firstNeeded()) return;
-    const segment = this.#firstSegment;
-    const { disk, directory, clock, logger } = this.#options;
-    this.#isRemoving = true;
-    sometimes('a segment of the log is removed');
-    try {
-      this.#sealed.forget(segment);
-      // It may have been missing from the start.
-      if (disk.exists(this.#path(segment))) disk.remove(this.#path(segment));
-      this.#firstSegment++;
-      this.#sealedBytes -= this.#sealedEnds.shift() ?? 0;
-      disk.syncDirectory(directory, (error) => {
-        if (error !== null) {
-          this.#onRemovalFailed(error);
-          return;
-        }
-        this.#isRemoving = false;
-        this.#removeUseless();
-      });
-    } catch (error) {
-      if (!(error instanceof DiskError)) throw error;
-      logger.log('warn', 'log-segment-not-removed', { path: this.#path(segment), why: error.message });
-      // Once more when more has been compacted; meanwhile the log is only larger than it need be.
-      clock.later(() => {
-        this.#isRemoving = false;
-      });
-    }
-  }
-
   #onRemovalFailed(error: Error): void {
     if (this.#failure !== null || this.#stateOfLife === 'closed') return;
     this.#fail(error);
     this.onFailure(error);
   }
 
-  #firstSegmentWithin(bytes: number): number {
-    let segment = this.#firstSegment;
-    let rest = this.#sealedBytes + this.#file.position;
-    for (const end of this.#sealedEnds) {
-      if (rest <= bytes) return segment;
-      rest -= end;
-      segment++;
-    }
-    return segment;
-  }
-
-  /** Number of the first segment with something that a group needs; never beyond the one that is written to. */
-  #firstNeeded(): number {
+  /** Number of the first segment with something that a group needs; never beyond the one that is written to. Null: none is removed any more. */
+  #firstNeeded(): number | null {
+    if (this.#stateOfLife !== 'open' || this.#failure !== null) return null;
     let needed = this.#segment;
     for (const { baseSegment, isFenced, fenceSegment } of this.#states.values()) {
       if (baseSegment > 0) needed = Math.min(needed, baseSegment);
@@ -430,9 +392,8 @@ export class Log {
   #beginSegment(): void {
     const sealedBytes = this.#file.position;
     this.#file.close();
-    this.#file = this.#spare.openSegment(this.#path(this.#batch.segment));
-    this.#sealedEnds.push(sealedBytes);
-    this.#sealedBytes += sealedBytes;
+    this.#file = this.#spare.openSegment(segmentPath(this.#options.directory, this.#batch.segment));
+    this.#segments.seal(sealedBytes);
     this.#segment = this.#batch.segment;
     this.#spareWasAsked = false;
   }
@@ -523,84 +484,6 @@ export class Log {
     }
   }
 
-  /**
-   * What an entry is, is known of those in the log even when nothing of their records can be read any more: it becomes one
-   * of the damaged ones. Its kind is not known, which matters to nobody who has read it before.
-   */
-  #readIfIntact(state: GroupState, index: Index): Entry | null {
-    if (this.#options.damage !== 'name') return this.#read(state, index);
-    if (state.holes.has(index)) return null;
-    try {
-      return this.#read(state, index);
-    } catch (error) {
-      if (!(error instanceof CorruptionError)) throw error;
-      sometimes('an entry is found damaged while the log is in use');
-      const { path, offset, message } = error;
-      this.#options.logger.log('warn', 'log-damaged', { path, offset, why: message });
-      state.holes.add(index, null);
-      return null;
-    }
-  }
-
-  #read(state: GroupState, index: Index): Entry {
-    const term = state.termAt(index);
-    const mended = state.mendedAt(index);
-    const segment = mended === null ? state.segmentAt(index) : mended.segment;
-    const offset = mended === null ? state.offsetAt(index) : mended.offset;
-    const payloadBytes = state.payloadBytesAt(index);
-    if (state.holes.has(index)) {
-      const name = `group ${state.group} index ${index} term ${term}`;
-      throw new CorruptionError(this.#path(segment), offset, `the record of ${name} is damaged`);
-    }
-    const cached = this.#batch.find(segment, offset, RECORD_HEADER_BYTES + payloadBytes);
-    if (cached !== null) {
-      const kind = cached[RecordField.EntryKind] as EntryKind;
-      return { index, term, kind, payload: cached.subarray(RECORD_HEADER_BYTES) };
-    }
-    sometimes('an entry is read back from its segment');
-    const bytes = recordBytes(payloadBytes);
-    let view: Uint8Array;
-    try {
-      view = this.#view(segment, offset, bytes);
-    } catch (error) {
-      if (!isReadError(error)) throw error;
-      view = this.#viewAgain(segment, offset, bytes, `group ${state.group} index ${index} term ${term}`);
-    }
-    const reader = new RecordReader(view, segment, offset);
-    const result = reader.read(offset);
-    const isExpected =
-      result === 'intact' &&
-      (reader.recordKind === RecordKind.Entry || reader.recordKind === RecordKind.Mend) &&
-      reader.group === state.group &&
-      reader.index === index &&
-      reader.term === term &&
-      reader.payloadBytes === payloadBytes;
-    if (!isExpected) {
-      const name = `group ${state.group} index ${index} term ${term}`;
-      throw new CorruptionError(this.#path(segment), offset, `the record of ${name} is not what was written`);
-    }
-    // A copy: the view is only valid until control returns to the event loop.
-    const payload = view.slice(RECORD_HEADER_BYTES, RECORD_HEADER_BYTES + payloadBytes);
-    return { index, term, kind: reader.entryKind as EntryKind, payload };
-  }
-
-  #view(segment: number, offset: number, bytes: number): Uint8Array {
-    return segment === this.#segment
-      ? this.#file.view(offset, bytes)
-      : this.#sealed.view(segment, offset, bytes);
-  }
-
-  /** What the disk has refused to read. @throws DiskError that says what stands there, when it refuses on. */
-  #viewAgain(segment: number, offset: number, bytes: number, name: string): Uint8Array {
-    try {
-      return readStubbornly(() => this.#view(segment, offset, bytes));
-    } catch (error) {
-      if (!isReadError(error)) throw error;
-      const what = `the record of ${name} at offset ${offset} cannot be read`;
-      throw new DiskError(error.operation, this.#path(segment), error.errno, what);
-    }
-  }
-
   #assertUsable(): void {
     if (this.#failure !== null) throw this.#failure;
     if (this.#stateOfLife !== 'open') throw new EnvelopeError('LOG_CLOSED', 'the log is closed');
@@ -664,10 +547,6 @@ export class Log {
     this.#options.clock.later(() => {
       for (const listener of this.#closeListeners.splice(0)) listener(this.#failure);
     });
-  }
-
-  #path(segment: number): string {
-    return `${this.#options.directory}/${segmentName(segment)}`;
   }
 }
 

@@ -14,7 +14,7 @@ import type { Clock } from '../io/clock.ts';
 import type { AppendFile, Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
 import { type RecoveredLog, recoverLog } from './recovery.ts';
-import { SEGMENT_HEADER_BYTES, segmentName, writeSegmentHeader } from './segment_header.ts';
+import { SEGMENT_HEADER_BYTES, segmentPath, writeSegmentHeader } from './segment_header.ts';
 import type { SpareSegment } from './spare_segment.ts';
 
 const ZEROS_BYTES = 64 * 1024;
@@ -162,6 +162,6 @@ class Opening {
   }
 
   #path(segment: number): string {
-    return `${this.#options.directory}/${segmentName(segment)}`;
+    return segmentPath(this.#options.directory, segment);
   }
 }

@@ -36,6 +36,7 @@ import {
   type SegmentHeader,
   segmentName,
   segmentNumbers,
+  segmentPath,
 } from './segment_header.ts';
 import { type ScanEnd, SegmentScan } from './segment_scan.ts';
 
@@ -420,7 +421,7 @@ class Recovery {
   }
 
   #path(number: number): string {
-    return `${this.#directory}/${segmentName(number)}`;
+    return segmentPath(this.#directory, number);
   }
 }
 

@@ -1,6 +1,6 @@
 /** Reads segments that are no longer written to. A few stay open: who lags reads along. */
 import type { Disk, ReadFile } from '../io/disk.ts';
-import { segmentName } from './segment_header.ts';
+import { segmentPath } from './segment_header.ts';
 
 const OPEN_FILES_MAX = 8;
 
@@ -18,7 +18,7 @@ export class SealedSegments {
   /** A view that is valid until the next call. @throws DiskError */
   view(segment: number, offset: number, bytes: number): Uint8Array {
     let file = this.#files.get(segment);
-    if (file === undefined) file = this.#disk.open(`${this.#directory}/${segmentName(segment)}`);
+    if (file === undefined) file = this.#disk.open(segmentPath(this.#directory, segment));
     else this.#files.delete(segment);
     this.#files.set(segment, file);
     if (this.#files.size > OPEN_FILES_MAX) this.#closeOldest();

@@ -57,6 +57,10 @@ export function segmentName(segment: number): string {
   return `${String(segment).padStart(6, '0')}.log`;
 }
 
+export function segmentPath(directory: string, segment: number): string {
+  return `${directory}/${segmentName(segment)}`;
+}
+
 /** The segments among the names of a directory, ascending. */
 export function segmentNumbers(names: readonly string[]): number[] {
   const numbers: number[] = [];
