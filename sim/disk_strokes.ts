@@ -81,7 +81,7 @@ export function applyDiskStroke(world: World, machine: Machine, stroke: DiskStro
       damage(disk, stroke);
       return;
     case 'disk-lost':
-      if (machine.process.alive) world.crash(machine);
+      if (machine.process.alive) world.lifecycle.crash(machine);
       disk.wipe();
       world.atlas.onEnded(id);
   }

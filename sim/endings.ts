@@ -65,10 +65,10 @@ export class Endings {
       if (this.#mustServe && isMendable && atlas.hasRottenLog(id)) {
         // What is damaged is found, and mended, at the start.
         rarely('a machine whose log has rotted is in the calm');
-        if (process.alive) this.#world.crash(machine);
+        if (process.alive) this.#world.lifecycle.crash(machine);
       } else if (this.#mustServe && atlas.isDamaged(id) && !isMendable) {
         // Nothing repairs that: an operator takes it out.
-        if (process.alive) this.#world.crash(machine);
+        if (process.alive) this.#world.lifecycle.crash(machine);
         atlas.retire(id);
         continue;
       }
@@ -76,8 +76,8 @@ export class Endings {
       clock.thaw();
       process.setTaskUs(0);
       process.resume();
-      if (machine.node?.isStopped === true) this.#world.kill(machine);
-      if (!process.alive) this.#world.boot(machine);
+      if (machine.node?.isStopped === true) this.#world.lifecycle.kill(machine);
+      if (!process.alive) this.#world.lifecycle.boot(machine);
     }
     this.#readAll('calm');
   }
@@ -85,9 +85,10 @@ export class Endings {
   /** All machines lose their power at once: what was acknowledged must be on the disks. */
   blackout(): void {
     this.#world.note('blackout');
-    for (const machine of this.#world.machines) if (machine.process.alive) this.#world.crash(machine);
+    for (const machine of this.#world.machines)
+      if (machine.process.alive) this.#world.lifecycle.crash(machine);
     for (const machine of this.#world.machines) {
-      if (this.#world.members.isWanted(machine.id)) this.#world.boot(machine);
+      if (this.#world.members.isWanted(machine.id)) this.#world.lifecycle.boot(machine);
     }
     this.#readAll('the blackout');
   }
@@ -182,7 +183,8 @@ export class Endings {
       process.run(() =>
         node.stop((error) => {
           running--;
-          if (error !== null) this.#world.onNodeError(machine, 'stop', 'did not stop in order', error);
+          if (error !== null)
+            this.#world.lifecycle.onNodeError(machine, 'stop', 'did not stop in order', error);
           // A timer that is left would soon run out and not be seen any more.
           const { timers } = process.holdings;
           if (timers > 0)

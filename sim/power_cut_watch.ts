@@ -68,7 +68,7 @@ export class PowerCutWatch {
       const { node, process, id } = machine;
       if (node === null || !process.alive || this.#world.failed || atlas.isDamaged(id, OF_SYNCS)) return;
       setRareProbe(null);
-      const loss = lossAtPowerCut(node, machine.disk, this.#world.settings(id));
+      const loss = lossAtPowerCut(node, machine.disk, this.#world.lifecycle.settings(id));
       setRareProbe(this.#world.rareProbe);
       if (loss !== null) this.#world.fail('power cut', `if the power of node ${id} failed now: ${loss}`);
       const intact = machines.filter((other) => !atlas.isDamaged(other.id));

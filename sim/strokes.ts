@@ -88,19 +88,19 @@ function applyToMachine(
   const { process, clock, disk } = machine;
   switch (stroke.kind) {
     case 'crash':
-      if (process.alive) world.crash(machine);
+      if (process.alive) world.lifecycle.crash(machine);
       return;
     case 'kill':
-      if (process.alive) world.kill(machine);
+      if (process.alive) world.lifecycle.kill(machine);
       return;
     case 'crash-inside':
       disk.crashInsideAfter(stroke.operation);
       return;
     case 'boot':
-      if (!process.alive) world.boot(machine);
+      if (!process.alive) world.lifecycle.boot(machine);
       return;
     case 'stop':
-      world.stopInOrder(machine);
+      world.lifecycle.stopInOrder(machine);
       return;
     case 'pause':
       process.pause();

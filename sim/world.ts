@@ -13,9 +13,7 @@
  */
 import { type RareProbe, setRareProbe } from '../src/base/rare.ts';
 import { fromUtf8, utf8 } from '../src/codec/bytes.ts';
-import type { LogFields, Logger, LogLevel } from '../src/io/logger.ts';
 import type { Address, Network } from '../src/io/network.ts';
-import { Node } from '../src/server/node.ts';
 import { Atlas } from './atlas.ts';
 import { History, type Operation } from './check/history.ts';
 import { SimClient } from './client.ts';
@@ -24,14 +22,14 @@ import { Endings } from './endings.ts';
 import { wallSkewMsMax } from './expiry.ts';
 import { HistoryWatch } from './history_watch.ts';
 import { Invariants } from './invariants.ts';
+import { Lifecycle } from './lifecycle.ts';
 import { type Machine, makeMachine } from './machine.ts';
 import { Members, PORT } from './members.ts';
 import { Nemesis } from './nemesis.ts';
 import { SimNetwork } from './network.ts';
 import { drawOptions, type WorldOptions } from './options.ts';
-import type { Settings } from './power_cut.ts';
 import { PowerCutWatch } from './power_cut_watch.ts';
-import { SimCrash, SimProcess } from './process.ts';
+import { SimProcess } from './process.ts';
 import { SimRandom } from './random.ts';
 import { Reckoning } from './reckoning.ts';
 import type { Probe } from './report/probe.ts';
@@ -44,14 +42,11 @@ import { runTrials } from './trials/all.ts';
 import { Watcher } from './watcher.ts';
 import type { Batch } from './workload.ts';
 
-const DATA = '/data';
 const US_PER_MS = 1000;
 const COMMAND_PATIENCE_MS = 2000;
-/** Of a window after which replicas compare what they have applied. */
-const DIGEST_WINDOW_ENTRIES = 8;
-/** After these what is on the disk is not what it was a moment ago. */
 /** The history of a longer storm is forgotten as far as it has been checked. */
 const KEPT_STORM_MS = 60_000;
+/** After these what is on the disk is not what it was a moment ago. */
 const POWER_CUT_MARKS: ReadonlySet<string> = new Set([
   'a conflicting suffix is replaced',
   'a snapshot is installed',
@@ -85,10 +80,9 @@ export class World {
   readonly watchers: Watcher[] = [];
   readonly #operator: { readonly process: SimProcess; readonly network: Network; readonly clock: SimClock };
   readonly members: Members;
-  /** Of the founders, and of all machines. */
-  readonly #founders: readonly Address[];
+  readonly lifecycle: Lifecycle;
+  /** Of all machines. */
   readonly #addresses: readonly Address[];
-  readonly #onLine: ((line: string) => void) | null;
   readonly #probe: Probe | null;
   readonly #strokes: Stroke[] = [];
   readonly #batches: Batch[] = [];
@@ -108,7 +102,7 @@ export class World {
   #stormMs = 0;
   #acknowledgedIndex = 0;
   #failure: Failure | null = null;
-  #incarnations = 0;
+  /** Processes that ended at once, whatever ended them. */
   crashes = 0;
 
   /**
@@ -123,7 +117,6 @@ export class World {
   ) {
     this.#seed = seed;
     this.#script = script;
-    this.#onLine = onLine;
     this.trace.onLine = onLine;
     const noise = script?.noise ?? 0;
     this.random = new SimRandom(noise === 0 ? seed : `${seed}#${noise}`);
@@ -167,7 +160,12 @@ export class World {
       host: hostOf(at + 1),
       port: PORT,
     }));
-    this.#founders = this.#addresses.slice(0, nodes);
+    this.lifecycle = new Lifecycle(this, {
+      powerCuts: this.#powerCuts,
+      founders: this.#addresses.slice(0, nodes),
+      probe: this.#probe,
+      onLine,
+    });
     for (let id = 1; id <= nodes + spares; id++) this.machines.push(this.#makeMachine(id));
     // A spare is switched off until somebody starts it.
     for (const { process } of this.machines.slice(nodes)) process.crash();
@@ -227,51 +225,6 @@ export class World {
     this.trace.named('stroke', describeStroke(action));
     this.members.onStroke(action);
     applyStroke(this, action);
-  }
-
-  /** Starts the node of a machine whose process is not running. */
-  boot(machine: Machine): void {
-    if (!this.atlas.mayStart(machine.id)) {
-      this.atlas.onEnded(machine.id);
-      return;
-    }
-    this.note('boot', machine.id);
-    this.members.want(machine.id);
-    machine.process.restart();
-    machine.process.run(() => this.#open(machine));
-    this.onBoot(machine.id);
-  }
-
-  /** Ends a machine's process at once; what its disk had not synced may be lost. */
-  crash(machine: Machine): void {
-    this.note('crash', machine.id);
-    this.crashes++;
-    machine.node = null;
-    machine.process.crash();
-    machine.disk.crash();
-    this.atlas.onEnded(machine.id);
-  }
-
-  /** Ends the process alone. */
-  kill(machine: Machine): void {
-    this.note('kill', machine.id);
-    this.crashes++;
-    machine.node = null;
-    machine.process.crash();
-    this.atlas.onEnded(machine.id);
-  }
-
-  /** As an operator does it; the process ends by itself, a little later. */
-  stopInOrder(machine: Machine): void {
-    const { node, process } = machine;
-    if (node === null || !process.alive || process.paused) return;
-    process.run(() =>
-      node.stop((error) => {
-        if (error !== null) this.onNodeError(machine, 'stop', 'did not stop in order', error);
-        // Not from inside of its own callback.
-        this.scheduler.soon(process.guard(() => this.scheduler.soon(() => this.#exit(machine, node))));
-      }),
-    );
   }
 
   /** Sends a line to a node as an operator would; what comes of it is its own affair, but an answer must come in form. */
@@ -356,7 +309,7 @@ export class World {
   }
 
   #storm(stormMs: number): void {
-    for (const machine of this.machines) if (this.members.isWanted(machine.id)) this.boot(machine);
+    for (const machine of this.machines) if (this.members.isWanted(machine.id)) this.lifecycle.boot(machine);
     for (const client of this.clients) client.start();
     for (const watcher of this.watchers) watcher.start();
     const nemesis = this.#script === null ? new Nemesis(this) : null;
@@ -375,101 +328,6 @@ export class World {
     while (this.#failure === null && this.scheduler.nowUs < end && this.scheduler.stepUntil(end)) {
       // Each step checks the invariants; a failure ends the run at the event that caused it.
     }
-  }
-
-  #open(machine: Machine): void {
-    const { process, id } = machine;
-    Node.open(
-      {
-        ...this.settings(id),
-        disk: machine.disk.attach(process),
-        clock: machine.clock,
-        network: this.#powerCuts.watch(machine, this.network.attach(process, machine.host)),
-        random: this.random.fork(`node${id}.${++this.#incarnations}`),
-        logger: this.#logger(id),
-        onFailure: (error) => this.onNodeError(machine, 'node failure', 'stopped', error),
-      },
-      (outcome) => {
-        if (!outcome.ok) {
-          this.onNodeError(machine, 'recovery', 'did not start', outcome.error);
-          return;
-        }
-        machine.node = outcome.value;
-        this.#checkTables(machine);
-        this.#probe?.onUp(id);
-        this.#powerCuts.consider(machine);
-        this.#powerCuts.considerLater(machine);
-      },
-    );
-  }
-
-  /** Other replicas mend what a disk has damaged: what a node itself has got wrong must not pass for that. */
-  #checkTables({ id, node }: Machine): void {
-    const [table] = node?.store.quarantined ?? [];
-    if (table === undefined || this.atlas.isInjured(id)) return;
-    this.fail('tables', `nothing has harmed ${table.path} of node ${id}: ${table.damage?.message}`);
-  }
-
-  settings(id: number): Settings {
-    const { timing, tuning } = this.options;
-    return {
-      id,
-      ...this.members.placeOf(id, this.#founders),
-      directory: DATA,
-      timing,
-      flow: tuning.flow,
-      snapshots: tuning.snapshots,
-      clockDriftPpmMax: tuning.clockDriftPpmMax,
-      digestWindowEntries: DIGEST_WINDOW_ENTRIES,
-      timeouts: { noLeaderMs: tuning.noLeaderMs, answerMs: tuning.answerMs },
-      log: { segmentBytes: tuning.segmentBytes, cacheBytes: tuning.cacheBytes },
-      store: {
-        memtableBytes: tuning.memtableBytes,
-        blockBytes: tuning.blockBytes,
-        mergeAtTables: tuning.mergeAtTables,
-        tableBytes: tuning.memtableBytes,
-        levelBytes: 2 * tuning.memtableBytes,
-        levelGrowth: 3,
-        immutableMemtablesMax: tuning.immutableMemtablesMax,
-        stepBytes: tuning.stepBytes,
-        scrubBytesPerSecond: tuning.scrubBytesPerSecond,
-      },
-    };
-  }
-
-  /** What a start has not read yet it would take for what was always there: nobody could start this machine again. */
-  #endUnknowing(machine: Machine): void {
-    const { id, process } = machine;
-    if (machine.node !== null || !process.alive || this.atlas.mayStart(id)) return;
-    const { generation } = process;
-    this.scheduler.soon(() => {
-      if (process.generation === generation && process.alive) this.kill(machine);
-    });
-  }
-
-  #exit(machine: Machine, node: Node): void {
-    if (machine.node !== node) return;
-    this.note('exit', machine.id);
-    machine.node = null;
-    machine.process.crash();
-    this.atlas.onEnded(machine.id);
-  }
-
-  /** A node gives up. Where its disk gave it reason to, its process ends; else that is a failure of the run. */
-  onNodeError(machine: Machine, check: string, what: string, error: Error): void {
-    // The process has just crashed inside an operation; production code may well catch what unwinds it.
-    if (error instanceof SimCrash) return;
-    const { id, process } = machine;
-    const verdict = this.atlas.onStopped(id, error);
-    if (!verdict.right) {
-      this.fail(check, `node ${id} ${what}, though ${verdict.why}: ${error.stack ?? error.message}`);
-      return;
-    }
-    this.note('gives-up', id);
-    const { generation } = process;
-    this.scheduler.soon(() => {
-      if (process.generation === generation && process.alive) this.kill(machine);
-    });
   }
 
   #tellProbe(): void {
@@ -515,12 +373,12 @@ export class World {
       surroundings: options.surroundings,
       onInjury: (machine, injury) => {
         this.atlas.book(id, injury);
-        this.#endUnknowing(machine);
+        this.lifecycle.endUnknowing(machine);
         // What was to become durable has not: the node must know it.
         if (injury.kind === 'failed-sync') this.#powerCuts.attempt(machine);
       },
       onPanic: (_machine, error) => this.fail('panic', `node ${id}: ${error.stack ?? error.message}`),
-      onCrashInside: (machine) => this.crash(machine),
+      onCrashInside: (machine) => this.lifecycle.crash(machine),
     });
   }
 
@@ -576,7 +434,7 @@ export class World {
     if (!this.#isStorm) return;
     for (const machine of this.machines) {
       if (!machine.process.isRunning) continue;
-      if (name === 'a damaged table is put aside') this.#checkTables(machine);
+      if (name === 'a damaged table is put aside') this.lifecycle.checkTables(machine);
       if (POWER_CUT_MARKS.has(name)) this.#powerCuts.consider(machine);
       this.onMark(machine.id, name);
     }
@@ -597,21 +455,6 @@ export class World {
     } catch (error) {
       this.fail('invariant', error instanceof Error ? error.message : String(error));
     }
-  }
-
-  #logger(id: number): Logger {
-    const onLine = this.#onLine;
-    const probe = this.#probe;
-    return {
-      log: (level: LogLevel, event: string, fields: LogFields = {}) => {
-        // No disk that rots may bring that about.
-        if (event === 'state-diverged') this.fail('divergence', `node ${id}: ${JSON.stringify(fields)}`);
-        probe?.onLog(id, level, event, fields);
-        onLine?.(
-          `${(this.scheduler.nowUs / 1000).toFixed(3)} node${id} ${level} ${event} ${JSON.stringify(fields)}`,
-        );
-      },
-    };
   }
 }
 
