@@ -9,6 +9,7 @@
  * to work for it, so nothing that the unwinding code does, even if it swallows the exception, has an effect. When the
  * task has returned, `onCrashInside` tells the world, which then calls `crash`.
  */
+import { toError } from '../src/base/errors.ts';
 import type { Scheduler } from './scheduler.ts';
 
 /** Unwinds a task whose process has crashed in the middle of it. */
@@ -174,7 +175,7 @@ export class SimProcess {
     // What falls out of code that is dying already is of no interest.
     if (generation !== this.#generation) return;
     if (this.onPanic === null) throw error;
-    this.onPanic(error instanceof Error ? error : new Error(String(error)));
+    this.onPanic(toError(error));
   }
 
   #onTaskCrashed(): void {

@@ -61,14 +61,14 @@ export const SERVER_MUTANTS: readonly Mutant[] = [
   {
     name: 'damage-stops-a-node',
     what: 'a node stops when it meets a damaged table, although others hold what is in it',
-    file: 'src/server/node.ts',
+    file: 'src/server/node_opening.ts',
     find: "{ damagedTables: 'quarantine', ",
     replace: "{ damagedTables: 'refuse', ",
   },
   {
     name: 'lost-disk-not-noticed',
     what: 'a founding node that comes back with an empty disk is taken for what it was',
-    file: 'src/server/node.ts',
+    file: 'src/server/peers.ts',
     find: '    if (known !== null && known !== identity) {\n',
     replace: '    if (known !== null && known !== identity && known < 0) {\n',
   },

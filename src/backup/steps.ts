@@ -3,7 +3,7 @@
  * them. A task yields null to give way, or what it waits for; an error of that is thrown where it waits. The same task
  * runs on the real disk and in the simulator, which crashes it between any two steps.
  */
-import type { Outcome } from '../base/errors.ts';
+import { type Outcome, toError } from '../base/errors.ts';
 import type { Clock } from '../io/clock.ts';
 
 type Done = (error: Error | null) => void;
@@ -65,8 +65,4 @@ export function runSteps<T>(
     }
   };
   clock.later(() => proceed(null));
-}
-
-function toError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }

@@ -74,3 +74,8 @@ function describe(details: Readonly<Record<string, unknown>>): string {
     return '(details cannot be printed)';
   }
 }
+
+/** What was thrown, which need not be an error. */
+export function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

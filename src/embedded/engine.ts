@@ -10,7 +10,7 @@
  */
 import type { HeldState } from '../backup/live_copy.ts';
 import { assert } from '../base/assert.ts';
-import { CorruptionError, EnvelopeError, type Outcome } from '../base/errors.ts';
+import { CorruptionError, EnvelopeError, type Outcome, toError } from '../base/errors.ts';
 import { Queue } from '../base/queue.ts';
 import { rarely } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
@@ -108,8 +108,7 @@ export class Engine {
   /** `done` gets CorruptionError when a file is damaged or missing, DiskError when the disk fails. */
   static open(options: EngineOptions, done: (outcome: Outcome<Engine>) => void): void {
     const { disk, directory, clock, logger, segmentBytes } = options;
-    const fail = (error: unknown): void =>
-      done({ ok: false, error: error instanceof Error ? error : new Error(String(error)) });
+    const fail = (error: unknown): void => done({ ok: false, error: toError(error) });
     const tuning = { cacheBytes: LOG_CACHE_BYTES, ...(segmentBytes === undefined ? {} : { segmentBytes }) };
     Log.open({ disk, directory: `${directory}/log`, clock, logger, ...tuning }, (log) => {
       if (!log.ok) return fail(log.error);
@@ -338,7 +337,7 @@ export class Engine {
     } catch (error) {
       // Nothing was written; the entry's place is taken all the same.
       this.#append(index, EntryKind.Noop, new Uint8Array(0));
-      done({ ok: false, error: error instanceof Error ? error : new Error(String(error)) });
+      done({ ok: false, error: toError(error) });
       return;
     }
     assert(result !== null, 'a wanted result is given', { index });
@@ -366,7 +365,7 @@ export class Engine {
       this.#entries.append({ index, term: TERM, kind, payload });
     } catch (error) {
       // The memtable is ahead of the log: no further write may be told to last.
-      this.#fail(error instanceof Error ? error : new Error(String(error)));
+      this.#fail(toError(error));
     }
   }
 
@@ -387,7 +386,7 @@ export class Engine {
     try {
       this.#log.flush();
     } catch (error) {
-      this.#fail(error instanceof Error ? error : new Error(String(error)));
+      this.#fail(toError(error));
     }
   }
 

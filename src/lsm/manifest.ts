@@ -11,7 +11,7 @@
  */
 
 import { assert } from '../base/assert.ts';
-import { CorruptionError, EnvelopeError } from '../base/errors.ts';
+import { CorruptionError, EnvelopeError, toError } from '../base/errors.ts';
 import { sometimes } from '../base/rare.ts';
 import { compareBytes, concatBytes } from '../codec/bytes.ts';
 import { crc32 } from '../codec/crc32.ts';
@@ -100,7 +100,7 @@ export class ManifestWriter {
         this.resume(done);
       });
     } catch (error) {
-      done(error instanceof Error ? error : new Error(String(error)));
+      done(toError(error));
     }
   }
 

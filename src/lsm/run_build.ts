@@ -3,7 +3,7 @@
  * by another thread (see `run_builder.ts`), and then opened for reading.
  */
 import { assert } from '../base/assert.ts';
-import type { Outcome } from '../base/errors.ts';
+import { type Outcome, toError } from '../base/errors.ts';
 import { rarely } from '../base/rare.ts';
 import type { Clock } from '../io/clock.ts';
 import type { Compression } from '../io/compression.ts';
@@ -138,7 +138,7 @@ export class SteppedRun implements Build {
 
   #fail(error: unknown): void {
     this.#writer.close();
-    this.#done({ ok: false, error: error instanceof Error ? error : new Error(String(error)) });
+    this.#done({ ok: false, error: toError(error) });
   }
 }
 
@@ -261,7 +261,7 @@ class Opening {
 
   #fail(error: unknown): void {
     this.stop();
-    this.#done({ ok: false, error: error instanceof Error ? error : new Error(String(error)) });
+    this.#done({ ok: false, error: toError(error) });
   }
 }
 

@@ -8,7 +8,7 @@
  */
 
 import { assert } from '../base/assert.ts';
-import { type CorruptionError, EnvelopeError, type Outcome } from '../base/errors.ts';
+import { type CorruptionError, EnvelopeError, type Outcome, toError } from '../base/errors.ts';
 import { rarely } from '../base/rare.ts';
 import type { Index } from '../log/entry.ts';
 import { approximateBytes } from './approximate_bytes.ts';
@@ -532,8 +532,4 @@ export class Store {
     this.#flusher.tellWaiters(error);
     this.onFailure(error);
   }
-}
-
-function toError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

@@ -6,7 +6,7 @@
  * the state does not know removed: what a crash left of flushes and merges, and older manifests.
  */
 
-import { CorruptionError, type Outcome } from '../base/errors.ts';
+import { CorruptionError, type Outcome, toError } from '../base/errors.ts';
 import { sometimes } from '../base/rare.ts';
 import { equalBytes, fromUtf8, utf8 } from '../codec/bytes.ts';
 import { crc32 } from '../codec/crc32.ts';
@@ -152,7 +152,7 @@ class ManifestRenewal {
     try {
       step();
     } catch (error) {
-      this.#fail(error instanceof Error ? error : new Error(String(error)));
+      this.#fail(toError(error));
     }
   }
 

@@ -8,7 +8,7 @@
  */
 
 import { assert } from '../base/assert.ts';
-import { CorruptionError, EnvelopeError, type Outcome } from '../base/errors.ts';
+import { CorruptionError, EnvelopeError, type Outcome, toError } from '../base/errors.ts';
 import { sometimes } from '../base/rare.ts';
 import { crc32 } from '../codec/crc32.ts';
 import type { AppendFile, Disk } from '../io/disk.ts';
@@ -149,7 +149,7 @@ export class HardStateFile {
         this.#write(copy + 1, record, done);
       });
     } catch (error) {
-      this.#failure = error instanceof Error ? error : new Error(String(error));
+      this.#failure = toError(error);
       this.#write(copy, record, done);
     }
   }
@@ -348,5 +348,5 @@ function isIntact(record: Uint8Array): boolean {
 }
 
 function fail(done: (outcome: Outcome<never>) => void, error: unknown): void {
-  done({ ok: false, error: error instanceof Error ? error : new Error(String(error)) });
+  done({ ok: false, error: toError(error) });
 }

@@ -9,6 +9,7 @@
  * write may say (`proposals.ts`); the state is kept whole (`state_care.ts`).
  */
 
+import { toError } from '../base/errors.ts';
 import { maybe, sometimes } from '../base/rare.ts';
 import type { Timer } from '../io/clock.ts';
 import type { Administration, Read, Write } from '../kv/request.ts';
@@ -331,7 +332,7 @@ export class Replica {
     try {
       this.#turn();
     } catch (error) {
-      this.#options.onFailure(error instanceof Error ? error : new Error(String(error)));
+      this.#options.onFailure(toError(error));
     }
   };
 

@@ -2,7 +2,7 @@
  * What keeps a replica's state whole and within bounds, beside applying: snapshots both ways, ranges for those who mend
  * their tables, the mending of its own, the comparing with others, and how much of the log is kept.
  */
-import { CorruptionError } from '../base/errors.ts';
+import { CorruptionError, toError } from '../base/errors.ts';
 import { rarely } from '../base/rare.ts';
 import { errorResult, type Result } from '../kv/request.ts';
 import type { Index, Term } from '../log/entry.ts';
@@ -279,7 +279,7 @@ export class StateCare {
       this.repair.onInstalled(index);
       this.#reloadIfReadable();
     } catch (error) {
-      onFailure(error instanceof Error ? error : new Error(String(error)));
+      onFailure(toError(error));
       return;
     }
     proposals.onSnapshot(index);

@@ -6,7 +6,7 @@
  * A file for each, `identity-N`, written under another name, synced and renamed before the node is let in: a frame (see
  * `codec/frame.ts`) of the two numbers as varints.
  */
-import { CorruptionError } from '../base/errors.ts';
+import { CorruptionError, toError } from '../base/errors.ts';
 import { rarely } from '../base/rare.ts';
 import { FRAME_HEADER_BYTES, FrameReader, writeFrame } from '../codec/frame.ts';
 import { VARINT_BYTES_MAX, VarintReader, writeVarint } from '../codec/varint.ts';
@@ -56,7 +56,7 @@ export class IdentityRegistry {
         else this.#onFailure(error);
       });
     } catch (error) {
-      this.#onFailure(error instanceof Error ? error : new Error(String(error)));
+      this.#onFailure(toError(error));
     }
   }
 
@@ -73,7 +73,7 @@ export class IdentityRegistry {
         this.#known.set(id, identity);
       });
     } catch (error) {
-      this.#onFailure(error instanceof Error ? error : new Error(String(error)));
+      this.#onFailure(toError(error));
     }
   }
 }

@@ -8,89 +8,42 @@
  */
 
 import { assert } from '../base/assert.ts';
-import { CorruptionError, EnvelopeError, type Outcome } from '../base/errors.ts';
-import { rarely } from '../base/rare.ts';
-import { utf8 } from '../codec/bytes.ts';
-import { crc32 } from '../codec/crc32.ts';
-import type { Clock, Timer } from '../io/clock.ts';
-import type { Disk } from '../io/disk.ts';
-import type { Logger } from '../io/logger.ts';
-import type { Address, Connection, ConnectionHandler, Listener, Network } from '../io/network.ts';
-import type { Random } from '../io/random.ts';
+import { type EnvelopeError, type Outcome, toError } from '../base/errors.ts';
+import type { Timer } from '../io/clock.ts';
+import type { Connection, ConnectionHandler, Listener } from '../io/network.ts';
 import { DEFAULT_JOURNAL_LIMITS } from '../kv/journal.ts';
 import { StateDigest } from '../kv/state_digest.ts';
 import { StateMachine } from '../kv/state_machine.ts';
 import type { GroupId } from '../log/entry.ts';
 import type { GroupLog } from '../log/group_log.ts';
-import { Log, type LogOptions } from '../log/log.ts';
-import { Store, type StoreOptions } from '../lsm/store.ts';
+import type { Log } from '../log/log.ts';
+import type { Store } from '../lsm/store.ts';
 import { DEFAULT_LIMITS, type ProtocolLimits } from '../protocol/command.ts';
-import { foundingConfiguration, type Member, memberOf } from '../raft/configuration.ts';
-import { DEFAULT_CLOCK_DRIFT_PPM_MAX, DEFAULT_TIMING, type RaftTiming } from '../raft/core.ts';
-import { DEFAULT_FLOW, type FlowLimits } from '../raft/flow.ts';
+import { foundingConfiguration, memberOf } from '../raft/configuration.ts';
+import { DEFAULT_CLOCK_DRIFT_PPM_MAX, DEFAULT_TIMING } from '../raft/core.ts';
+import { DEFAULT_FLOW } from '../raft/flow.ts';
 import type { NodeId } from '../raft/message.ts';
-import { HardStateFile } from '../replica/hard_state_file.ts';
+import type { HardStateFile } from '../replica/hard_state_file.ts';
 import { describeMending, dropCovered, fenceForgotten } from '../replica/log_damage.ts';
 import { decodeMessage, MessageEncoder } from '../replica/message_codec.ts';
 import { Replica } from '../replica/replica.ts';
 import { decodeSnapshotMessage, encodeSnapshotMessage } from '../replica/snapshot_codec.ts';
-import { DEFAULT_SNAPSHOT_LIMITS, mendLog, type SnapshotLimits } from '../replica/snapshots.ts';
+import { DEFAULT_SNAPSHOT_LIMITS, mendLog } from '../replica/snapshots.ts';
 import { careStatus } from './care_status.ts';
 import { CursorTable } from './cursor_table.ts';
 import { Departure } from './departure.ts';
-import { IdentityRegistry } from './identity_registry.ts';
-import { PeerAcceptor, type Refusal } from './peer_acceptor.ts';
-import { PeerLink } from './peer_link.ts';
-import { frameBytesMax, type Hello, type PeerFrame, PREAMBLE } from './peer_protocol.ts';
+import type { GroupParts, HostedGroup } from './hosted_group.ts';
+import { directoryOf, type NodeParts, openParts } from './node_opening.ts';
+import { FIRST_GROUP, type NodeOptions } from './node_options.ts';
+import { PeerAcceptor } from './peer_acceptor.ts';
+import { formatAddress } from './peer_address.ts';
+import { frameBytesMax, type PeerFrame, PREAMBLE } from './peer_protocol.ts';
+import { Peers } from './peers.ts';
 import { Router, type RouterTimeouts } from './router.ts';
 import { Session } from './session.ts';
 
-export interface NodeOptions {
-  /** Place of this node in `members`, from 1; of a node that was added later, the number that it was given. */
-  readonly id: NodeId;
-  /**
-   * The address of every node that the group was founded with, in the same order on all of them. None for a node that was
-   * added later: it is told.
-   */
-  readonly members: readonly Address[];
-  /** Where to listen; `members[id - 1]` unless the node is reached under another address, or was added later. */
-  readonly listen?: Address;
-  /** What a node that was added later was told of its group: see `Hello`. */
-  readonly cluster?: number;
-  /** Of the data directory, drawn when it was made: whoever has met it refuses another one under this number. 0: none. */
-  readonly identity?: number;
-  /**
-   * The groups that this node hosts, the same on all nodes; one, of the number 1, unless said. Each has its own leader,
-   * members and data; they share the log, its syncs, and one connection to each peer.
-   */
-  readonly groups?: readonly GroupId[];
-  readonly directory: string;
-  readonly disk: Disk;
-  readonly clock: Clock;
-  readonly network: Network;
-  readonly random: Random;
-  readonly logger: Logger;
-  readonly timing?: RaftTiming;
-  readonly flow?: FlowLimits;
-  readonly snapshots?: Partial<SnapshotLimits>;
-  /** See `CoreOptions`; the same on all nodes. */
-  readonly clockDriftPpmMax?: number | null;
-  /** See `StateDigest`; 1024 unless said. Nodes that do not agree on it do not compare what they have applied. */
-  readonly digestWindowEntries?: number;
-  readonly limits?: ProtocolLimits;
-  readonly timeouts?: RouterTimeouts;
-  readonly log?: Tuning<LogOptions>;
-  readonly store?: Tuning<StoreOptions>;
-  /** Client and peer connections at a time; further ones are closed at once. */
-  readonly connectionsMax?: number;
-  /** The node met what it cannot go on with. It has stopped. */
-  readonly onFailure: (error: Error) => void;
-}
+export type { NodeOptions } from './node_options.ts';
 
-type Tuning<Options> = Omit<Options, 'disk' | 'directory' | 'clock' | 'logger'>;
-
-/** The group that connections address until they say otherwise, and the one that every node hosts. */
-const GROUP = 1;
 const CONNECTIONS_MAX = 10_000;
 const WAITING_MAX = 10_000;
 /** How long requests under way may delay a stop. */
@@ -98,24 +51,6 @@ const DRAIN_MS = 1000;
 const PROPOSAL_BYTES_MAX = 64 * 1024 * 1024;
 
 export const DEFAULT_TIMEOUTS: RouterTimeouts = { noLeaderMs: 3000, answerMs: 10_000 };
-
-interface Parts {
-  readonly log: Log;
-  readonly groups: readonly GroupParts[];
-}
-
-interface GroupParts {
-  readonly group: GroupId;
-  readonly hardState: HardStateFile;
-  readonly store: Store;
-}
-
-/** A group on this node. */
-export interface HostedGroup extends GroupParts {
-  readonly log: GroupLog;
-  readonly replica: Replica;
-  readonly router: Router;
-}
 
 export class Node {
   readonly replica: Replica;
@@ -125,17 +60,13 @@ export class Node {
   readonly #options: NodeOptions;
   readonly #log: Log;
   readonly #groups = new Map<GroupId, HostedGroup>();
-  readonly #links = new Map<NodeId, PeerLink>();
+  readonly #peers: Peers;
   readonly #connections = new Set<Connection>();
   readonly #encoder = new MessageEncoder();
   readonly #cursors: CursorTable;
   readonly #limits: ProtocolLimits;
-  readonly #cluster: number;
-  readonly #identities: IdentityRegistry;
-  readonly #address: string;
   /** Until those who have left the group are not talked to any more. */
   #farewell: Timer | null = null;
-  #hasStarted = false;
   #listener: Listener | null = null;
   /** Of each group, once the node is to stop. */
   #departures: readonly Departure[] = [];
@@ -143,67 +74,36 @@ export class Node {
 
   /** Recovers and starts a node. `done` comes once it listens. */
   static open(options: NodeOptions, done: (outcome: Outcome<Node>) => void): void {
-    const { disk, directory, clock, logger, id, groups = [GROUP] } = options;
-    assert(groups.includes(GROUP), 'every node hosts the first group', { groups: groups.join(' ') });
-    const fail = (error: Error): void => done({ ok: false, error });
-    const openHardState: Opener<HardStateFile> = (group, opened) =>
-      HardStateFile.open({ disk, directory: directoryOf(directory, group), group, node: id }, opened);
-    openEach(groups, openHardState, fail, (hardStates) => {
-      const logOptions = { disk, directory: `${directory}/log`, clock, logger, ...options.log };
-      Log.open({ damage: 'name', ...logOptions }, (log) => {
-        if (!log.ok) return fail(log.error);
-        try {
-          for (const [at, group] of groups.entries()) {
-            const { lastIndex, isOpen } = log.value.group(group);
-            if (!hardStates[at].isNew || (lastIndex === 0 && !isOpen)) continue;
-            const what =
-              'the files of term and vote are missing beside a log: this node could vote twice, it must be replaced';
-            return fail(new CorruptionError(directoryOf(directory, group), 0, what));
-          }
-        } catch (error) {
-          return fail(toError(error));
-        }
-        const openStore: Opener<Store> = (group, opened) => {
-          const tables = `${directoryOf(directory, group)}/tables`;
-          const store: Tuning<StoreOptions> = { damagedTables: 'quarantine', ...options.store };
-          Store.open({ disk, directory: tables, clock, logger, ...store }, opened);
-        };
-        openEach(groups, openStore, fail, (stores) => {
-          try {
-            const parts = groups.map((group, at) => ({
-              group,
-              hardState: hardStates[at],
-              store: stores[at],
-            }));
-            const node = new Node(options, { log: log.value, groups: parts });
-            node.#start();
-            done({ ok: true, value: node });
-          } catch (error) {
-            fail(toError(error));
-          }
-        });
-      });
+    openParts(options, (parts) => {
+      if (!parts.ok) {
+        done(parts);
+        return;
+      }
+      try {
+        const node = new Node(options, parts.value);
+        node.#start();
+        done({ ok: true, value: node });
+      } catch (error) {
+        done({ ok: false, error: toError(error) });
+      }
     });
   }
 
-  private constructor(options: NodeOptions, { log, groups }: Parts) {
-    const { id, members, random } = options;
+  private constructor(options: NodeOptions, { log, groups }: NodeParts) {
     this.#options = options;
-    this.#cursors = new CursorTable(random);
+    this.#cursors = new CursorTable(options.random);
     this.#log = log;
     this.#limits = options.limits ?? DEFAULT_LIMITS;
-    this.#identities = new IdentityRegistry(options.disk, options.directory, (error) => this.#fail(error));
-    this.#cluster = options.cluster ?? clusterChecksum(members);
-    this.#address = format(members[id - 1] ?? options.listen);
+    this.#peers = new Peers(options, this.#groups, (error) => this.#fail(error));
     log.onFailure = (error) => this.#fail(error);
     for (const parts of groups) this.#groups.set(parts.group, this.#host(parts));
-    const first = this.#groups.get(GROUP);
+    const first = this.#groups.get(FIRST_GROUP);
     assert(first !== undefined, 'every node hosts the first group');
     this.store = first.store;
     this.hardState = first.hardState;
     this.groupLog = first.log;
     this.replica = first.replica;
-    for (const member of this.#knownMembers()) this.#addLink(member.id, member.address);
+    this.#peers.linkMembers();
   }
 
   #host(parts: GroupParts): HostedGroup {
@@ -221,7 +121,7 @@ export class Node {
     const replica = new Replica({
       id,
       founders: foundingConfiguration(
-        members.map((address, at) => ({ id: at + 1, address: format(address), identity: 0 })),
+        members.map((address, at) => ({ id: at + 1, address: formatAddress(address), identity: 0 })),
       ),
       timing: options.timing ?? DEFAULT_TIMING,
       flow: options.flow ?? DEFAULT_FLOW,
@@ -242,14 +142,14 @@ export class Node {
       answerTimeoutMs: (options.timeouts ?? DEFAULT_TIMEOUTS).answerMs,
       proposalBytesMax: PROPOSAL_BYTES_MAX,
       send: (to, message) => {
-        this.#links.get(to)?.send({ kind: 'raft', group, message: this.#encoder.encode(message) });
+        this.#peers.send(to, { kind: 'raft', group, message: this.#encoder.encode(message) });
       },
       disk: options.disk,
       directory,
       snapshots: { ...DEFAULT_SNAPSHOT_LIMITS, ...options.snapshots },
       sendSnapshot: (to, message) => {
         const fields = encodeSnapshotMessage(message);
-        this.#links.get(to)?.send({ kind: 'snapshot', group, message: fields });
+        this.#peers.send(to, { kind: 'snapshot', group, message: fields });
       },
       flushLog: () => log.flush(),
       onFailure: (error) => this.#fail(error),
@@ -261,7 +161,7 @@ export class Node {
       random,
       timeouts: options.timeouts ?? DEFAULT_TIMEOUTS,
       waitingMax: WAITING_MAX,
-      send: (to, frame) => this.#links.get(to)?.send(frame) ?? false,
+      send: (to, frame) => this.#peers.send(to, frame),
     });
     replica.onLeaderChange = () => router.onLeaderChange();
     replica.onMembersChange = () => this.#onMembersChange();
@@ -300,7 +200,7 @@ export class Node {
       nodes: configuration.members.length,
       voters: configuration.voters.join(' '),
       learners: configuration.learners.join(' '),
-      cluster: this.#cluster,
+      cluster: this.#peers.cluster,
       role: raft.role,
       leader: raft.leader ?? 'none',
       leader_address: leader?.address ?? 'none',
@@ -367,10 +267,9 @@ export class Node {
       (connection) => this.#onConnection(connection),
       (error) => this.#onListenError(error),
     );
-    this.#hasStarted = true;
-    for (const link of this.#links.values()) link.start();
+    this.#peers.start();
     const nodes = this.replica.raft.configuration.members.length;
-    logger.log('info', 'node-started', { node: id, address: format(address), nodes });
+    logger.log('info', 'node-started', { node: id, address: formatAddress(address), nodes });
   }
 
   /** Without its address a node is of no use; a single connection that could not be taken is another matter. */
@@ -406,7 +305,7 @@ export class Node {
     if (firstByte === PREAMBLE[0]) {
       return new PeerAcceptor(connection, {
         self: id,
-        refusalOf: (hello) => this.#refusalOf(hello),
+        refusalOf: (hello) => this.#peers.refusalOf(hello),
         frameBytesMax: frameBytesMax(this.#limits.valueBytes),
         logger,
         onFrame: (from, frame) => this.#onPeerFrame(connection, from, frame),
@@ -417,7 +316,7 @@ export class Node {
       dialect: firstByte === 0x2a ? 'resp' : 'text',
       limits: this.#limits,
       clock: this.#options.clock,
-      group: this.#groupOf(GROUP),
+      group: this.#groupOf(FIRST_GROUP),
       groupOf: (group) => this.#groups.get(group) ?? null,
       cursors: this.#cursors,
       status: () => this.status(),
@@ -466,17 +365,6 @@ export class Node {
     }
   }
 
-  /** Of the committed configuration and of those behind it, but for this node. */
-  #knownMembers(): readonly Member[] {
-    const known = new Map<NodeId, Member>();
-    for (const { replica } of this.#groups.values()) {
-      for (const { members } of replica.raft.configurations) {
-        for (const member of members) if (member.id !== this.#options.id) known.set(member.id, member);
-      }
-    }
-    return [...known.values()];
-  }
-
   #onMembersChange(): void {
     if (this.#stopped) return;
     const { clock, logger, id, timing = DEFAULT_TIMING } = this.#options;
@@ -487,78 +375,11 @@ export class Node {
       outgoing: outgoing.join(' '),
       learners: learners.join(' '),
     });
-    for (const member of this.#knownMembers()) this.#addLink(member.id, member.address);
+    this.#peers.linkMembers();
     // Those who have left shall still learn that they have.
     this.#farewell ??= clock.after(timing.electionTimeoutMs, () => {
       this.#farewell = null;
-      this.#dropStrangers();
-    });
-  }
-
-  /** Closes the links to nodes that have left the group. One that this node has not heard of may be about to join. */
-  #dropStrangers(): void {
-    const known = new Set(this.#knownMembers().map((member) => member.id));
-    const { lastId } = this.replica.raft.configuration;
-    for (const [peer, link] of this.#links) {
-      if (known.has(peer) || peer > lastId) continue;
-      this.#links.delete(peer);
-      link.close();
-    }
-  }
-
-  #refusalOf({ cluster, from, to, address, identity }: Hello): Refusal | null {
-    const { id } = this.#options;
-    if (cluster !== this.#cluster) return forNow('it belongs to another group');
-    if (to !== id) return forNow(`it takes us for node ${to}`);
-    const member = this.#knownMembers().find((one) => one.id === from);
-    // The configuration says it of those who have joined.
-    const known =
-      member === undefined || member.identity === 0 ? this.#identities.identityOf(from) : member.identity;
-    if (known !== null && known !== identity) {
-      rarely('a node without its data directory is refused');
-      const why = `node ${from} has lost its data directory, or this is not it: it must be removed and added anew`;
-      return { why, holds: 'for-good' };
-    }
-    if (known === null && member !== undefined && identity !== 0) {
-      this.#identities.note(from, identity);
-      return { why: 'its identity is being written down', holds: 'for-a-moment' };
-    }
-    const { lastId } = this.replica.raft.configuration;
-    if (member === undefined && (from < 1 || from === id)) return forNow(`node ${from} is not a member`);
-    // This node has not been told of it yet, and needs to answer.
-    if (member === undefined && from > lastId) this.#addLink(from, address);
-    return null;
-  }
-
-  #addLink(peer: NodeId, text: string): void {
-    const address = parseAddress(text);
-    if (address === null || this.#links.has(peer)) return;
-    const link = this.#makeLink(peer, address);
-    this.#links.set(peer, link);
-    if (this.#hasStarted) link.start();
-  }
-
-  #makeLink(peer: NodeId, address: Address): PeerLink {
-    const { id, network, clock, random, logger, identity = 0 } = this.#options;
-    return new PeerLink({
-      self: id,
-      peer,
-      address,
-      hello: { kind: 'hello', cluster: this.#cluster, from: id, to: peer, address: this.#address, identity },
-      network,
-      clock,
-      random,
-      logger,
-      onRefused: (why) => this.#fail(new EnvelopeError('REFUSED', `the group refuses this node: ${why}`)),
-      onUp: () => {
-        for (const { replica } of this.#groups.values()) replica.onPeerReset(peer);
-      },
-      onDown: () => {
-        for (const { replica, router } of this.#groups.values()) {
-          replica.onPeerLost(peer);
-          router.onPeerDown(peer);
-        }
-      },
+      this.#peers.dropStrangers();
     });
   }
 
@@ -578,70 +399,13 @@ export class Node {
       router.stop();
       replica.stop();
     }
-    for (const link of this.#links.values()) link.close();
+    this.#peers.close();
     for (const connection of this.#connections) {
       if (how === 'in-order') connection.close();
       else connection.destroy();
     }
     if (how === 'at-once') for (const { store } of this.#groups.values()) store.close();
   }
-}
-
-function forNow(why: string): Refusal {
-  return { why, holds: 'for-now' };
-}
-
-type Opener<T> = (group: GroupId, opened: (outcome: Outcome<T>) => void) => void;
-
-/** Opens something for each group, one after the other; `done` gets them in the order of the groups. */
-function openEach<T>(
-  groups: readonly GroupId[],
-  open: Opener<T>,
-  fail: (error: Error) => void,
-  done: (opened: readonly T[]) => void,
-): void {
-  const all: T[] = [];
-  const next = (): void => {
-    if (all.length === groups.length) {
-      done(all);
-      return;
-    }
-    open(groups[all.length], (outcome) => {
-      if (!outcome.ok) fail(outcome.error);
-      else {
-        all.push(outcome.value);
-        next();
-      }
-    });
-  };
-  next();
-}
-
-/** The first group's data lie where those of a node's only group always did. */
-function directoryOf(directory: string, group: GroupId): string {
-  return group === GROUP ? directory : `${directory}/group-${group}`;
-}
-
-/** The same on all nodes that were given the same list of members. */
-function clusterChecksum(members: readonly Address[]): number {
-  return crc32(utf8(members.map(format).join(',')));
-}
-
-function format(address: Address | undefined): string {
-  return address === undefined ? '' : `${address.host}:${address.port}`;
-}
-
-/** Null: it says nothing that could be dialled. */
-function parseAddress(text: string): Address | null {
-  const colon = text.lastIndexOf(':');
-  const port = Number(text.slice(colon + 1));
-  return colon < 1 || !Number.isInteger(port) || port < 1 || port > 65_535
-    ? null
-    : { host: text.slice(0, colon), port };
-}
-
-function toError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }
 
 function isFormatError(error: unknown): error is EnvelopeError {

@@ -10,6 +10,7 @@
  */
 
 import { assert } from '../base/assert.ts';
+import { toError } from '../base/errors.ts';
 import { sometimes } from '../base/rare.ts';
 import { concatBytes, utf8 } from '../codec/bytes.ts';
 import type { Clock } from '../io/clock.ts';
@@ -161,7 +162,7 @@ export class Session implements ConnectionHandler {
       }
       this.#regulate();
     } catch (error) {
-      this.#options.onFailure(error instanceof Error ? error : new Error(String(error)));
+      this.#options.onFailure(toError(error));
     }
   }
 

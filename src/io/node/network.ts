@@ -6,7 +6,7 @@
  */
 import { createServer, type Server, Socket } from 'node:net';
 import { assert } from '../../base/assert.ts';
-import { EnvelopeError } from '../../base/errors.ts';
+import { EnvelopeError, toError } from '../../base/errors.ts';
 import type { Address, Connection, ConnectionHandler, Listener, Network } from '../network.ts';
 import { HIGH_WATER_BYTES, KEEP_ALIVE_MS, NodeConnection } from './connection.ts';
 
@@ -36,7 +36,7 @@ export class NodeNetwork implements Network {
       socket.connect({ host: address.host, port: address.port });
     } catch (error) {
       // An address that Node refuses to try, such as port 70000: told later, as any other failure.
-      socket.destroy(error instanceof Error ? error : new Error(String(error)));
+      socket.destroy(toError(error));
     }
     return connection;
   }

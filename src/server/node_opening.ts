@@ -1,0 +1,92 @@
+/** What a node rests on is opened in this order: term and vote of each group, the log, the tables of each group. */
+import { assert } from '../base/assert.ts';
+import { CorruptionError, type Outcome, toError } from '../base/errors.ts';
+import type { GroupId } from '../log/entry.ts';
+import { Log } from '../log/log.ts';
+import { Store, type StoreOptions } from '../lsm/store.ts';
+import { HardStateFile } from '../replica/hard_state_file.ts';
+import type { GroupParts } from './hosted_group.ts';
+import { FIRST_GROUP, type NodeOptions, type Tuning } from './node_options.ts';
+
+export interface NodeParts {
+  readonly log: Log;
+  readonly groups: readonly GroupParts[];
+}
+
+/** `done` gets what could not be opened or is not what this node has written, or all of it. */
+export function openParts(options: NodeOptions, done: (outcome: Outcome<NodeParts>) => void): void {
+  const { disk, directory, clock, logger, id, groups = [FIRST_GROUP] } = options;
+  assert(groups.includes(FIRST_GROUP), 'every node hosts the first group', { groups: groups.join(' ') });
+  const fail = (error: Error): void => done({ ok: false, error });
+  const openHardState: Opener<HardStateFile> = (group, opened) =>
+    HardStateFile.open({ disk, directory: directoryOf(directory, group), group, node: id }, opened);
+  openEach(groups, openHardState, fail, (hardStates) => {
+    const logOptions = { disk, directory: `${directory}/log`, clock, logger, ...options.log };
+    Log.open({ damage: 'name', ...logOptions }, (log) => {
+      if (!log.ok) return fail(log.error);
+      const objection = objectionTo(log.value, directory, groups, hardStates);
+      if (objection !== null) return fail(objection);
+      const openStore: Opener<Store> = (group, opened) => {
+        const tables = `${directoryOf(directory, group)}/tables`;
+        const store: Tuning<StoreOptions> = { damagedTables: 'quarantine', ...options.store };
+        Store.open({ disk, directory: tables, clock, logger, ...store }, opened);
+      };
+      openEach(groups, openStore, fail, (stores) => {
+        const parts = groups.map((group, at) => ({ group, hardState: hardStates[at], store: stores[at] }));
+        done({ ok: true, value: { log: log.value, groups: parts } });
+      });
+    });
+  });
+}
+
+type Opener<T> = (group: GroupId, opened: (outcome: Outcome<T>) => void) => void;
+
+/** Opens something for each group, one after the other; `done` gets them in the order of the groups. */
+function openEach<T>(
+  groups: readonly GroupId[],
+  open: Opener<T>,
+  fail: (error: Error) => void,
+  done: (opened: readonly T[]) => void,
+): void {
+  const all: T[] = [];
+  const next = (): void => {
+    if (all.length === groups.length) {
+      done(all);
+      return;
+    }
+    open(groups[all.length], (outcome) => {
+      if (!outcome.ok) fail(outcome.error);
+      else {
+        all.push(outcome.value);
+        next();
+      }
+    });
+  };
+  next();
+}
+
+/** Null: term and vote of each group are there, or nothing else is either. */
+function objectionTo(
+  log: Log,
+  directory: string,
+  groups: readonly GroupId[],
+  hardStates: readonly HardStateFile[],
+): Error | null {
+  try {
+    for (const [at, group] of groups.entries()) {
+      const { lastIndex, isOpen } = log.group(group);
+      if (!hardStates[at].isNew || (lastIndex === 0 && !isOpen)) continue;
+      const what =
+        'the files of term and vote are missing beside a log: this node could vote twice, it must be replaced';
+      return new CorruptionError(directoryOf(directory, group), 0, what);
+    }
+    return null;
+  } catch (error) {
+    return toError(error);
+  }
+}
+
+/** The first group's data lie where those of a node's only group always did. */
+export function directoryOf(directory: string, group: GroupId): string {
+  return group === FIRST_GROUP ? directory : `${directory}/group-${group}`;
+}
