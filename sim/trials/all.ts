@@ -40,8 +40,8 @@ const TRIALS: readonly Trial[] = [
   { name: 'stale trial', run: tryStaleReads, permille: 200 },
   { name: 'range trial', run: tryRanges, permille: 1000 },
   { name: 'lost disk trial', run: tryLostDisk, permille: 400 },
-  { name: 'mend trial', run: tryMending, permille: 400 },
-  { name: 'divergence trial', run: tryDivergence, permille: 400 },
+  { name: 'mend trial', run: tryMending, permille: 700 },
+  { name: 'divergence trial', run: tryDivergence, permille: 600 },
   { name: 'damage trial', run: tryDamage, permille: 1000 },
   { name: 'copy trial', run: tryCopy, permille: 200 },
 ];
