@@ -80,15 +80,8 @@ export const DAMAGE_MUTANTS: readonly Mutant[] = [
     replace: '    state.mend(index, term, place);\n',
   },
   {
-    name: 'entries-sent-over-a-hole',
-    what: 'a leader reads on where its log is damaged',
-    file: 'src/raft/leader.ts',
-    find: 'Math.min(core.log.lastIndex, core.log.damage.damagedFrom(sharedFrom) - 1);',
-    replace: 'core.log.lastIndex;',
-  },
-  {
     name: 'entries-over-a-find',
-    what: 'entries behind one that turns out to be damaged while the log is in use are handed out with those before it',
+    what: 'entries behind a damaged one are handed out with those before it',
     file: 'src/log/group_log.ts',
     find: '      if (entry === null) break;\n',
     replace: '      if (entry === null) continue;\n',

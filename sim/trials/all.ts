@@ -39,9 +39,9 @@ const TRIALS: readonly Trial[] = [
   { name: 'member trial', run: tryMembers, permille: 200 },
   { name: 'stale trial', run: tryStaleReads, permille: 200 },
   { name: 'range trial', run: tryRanges, permille: 1000 },
-  { name: 'lost disk trial', run: tryLostDisk, permille: 100 },
-  { name: 'mend trial', run: tryMending, permille: 200 },
-  { name: 'divergence trial', run: tryDivergence, permille: 200 },
+  { name: 'lost disk trial', run: tryLostDisk, permille: 400 },
+  { name: 'mend trial', run: tryMending, permille: 700 },
+  { name: 'divergence trial', run: tryDivergence, permille: 600 },
   { name: 'damage trial', run: tryDamage, permille: 1000 },
   { name: 'copy trial', run: tryCopy, permille: 200 },
 ];

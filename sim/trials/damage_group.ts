@@ -276,12 +276,21 @@ export class DamageGroup {
   }
 
   #send(from: DamageNode, to: NodeId, message: Message): void {
+    this.#checkPromise(from, message);
     const target = this.nodes[to - 1];
     if (target === undefined || target.raft === null || this.cut.has(`${from.id}>${to}`)) return;
     const { raft } = target;
     this.#later(target, this.#options.delayUsMax, () => {
       if (target.raft === raft) this.act(target, (_raft, nowMs) => raft.step(from.id, message, nowMs));
     });
+  }
+
+  /** A copy that can't be read is none: no commit may rest on it. Nothing is compacted here. */
+  #checkPromise({ id, groupLog }: DamageNode, message: Message): void {
+    if (message.type !== 'append-accepted') return;
+    const damaged = groupLog?.damagedFrom(1) ?? 1;
+    if (message.matchIndex < damaged) return;
+    this.fail(`node ${id} acknowledges up to ${message.matchIndex}, but cannot read ${damaged}`);
   }
 
   #later(node: DamageNode, usMax: number, task: () => void): void {

@@ -37,6 +37,7 @@ export type Outcome = 'recovered' | 'discarded' | 'waiting';
 
 const WAIT_US = 30 * ELECTION_TIMEOUT_MS * US_PER_MS;
 const STEP_US = 10 * US_PER_MS;
+const CUT_US = 6 * ELECTION_TIMEOUT_MS * US_PER_MS;
 
 /** All states of one node whose log has up to `entries` entries. */
 export function nodeStates(entries: number): NodeState[] {
@@ -79,10 +80,15 @@ function areEnoughSure(states: readonly NodeState[]): boolean {
 export interface Lattice {
   readonly states: readonly NodeState[];
   readonly terms: readonly number[];
+  /**
+   * `of-the-longest`: at first the others reach only the node with the longest log, so that it leads before anybody else
+   * can, with all that is damaged there. Default: all reach each other.
+   */
+  readonly links?: 'all' | 'of-the-longest';
 }
 
 /** What became of it; throws when that is not what must come of it. */
-export function tryLattice({ states, terms }: Lattice, random: SimRandom): Outcome {
+export function tryLattice({ states, terms, links = 'all' }: Lattice, random: SimRandom): Outcome {
   const group = new DamageGroup({
     random,
     nodes: states.length,
@@ -103,6 +109,7 @@ export function tryLattice({ states, terms }: Lattice, random: SimRandom): Outco
     if (forgets) for (const { index } of entries.slice(length).reverse()) rotName(node.disk, index);
   }
   const running = group.nodes.filter((_node, at) => states[at] !== null);
+  if (links === 'of-the-longest') cutAroundLongest(group, running, states);
   for (const node of running) group.start(node);
   const expected = expectedOf(states, terms.length);
   const serves = runUntilItServes(group, running);
@@ -119,6 +126,18 @@ export function tryLattice({ states, terms }: Lattice, random: SimRandom): Outco
   const [first] = running;
   const kept = entries.filter(({ index, term }) => first !== undefined && holds(first, index, term)).length;
   return kept < held ? 'discarded' : 'recovered';
+}
+
+function cutAroundLongest(
+  group: DamageGroup,
+  running: readonly DamageNode[],
+  states: readonly NodeState[],
+): void {
+  const lengthOf = ({ id }: DamageNode): number => states[id - 1]?.length ?? 0;
+  const [longest] = [...running].sort((one, other) => lengthOf(other) - lengthOf(one));
+  const others = running.filter((node) => node !== longest);
+  for (const { id } of others) for (const to of others) group.cut.add(`${id}>${to.id}`);
+  group.scheduler.after(CUT_US, () => group.cut.clear());
 }
 
 /** Whether all nodes that run come to apply a write that is ordered now. */

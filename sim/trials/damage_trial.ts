@@ -10,7 +10,7 @@ import { utf8 } from '../../src/codec/bytes.ts';
 import type { SimRandom } from '../random.ts';
 import { TIMEOUT_US, US_PER_MS } from './core_weather.ts';
 import { DamageGroup, type DamageNode } from './damage_group.ts';
-import { nodeStates, tryLattice } from './damage_lattice.ts';
+import { type NodeState, nodeStates, tryLattice } from './damage_lattice.ts';
 import { loseTail, rotLateEntry, rotLog, segmentsOf } from './log_rot.ts';
 import { type Mark, runTrial } from './trial.ts';
 
@@ -18,6 +18,7 @@ const STORM_TIMEOUTS = 30;
 const CALM_TIMEOUTS = 60;
 const ENTRIES = 3;
 const FORGETFUL_PERMILLE = 500;
+const SOLE_PERMILLE = 300;
 const MENDING_CRASH_PERMILLE = 100;
 const DISASTER_PERMILLE = 100;
 const STRIKE_TIMEOUTS = 3;
@@ -39,6 +40,10 @@ function tryPoint(random: SimRandom): void {
     [1, 1, 2],
     [1, 2, 3],
   ]);
+  if (random.fork('sole').chance(SOLE_PERMILLE)) {
+    tryLattice({ states: soleStates(nodes, random), terms, links: 'of-the-longest' }, random);
+    return;
+  }
   const drawn = Array.from({ length: nodes }, () => random.pick(states));
   if (random.chance(FORGETFUL_PERMILLE)) {
     const at = random.below(nodes);
@@ -46,6 +51,17 @@ function tryPoint(random: SimRandom): void {
     if (state !== null && state.length < ENTRIES) drawn[at] = { ...state, forgets: true };
   }
   tryLattice({ states: drawn, terms }, random);
+}
+
+/** The last entries were written by one node alone, and are damaged there: nobody can give them back to it. */
+function soleStates(nodes: number, random: SimRandom): NodeState[] {
+  const others = random.below(ENTRIES);
+  const length = random.between(others + 1, ENTRIES);
+  const damaged = new Set([random.between(others + 1, length)]);
+  if (random.chance(500)) damaged.add(random.between(1, length));
+  const states: NodeState[] = Array.from({ length: nodes }, () => ({ length: others, damaged: new Set() }));
+  states[random.below(nodes)] = { length, damaged };
+  return states;
 }
 
 class DamageTrial {

@@ -23,9 +23,11 @@ import { type GroupMachine, NodeGroup } from './node_group.ts';
 import { type Mark, runTrial } from './trial.ts';
 
 const US_PER_MS = 1000;
-const STORM_MS = 2000;
+const STORM_MS = 1400;
 const ROUNDS_MAX = 30;
 const STEP_MS = 10;
+/** Requests of one step, at most: each costs as much as all that is found out by it. */
+const ASKS_MAX = 4;
 /** Says that this node is the odd one. */
 const NOTE = '/data/odd';
 const BUCKET = 'b';
@@ -98,7 +100,7 @@ class DivergenceTrial {
     this.#memtableBytes = 1 << random.between(9, 14);
     this.#logTailEntries = random.pick([null, 4, 50]);
     this.#chunkBytes = random.pick([1, 100, 4000]);
-    this.#bytesPerSecondMax = random.pick([2000, 10_000_000]);
+    this.#bytesPerSecondMax = random.pick([1000, 3000, 10_000_000]);
     this.#crashPermille = random.pick([0, 0, 5, 20]);
     for (let keys = random.pick([2, 6, 20]); keys > 0; keys--) this.#keys.push(this.#newKey());
   }
@@ -207,8 +209,8 @@ class DivergenceTrial {
       sickness.hidden ??= new Set(sickness.wrong);
       sickness.wrong.clear();
       // What it is told by then may be on its disk or not.
-      const crashesInMs = this.#random.below(this.#random.pick([8, 30, 300]));
-      if (this.#random.chance(500)) {
+      const crashesInMs = this.#random.below(this.#random.pick([8, 30, 100]));
+      if (this.#random.chance(700)) {
         this.#group.scheduler.after(crashesInMs * US_PER_MS, () => this.#crash(machine));
       }
     } else if (event === 'snapshot-installed') this.#lookForHarm(machine, machine.node?.store);
@@ -222,7 +224,7 @@ class DivergenceTrial {
     const random = this.#random;
     for (const machine of this.#victims) {
       const sickness = this.#sicknessOf(machine);
-      if (!sickness.wasChanged && sickness.hidden === null && random.chance(25)) sickness.isDue = true;
+      if (!sickness.wasChanged && sickness.hidden === null && random.chance(40)) sickness.isDue = true;
     }
     if (random.chance(20)) random.pick(this.#group.machines).node?.replica.transferLeadership(null);
     if (random.chance(this.#crashPermille)) this.#crash(random.pick(this.#group.machines));
@@ -244,9 +246,8 @@ class DivergenceTrial {
 
   #ask(): void {
     const random = this.#random;
-    for (const key of [...this.#keys]) {
-      if (random.chance(300)) continue;
-      this.#askOf(key, random.pick(['get', 'get', 'add', 'add', 'add', 'set']));
+    for (let asks = random.between(0, ASKS_MAX); asks > 0; asks--) {
+      this.#askOf(random.pick(this.#keys), random.pick(['get', 'get', 'add', 'add', 'add', 'set']));
     }
     for (const machine of this.#victims) if (this.#sicknessOf(machine).hidden !== null) this.#peek(machine);
   }

@@ -6,7 +6,8 @@
  * What a log would hold is kept, and applied again after a crash from where the tables end.
  *
  * In half of the trials some values expire, by a time that entries write as any other key. Who reads passes over what has
- * expired, as the store's owner would; compaction may or may not have dropped it.
+ * expired, as the store's owner would; compaction may or may not have dropped it. In two of three of these trials it comes in tides:
+ * values that stay, then ones over them that are gone soon, each flushed by themselves, with hardly a snapshot held.
  */
 import { compareBytes, fromUtf8, utf8 } from '../../src/codec/bytes.ts';
 import type { ExpiryRule } from '../../src/lsm/expiry.ts';
@@ -65,8 +66,10 @@ class EngineTrial {
   /** Draws what concerns expiry; null: nothing expires. */
   readonly #expiries: SimRandom | null;
   /** How many of a thousand values expire, and when at the latest. */
-  readonly #expiring: number;
-  readonly #expiryMsMax: number;
+  #expiring: number;
+  #expiryMsMax: number;
+  /** Draws what each round writes: what expires, or what stays; null: all rounds write both. */
+  readonly #tides: SimRandom | null;
   readonly #keys: number;
   /** What a log would hold: entry `i` is at `i - 1`. */
   readonly #entries: Write[][] = [];
@@ -86,6 +89,8 @@ class EngineTrial {
     this.#expiries = expiries.chance(500) ? expiries : null;
     this.#expiring = expiries.pick([300, 500, 500, 950]);
     this.#expiryMsMax = expiries.pick([EXPIRY_MS_MAX / 8, EXPIRY_MS_MAX / 2, EXPIRY_MS_MAX]);
+    const tides = random.fork('tides');
+    this.#tides = this.#expiries !== null && tides.chance(650) ? tides : null;
     const packing = random.fork('compression');
     this.#tuning = {
       compressions: [runLength],
@@ -104,7 +109,12 @@ class EngineTrial {
       stepBytes: 1 << random.between(6, 12),
       blockCacheBytes: random.pick([0, 0, 1000]),
       damagedTables: random.pick(['refuse', 'quarantine']),
+      // Tables that hold a tide each, and are left alone for some rounds.
+      ...(this.#tides === null
+        ? {}
+        : { memtableBytes: 1 << 12, mergeAtTables: tides.between(3, 6), levelBytes: 1 << 12 }),
     };
+    if (this.#tides !== null) this.#expiryMsMax = tides.pick([10, 30]);
   }
 
   run(): string | null {
@@ -154,6 +164,7 @@ class EngineTrial {
       let iterator: StoreIterator | null = null;
       const range = this.#drawRange();
       let model: Model = new Map();
+      if (this.#tides !== null) this.#expiring = this.#tides.pick([0, 950]);
       this.#guarded(() => {
         this.#write(store);
         this.#read(store, held);
@@ -161,9 +172,10 @@ class EngineTrial {
           iterator = store.iterator(range);
           model = new Map(this.#model);
         }
-        if (random.chance(350)) held.push({ snapshot: store.takeSnapshot(), model: new Map(this.#model) });
+        if (random.chance(this.#tides === null ? 350 : 50))
+          held.push({ snapshot: store.takeSnapshot(), model: new Map(this.#model) });
         if (random.chance(200)) held.shift()?.snapshot.release();
-        if (random.chance(150)) store.flush(() => {});
+        if (random.chance(this.#tides === null ? 150 : 700)) store.flush(() => {});
         if (random.chance(100)) store.merge(() => {});
         if (random.chance(60)) this.#machine.disk.fullFor(random.below(FULL_US), random.below(4000));
       });

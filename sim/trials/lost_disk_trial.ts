@@ -12,8 +12,8 @@ import { type Mark, runTrial } from './trial.ts';
 
 const NODES = 3;
 /** By then all have met each other. */
-const ACQUAINTED_MS = 1500;
-const STORM_MS = 3500;
+const ACQUAINTED_MS = 900;
+const STORM_MS = 2000;
 const CALM_MS = 15_000;
 const STEP_MS = 10;
 
@@ -42,7 +42,7 @@ class LostDiskTrial {
       onFailure: (machine, error) => this.#onFailure(machine, error),
     });
     this.#client = new MemberClient('a', this.#group.attachOutside('client'), random.fork('client'));
-    this.#lostAtMs = random.between(ACQUAINTED_MS, STORM_MS - 500);
+    this.#lostAtMs = random.between(ACQUAINTED_MS, STORM_MS - 300);
   }
 
   run(): void {
@@ -105,7 +105,7 @@ class LostDiskTrial {
   #lose(machine: GroupMachine): void {
     const { machines } = this.#group;
     // What the others know of it must not be in their memory only.
-    if (this.#random.chance(500)) for (const other of machines) this.#group.crash(other);
+    if (this.#random.chance(700)) for (const other of machines) this.#group.crash(other);
     this.#group.crash(machine);
     machine.disk.wipe();
     this.#lost = machine;

@@ -19,9 +19,13 @@ import { type GroupMachine, NodeGroup } from './node_group.ts';
 import { type Mark, runTrial } from './trial.ts';
 
 const NODES = 3;
-const STORM_MS = 2500;
+const STORM_MS = 1200;
 const CALM_MS = 30_000;
 const STEP_MS = 10;
+/** Requests of one step, at most. */
+const ASKS_MAX = 3;
+const MENDING_ASKS_MAX = 20;
+const BUSY_MS = 60;
 /** So small that most are not void. */
 const DIGEST_WINDOW_ENTRIES = 4;
 const BUCKET = 'b';
@@ -46,36 +50,52 @@ class MendTrial {
   readonly #invariants = new Invariants(NODES);
   readonly #store: Partial<StoreOptions>;
   readonly #chunkBytes: number;
+  /** Slow enough that entries are applied between the first chunk of a range and the last. */
+  readonly #bytesPerSecondMax: number;
   readonly #logTailEntries: number | null;
   /** The one whose tables rot. */
   readonly #rotting: GroupMachine;
+  /** Next to nothing is mended by itself where the next table is harmed before it is. */
+  readonly #harm: 'one-at-a-time' | 'at-any-time';
   readonly #rotPermille: number;
   readonly #crashPermille: number;
   readonly #keys: Key[] = [];
+  /** Clients are busy: something has just been harmed. */
+  #busyUntilMs = 0;
   #names = 0;
   /** So that no two write the same. */
   #writes = 0;
 
   constructor(random: SimRandom) {
     this.#random = random;
-    this.#group = new NodeGroup({ random, machines: NODES, nodeOptions: () => this.#nodeOptions() });
+    const weather = random.fork('weather');
+    this.#group = new NodeGroup({
+      random,
+      machines: NODES,
+      networkFaults: { latencyUs: { min: 50, max: weather.pick([500, 3000, 15_000]) } },
+      nodeOptions: () => this.#nodeOptions(),
+    });
+    this.#harm = weather.pick(['one-at-a-time', 'at-any-time']);
+    this.#bytesPerSecondMax = weather.pick([10_000, 50_000, 10_000_000]);
     this.#rotting = random.pick(this.#group.machines);
+    // What it applies comes in batches then, and it catches up with what it fetches.
+    this.#rotting.disk.setSlowness(weather.pick([1, 10, 40]));
     this.#invariants.mayBeDamaged = (id) => id === this.#rotting.id;
-    this.#rotPermille = random.pick([10, 60, 200]);
+    this.#rotPermille = random.pick([50, 200]);
     this.#crashPermille = random.pick([0, 0, 5, 20]);
     this.#chunkBytes = random.pick([1, 100, 4000]);
     this.#logTailEntries = random.pick([null, 4, 50]);
     this.#store = {
-      memtableBytes: 1 << random.between(9, 13),
+      memtableBytes: 1 << random.between(8, 11),
       blockBytes: 1 << random.between(6, 9),
       tableBytes: 1 << random.between(9, 12),
       levelBytes: 1 << random.between(10, 13),
       levelGrowth: 3,
       mergeAtTables: random.between(2, 5),
       compaction: random.pick(['levelled', 'size-tiered']),
-      scrubBytesPerSecond: random.pick([0, 1000, 100_000]),
+      scrubBytesPerSecond: random.pick([0, 20_000, 1_000_000]),
     };
-    for (let keys = random.pick([4, 12, 40]); keys > 0; keys--) this.#keys.push(this.#newKey());
+    for (let keys = random.pick([6, 20, 60]); keys > 0; keys--) this.#keys.push(this.#newKey());
   }
 
   run(): void {
@@ -94,6 +114,10 @@ class MendTrial {
     const difference = compareReplicas(this.#group.machines);
     if (difference !== null) throw new Error(difference);
     this.#checkKeys();
+  }
+
+  get #isMending(): boolean {
+    return (this.#rotting.node?.replica.mender.phase ?? 'idle') !== 'idle';
   }
 
   #newKey(): Key {
@@ -117,7 +141,7 @@ class MendTrial {
       snapshots: {
         logTailEntries: this.#logTailEntries,
         chunkBytes: this.#chunkBytes,
-        bytesPerSecondMax: 10_000_000,
+        bytesPerSecondMax: this.#bytesPerSecondMax,
       },
       store: this.#store,
     };
@@ -125,7 +149,9 @@ class MendTrial {
 
   #stroke(): void {
     const random = this.#random;
-    if (random.chance(this.#rotPermille)) this.#rot();
+    if (this.#harm === 'at-any-time' || !this.#isMending) {
+      if (random.chance(this.#rotPermille)) this.#rot();
+    }
     if (random.chance(30)) random.pick(this.#group.machines).node?.replica.transferLeadership(null);
     if (random.chance(this.#crashPermille)) this.#crash(random.pick(this.#group.machines));
     for (const machine of this.#group.machines) {
@@ -140,6 +166,7 @@ class MendTrial {
     if (paths.length === 0) return;
     const path = random.pick(paths);
     const at = random.below(disk.sizeOf(path));
+    this.#busyUntilMs = this.#group.nowMs + BUSY_MS;
     if (random.chance(250)) disk.breakSector(path, at);
     else disk.flipByte(path, at);
     // On a machine that nothing has harmed it only passes.
@@ -159,9 +186,15 @@ class MendTrial {
   #ask(): void {
     const random = this.#random;
     const up = this.#group.machines.filter(({ node, isUp }) => isUp && node !== null);
-    for (const key of [...this.#keys]) {
-      if (key.asked !== null || up.length === 0 || random.chance(300)) continue;
-      const { node, process } = random.pick(up);
+    // Each costs as much as all that the damage does: most of them come when they meet it.
+    const isBusy = this.#isMending || this.#group.nowMs < this.#busyUntilMs;
+    const asksMax = isBusy ? MENDING_ASKS_MAX : ASKS_MAX;
+    // What comes at once to one node may be committed at once.
+    const batch = random.chance(500) && up.length > 0 ? random.pick(up) : null;
+    for (let asks = random.between(0, asksMax); asks > 0 && up.length > 0; asks--) {
+      const key = random.pick(this.#keys);
+      if (key.asked !== null) continue;
+      const { node, process } = batch ?? random.pick(up);
       const group = node?.groups.get(1);
       if (node === null || group === undefined) continue;
       const request = this.#draw(key);

@@ -18,6 +18,12 @@ import { Trace } from '../trace.ts';
 export const NODE_PORT = 9000;
 const TIMING = { heartbeatMs: 30, electionTimeoutMs: 150 };
 const US_PER_MS = 1000;
+/**
+ * Small: what is made, zeroed and copied at each start and each crash is most of what a group of nodes costs that does
+ * little.
+ */
+const LOG = { segmentBytes: 1 << 14, cacheBytes: 1 << 14 };
+const MEMTABLE_BYTES = 1 << 15;
 
 export interface GroupMachine {
   readonly id: number;
@@ -134,6 +140,7 @@ export class NodeGroup {
     const { id, disk, process, clock, host } = machine;
     const { random, nodeOptions, onOpen } = this.#options;
     const fail = (error: Error): void => this.#onFailure(machine, error);
+    const { store, ...rest } = nodeOptions(machine);
     process.run(() => {
       Node.open(
         {
@@ -147,7 +154,9 @@ export class NodeGroup {
           logger: silentLogger,
           timing: TIMING,
           timeouts: { noLeaderMs: 600, answerMs: 1000 },
-          ...nodeOptions(machine),
+          log: LOG,
+          ...rest,
+          store: { memtableBytes: MEMTABLE_BYTES, ...store },
           onFailure: fail,
         },
         (outcome) => {

@@ -19,6 +19,10 @@ import { LoneMachine } from './lone_machine.ts';
 
 const LIVES_MAX = 4;
 const ROUNDS_MAX = 8;
+/** Before each life. */
+const CUT_STARTS_MAX = 8;
+/** A store opens within about so many. */
+const CUT_EVENTS_MAX = 8;
 /** Entries applied in one turn, at most. */
 const BATCH_MAX = 12;
 const DAMAGE_PERMILLE = 600;
@@ -45,6 +49,8 @@ class StoreTrial {
   readonly #random: SimRandom;
   readonly #machine: LoneMachine;
   readonly #tuning: Partial<StoreOptions>;
+  /** Draws the starts that are cut off. */
+  readonly #starts: SimRandom;
   readonly #keys: number;
   readonly #valueBytesMax: number;
   /** What a log would hold: entry `i` is at `i - 1`. */
@@ -62,6 +68,7 @@ class StoreTrial {
       faults: { syncUs: SYNC_US },
       onPanic: (error) => this.#fail(error.stack ?? error.message),
     });
+    this.#starts = random.fork('starts');
     this.#keys = random.pick([3, 10, 40]);
     this.#valueBytesMax = random.pick([4, 40, 400]);
     this.#tuning = {
@@ -83,6 +90,7 @@ class StoreTrial {
   run(): string | null {
     const random = this.#random;
     for (let lives = random.between(1, LIVES_MAX); lives > 0 && this.#failure === null; lives--) {
+      for (let cut = this.#starts.between(0, CUT_STARTS_MAX); cut > 0; cut--) this.#cutStart();
       const live = this.#open();
       if (live === null) break;
       this.#live(live);
@@ -92,6 +100,16 @@ class StoreTrial {
     }
     if (this.#failure === null && random.chance(DAMAGE_PERMILLE)) this.#checkDamaged();
     return this.#failure;
+  }
+
+  /** Power fails while the store opens. Each of its names that is not durable yet is there afterwards or not. */
+  #cutStart(): void {
+    let events = this.#starts.below(CUT_EVENTS_MAX);
+    const opened = this.#machine.openStore(DIRECTORY, this.#tuning, () => events-- === 0);
+    if (opened instanceof Error) this.#onError('the store does not open', opened);
+    this.#machine.process.crash();
+    this.#machine.disk.crash({ names: 'keep-any' });
+    this.#machine.process.restart();
   }
 
   /** A store that holds what its tables cover, and what follows applied again. Null: it does not open. */

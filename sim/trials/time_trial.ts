@@ -6,14 +6,21 @@
  * Whatever is read is what a map in memory says, whose time is the latest of the entries: what has expired by then is
  * not there, and what should have expired by the reader's clock is never answered but behind a tick. In the end the
  * sweep leaves nothing of what is gone.
+ *
+ * Now and then a read fails in the middle of an entry, which is taken back then and applied again. However the log was
+ * applied, the windows of its digests are those of a replica that applies all of it at the end, in one go.
  */
+import { CorruptionError } from '../../src/base/errors.ts';
 import { utf8 } from '../../src/codec/bytes.ts';
+import { DEFAULT_JOURNAL_LIMITS } from '../../src/kv/journal.ts';
 import { bucketRange } from '../../src/kv/key_space.ts';
 import type { Write } from '../../src/kv/request.ts';
+import { StateDigest } from '../../src/kv/state_digest.ts';
 import { StateMachine } from '../../src/kv/state_machine.ts';
 import { encodeWrite } from '../../src/kv/write_codec.ts';
 import type { Store, StoreOptions } from '../../src/lsm/store.ts';
 import type { SimRandom } from '../random.ts';
+import { DigestWatch, FailingReads } from './digest_watch.ts';
 import { LoneMachine } from './lone_machine.ts';
 
 const LIVES_MAX = 4;
@@ -28,6 +35,8 @@ const ROUND_MS_MAX = 40;
 const BUCKETS = ['a', 'b'] as const;
 /** A tick sweeps 256 keys. */
 const FINAL_TICKS_MAX = 20;
+const FAILING_PERMILLE = 100;
+const READS_BEFORE_MAX = 4;
 
 /** Runs a trial; what went wrong, or null. */
 export function tryTime(random: SimRandom): string | null {
@@ -95,7 +104,10 @@ interface LogEntry {
 
 interface Live {
   readonly store: Store;
+  /** The same, as the state machine sees it. */
+  readonly reads: FailingReads;
   readonly machine: StateMachine;
+  readonly digest: StateDigest;
 }
 
 class TimeTrial {
@@ -105,6 +117,10 @@ class TimeTrial {
   readonly #keys: number;
   readonly #entries: LogEntry[] = [];
   readonly #model = new Model();
+  readonly #digests = new DigestWatch();
+  readonly #windowEntries: number;
+  /** Draws which reads fail. */
+  readonly #failures: SimRandom;
   #elapsedMs = 0;
   /** How far the clock of who leads is off. */
   #offMs = 0;
@@ -118,6 +134,8 @@ class TimeTrial {
       faults: { syncUs: SYNC_US },
       onPanic: (error) => this.#fail(error.stack ?? error.message),
     });
+    this.#failures = random.fork('failures');
+    this.#windowEntries = this.#failures.between(1, 6);
     // With many, one tick does not sweep all.
     this.#keys = random.pick([3, 10, 400]);
     this.#tuning = {
@@ -146,6 +164,7 @@ class TimeTrial {
       if (random.chance(700)) this.#machine.disk.crash();
       this.#machine.process.restart();
     }
+    if (this.#failure === null) this.#compareDigests();
     return this.#failure;
   }
 
@@ -155,23 +174,78 @@ class TimeTrial {
   }
 
   #open(): Live | null {
-    const store = this.#machine.openStore('/store', this.#tuning, () => this.#failure !== null);
+    const store = this.#openStore('/store', this.#tuning);
+    let live: Live | null = null;
+    this.#guarded(() => {
+      if (store === null) return;
+      live = this.#liveOn(store);
+      for (let index = store.flushedIndex + 1; index <= this.#entries.length; index++) {
+        this.#apply(live, index, 'not-wanted');
+      }
+      this.#review(live);
+      this.#readAll(live, `after a start from entry ${store.flushedIndex}`);
+    });
+    return this.#failure === null ? live : null;
+  }
+
+  #openStore(directory: string, tuning: Partial<StoreOptions>): Store | null {
+    const store = this.#machine.openStore(directory, tuning, () => this.#failure !== null);
     if (store === null || store instanceof Error) {
       this.#fail(`the store does not open: ${store?.stack ?? 'not in time'}`);
       return null;
     }
     store.onFailure = (error) => this.#fail(`the store has failed: ${error.stack ?? error.message}`);
-    let live: Live | null = null;
+    return store;
+  }
+
+  #liveOn(store: Store): Live {
+    const reads = new FailingReads(store);
+    const digest = new StateDigest(this.#windowEntries);
+    return {
+      store,
+      reads,
+      digest,
+      machine: new StateMachine(reads, DEFAULT_JOURNAL_LIMITS, 'throw', digest),
+    };
+  }
+
+  #review({ digest }: Live): void {
+    const problem = this.#digests.review(digest);
+    if (problem !== null) this.#fail(problem);
+  }
+
+  /** A replica that has never failed has done the same. */
+  #compareDigests(): void {
+    const store = this.#openStore('/another', {});
     this.#guarded(() => {
-      const machine = new StateMachine(store);
-      for (let index = store.flushedIndex + 1; index <= this.#entries.length; index++) {
-        const { timeMs, write } = this.#entries[index - 1];
-        machine.apply(index, encodeWrite(write, timeMs), 'not-wanted');
+      if (store === null) return;
+      const live = this.#liveOn(store);
+      for (let index = 1; index <= this.#entries.length && this.#failure === null; index++) {
+        this.#applyOnce(live, index, 'not-wanted');
+        this.#review(live);
       }
-      live = { store, machine };
-      this.#readAll(live, `after a start from entry ${store.flushedIndex}`);
     });
-    return this.#failure === null ? live : null;
+  }
+
+  /** In the order of `src/replica/applier.ts`. */
+  #apply(live: Live, index: number, result: 'wanted' | 'not-wanted'): void {
+    const { store, reads, machine } = live;
+    if (this.#failures.chance(FAILING_PERMILLE)) reads.failNext(this.#failures.below(READS_BEFORE_MAX));
+    try {
+      this.#applyOnce(live, index, result);
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error;
+      store.abandonEntry();
+      machine.abandonEntry();
+      this.#applyOnce(live, index, result);
+    } finally {
+      reads.failNoMore();
+    }
+  }
+
+  #applyOnce({ machine }: Live, index: number, result: 'wanted' | 'not-wanted'): void {
+    const { timeMs, write } = this.#entries[index - 1];
+    machine.apply(index, encodeWrite(write, timeMs), result);
   }
 
   #round(live: Live): void {
@@ -184,6 +258,7 @@ class TimeTrial {
     for (let count = random.between(0, 3); count > 0; count--) this.#read(live);
     if (random.chance(300) && live.machine.isTickDue(this.#wallMs)) this.#append(live, { type: 'tick' });
     if (random.chance(200)) this.#readAll(live, `after ${this.#entries.length} entries`);
+    this.#review(live);
     if (random.chance(150)) live.store.flush(() => {});
   }
 
@@ -206,11 +281,11 @@ class TimeTrial {
     return draw < 870 ? { type: 'delete', bucket, keys: many } : { type: 'set', bucket, key, value };
   }
 
-  #append({ machine }: Live, write: Write): void {
+  #append(live: Live, write: Write): void {
     const entry = { timeMs: this.#wallMs, write };
     this.#entries.push(entry);
     const index = this.#entries.length;
-    machine.apply(index, encodeWrite(write, entry.timeMs), 'wanted');
+    this.#apply(live, index, 'wanted');
     this.#model.apply(entry, index);
   }
 

@@ -236,8 +236,9 @@ export class Leader {
         }
         if (progress.nextIndex !== sharedFrom) {
           sharedFrom = progress.nextIndex;
-          const lastIndex = Math.min(core.log.lastIndex, core.log.damage.damagedFrom(sharedFrom) - 1);
+          const { lastIndex } = core.log;
           const end = maybe('short-append') ? Math.min(sharedFrom, lastIndex) + 1 : lastIndex + 1;
+          // They end before what can't be read here.
           shared = sharedFrom > lastIndex ? [] : core.log.entries(sharedFrom, end, core.flow.appendBytesMax);
         }
         // What comes next can't be read here.

@@ -13,7 +13,7 @@ export interface RaftLog {
   termAt(index: Index): Term;
   /**
    * Entries from `from` up to, not including, `toExclusive`; at least one, then no more than `maxBytes` of payload. They
-   * end before one that turns out to be damaged, and may be none then; `damage` knows it from then on.
+   * end before one that is damaged, and may be none then; `damage` knows of one that turns out to be from then on.
    */
   entries(from: Index, toExclusive: Index, maxBytes: number): Entry[];
   /** Buffers the entry; one at or below `lastIndex` replaces the suffix from there on. */
