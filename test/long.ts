@@ -1,6 +1,7 @@
 /**
- * How much the tests do. `npm test` keeps to a budget of a few minutes; `npm run test:long` runs the same tests without
- * it: more runs of each property, more seeds of each trial, every place instead of a sample.
+ * How much the tests do. `npm test` keeps to a budget of a few minutes; `npm run test:long` runs more of
+ * the same, for about half an hour on two idle cores: twenty times as many runs of each property and seeds of each trial,
+ * every place instead of a sample.
  */
 export const IS_LONG = process.env.ENVELOPEDB_LONG_TESTS === '1';
 

@@ -66,7 +66,11 @@ function searchPart(
   return { outcome, statesVisited: search.statesVisited };
 }
 
-/** A beginning of a linearizable history is linearizable, so the shortest failing one can be found by bisection. */
+/**
+ * A beginning of a linearizable history is linearizable, so the shortest failing one can be found by bisection. Each is
+ * judged as if there were nothing else: what joins keys later does not yet make one part of them, for which the order of
+ * a program would be promised.
+ */
 function refute(
   { keys, calls }: Partition,
   options: CheckOptions,
@@ -78,9 +82,9 @@ function refute(
   let high = returned.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    const { outcome } = searchPart({ keys, calls: beginning(calls, returned.slice(0, middle)) }, options);
+    const parts = partition(beginning(calls, returned.slice(0, middle)));
     // When a search gave up its part is not known to fail: the shortest that certainly does is looked for.
-    if (outcome === 'none') high = middle;
+    if (parts.some((part) => searchPart(part, options).outcome === 'none')) high = middle;
     else low = middle + 1;
   }
   const kept = returned.slice(0, high);

@@ -18,6 +18,10 @@ export const MENDING = errorResult(
   'unavailable',
   'the leader waits for damaged entries of its log, which it fetches from other nodes: see INFO',
 );
+export const LEADER_REBUILDS = errorResult(
+  'unavailable',
+  'the leader can apply nothing, since what it holds is being rebuilt from another node: see INFO',
+);
 
 const NOT_IN_TIME = errorResult(
   'unknown',

@@ -10,7 +10,7 @@
  */
 
 import { toError } from '../base/errors.ts';
-import { maybe, sometimes } from '../base/rare.ts';
+import { maybe, rarely, sometimes } from '../base/rare.ts';
 import type { Timer } from '../io/clock.ts';
 import type { Administration, Read, Write } from '../kv/request.ts';
 import { encodeWrite } from '../kv/write_codec.ts';
@@ -25,7 +25,7 @@ import { GroupTime } from './group_time.ts';
 import { configurationIfReadable } from './known_configuration.ts';
 import { checkFit } from './log_damage.ts';
 import { Outbox } from './outbox.ts';
-import { MENDING, NOT_LEADER, Proposals } from './proposals.ts';
+import { LEADER_REBUILDS, MENDING, NOT_LEADER, Proposals } from './proposals.ts';
 import { refusalResult } from './refusal.ts';
 import type { Done, RaftView, ReplicaOptions } from './replica_options.ts';
 import { ReplicaReads } from './replica_reads.ts';
@@ -213,9 +213,9 @@ export class Replica {
       done(NOT_LEADER);
       return;
     }
-    const { refusal } = this.#care;
-    if (refusal !== null && this.#care.repair.isOdd) {
-      done(refusal);
+    if (this.mender.isBlocked || this.mender.mustRebuild) {
+      rarely('a leader refuses a write that it could not apply');
+      done(LEADER_REBUILDS);
       return;
     }
     if (maybe('unasked-transfer')) this.transferLeadership(null);

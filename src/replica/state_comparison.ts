@@ -71,11 +71,11 @@ export class StateComparison {
   #searchedIndex: Index = 0;
   readonly #divergences = new Map<NodeId, Divergence>();
   #poll: DigestPoll | null = null;
+  /** So often polls were asked that gave way to others, since one was decided. */
+  #askedInVain = 0;
   #undecided = 0;
   /** The last entry of the latest window that this replica has compared with its leader's; 0: none. */
   comparedIndex: Index = 0;
-  /** What the latest poll that has ended has told; `open`: there was none. */
-  latestVerdict: PollVerdict['type'] = 'open';
 
   constructor(options: StateComparisonOptions) {
     this.#options = options;
@@ -140,6 +140,7 @@ export class StateComparison {
     this.#toldIndex = 0;
     this.comparedIndex = 0;
     this.#poll = null;
+    this.#askedInVain = 0;
   }
 
   #ownDigest(index: Index): number | null {
@@ -191,13 +192,19 @@ export class StateComparison {
 
   #openPoll(peer: NodeId, index: Index, own: number, other: number): void {
     const poll = this.#poll;
-    if (poll !== null && index > poll.index && poll.asked >= ASKS_BEFORE_A_LATER)
-      this.#end('undecided', poll);
+    const isNext = poll === null || (index > poll.index && poll.asked >= ASKS_BEFORE_A_LATER);
     // What this replica had told may be of a state that it does not hold any more.
-    if (this.#poll === null && this.#ownDigest(index) === own) {
+    if (isNext && this.#ownDigest(index) === own) {
+      if (poll !== null) this.#giveWay(poll);
       this.#poll = new DigestPoll(this.#options.id, index, own);
     }
     if (this.#poll?.index === index) this.#poll.note(peer, other);
+  }
+
+  /** The next question may well be decided. Where one after the other gives way, nobody can tell. */
+  #giveWay(poll: DigestPoll): void {
+    this.#askedInVain += poll.asked;
+    if (this.#askedInVain >= ASKS_MAX) this.#end('undecided', poll);
   }
 
   #ask(poll: DigestPoll, nowMs: number): void {
@@ -228,7 +235,7 @@ export class StateComparison {
 
   #end(verdict: PollVerdict['type'], { index, digest }: DigestPoll): void {
     this.#poll = null;
-    this.latestVerdict = verdict;
+    this.#askedInVain = 0;
     if (verdict !== 'undecided') return;
     rarely('replicas differ and no majority agrees');
     this.#undecided++;

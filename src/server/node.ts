@@ -268,8 +268,15 @@ export class Node {
       (error) => this.#onListenError(error),
     );
     this.#peers.start();
-    const nodes = this.replica.raft.configuration.members.length;
+    const { configuration } = this.replica.raft;
+    const nodes = configuration.members.length;
     logger.log('info', 'node-started', { node: id, address: formatAddress(address), nodes });
+    // One that has just joined knows nobody, or does not know yet that it belongs to them.
+    if (nodes > 0 && memberOf(configuration, id) === undefined) {
+      const why =
+        'it has left the group, or is about to join: one that has left joins anew with an empty directory';
+      logger.log('warn', 'node-not-a-member', { node: id, why });
+    }
   }
 
   /** Without its address a node is of no use; a single connection that could not be taken is another matter. */

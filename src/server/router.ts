@@ -28,7 +28,7 @@ import {
 import { decodeRequest, decodeResult, encodeRequest, encodeResult } from '../kv/request_codec.ts';
 import type { GroupId } from '../log/entry.ts';
 import type { NodeId } from '../raft/message.ts';
-import { MENDING } from '../replica/proposals.ts';
+import { LEADER_REBUILDS, MENDING } from '../replica/proposals.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { PeerFrame } from './peer_protocol.ts';
 
@@ -277,7 +277,7 @@ export class Router {
   #onResult(job: Job, result: Result): void {
     // Not executed for certain: another leader may take it, as long as there is time.
     if (isUnavailable(result) && !this.#stopped && !isOfThisNode(job.request)) {
-      job.refusal = isOfMending(result) ? MENDING : NO_LEADER;
+      job.refusal = toldOf(result) ?? NO_LEADER;
       this.#takeBack(job);
     } else if (this.#isToBeReadElsewhere(job, result)) {
       rarely('a read that meets damage is handed on');
@@ -398,9 +398,11 @@ function isNextToSend(job: Job, peer: NodeId | null): boolean {
   return true;
 }
 
-/** Also as another node has said it. */
-function isOfMending(result: Result): boolean {
-  return result.type === 'error' && MENDING.type === 'error' && result.message === MENDING.message;
+/** Why a leader refuses for longer than an election takes, also as another node has said it; null: not for long. */
+function toldOf(result: Result): Result | null {
+  const isSame = (told: Result): boolean =>
+    result.type === 'error' && told.type === 'error' && result.message === told.message;
+  return [MENDING, LEADER_REBUILDS].find(isSame) ?? null;
 }
 
 /** It was certainly not executed. */

@@ -28,7 +28,16 @@ export function contentsIn(rig: EngineRig, directory: string): Record<string, st
     const { process, clock } = rig;
     const disk = rig.disk.attach(process);
     Engine.open(
-      { disk, directory, clock, logger: { log: () => {} }, bufferedMs: 50, compressions: [runLength] },
+      {
+        disk,
+        directory,
+        clock,
+        logger: { log: () => {} },
+        bufferedMs: 50,
+        compressions: [runLength],
+        // Some tests look into thousands of stores: the default is more than is collected in time.
+        store: { memtableBytes: 1 << 16 },
+      },
       done,
     );
   });

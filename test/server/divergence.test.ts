@@ -427,5 +427,13 @@ describe('the odd one out', () => {
     expect(rig.connect(follower).ask('READ STALE MAXAGE 60000 GET counter\r\n')).toMatch(/differs from/);
     // The others go on with it.
     write(rig, WINDOW);
+    // Nor is it forgotten by a start: that is one more chance.
+    rig.kill(follower);
+    rig.boot(follower);
+    rig.run(100);
+    expect(alarms.events).toContain(`state-rebuild-resumed ${follower}`);
+    rig.run(5000);
+    expect(info(rig, follower, 'odd_one_out')).toBe('none');
+    expect(rig.connect(follower).ask('READ STALE MAXAGE 60000 GET counter\r\n')).toMatch(/^\$\d/);
   });
 });

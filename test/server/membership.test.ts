@@ -1,5 +1,6 @@
 /** Groups that change, over simulated seams: what `MEMBER` answers, and what becomes of the nodes. */
 import { describe, expect, it } from 'vitest';
+import type { Logger } from '../../src/io/logger.ts';
 import { ServerRig } from './rig.ts';
 
 /** Answers of the text dialect, whose lines end in CR LF. */
@@ -73,6 +74,29 @@ describe('MEMBER', () => {
     for (const id of rest) expect(voters(rig, id)).toBe(rest.join(' '));
     expect(client.ask('SET a 1\r\n')).toBe('+OK\r\n');
     expect(client.ask(`MEMBER REMOVE ${leader}\r\n`)).toBe(`:${leader}\r\n`);
+  });
+
+  it('has left, and says so when it is started once more', () => {
+    const warnings: string[] = [];
+    const logger: Logger = {
+      log: (_level, event, fields) => {
+        if (event === 'node-not-a-member') warnings.push(`${fields?.node}`);
+      },
+    };
+    const rig = new ServerRig(3, { logger });
+    const gone = (rig.leader() % 3) + 1;
+    rig.run(500);
+    const client = rig.connect(rig.leader());
+    expect(client.ask('MEMBER ADD node4:9000 77\r\n')).toBe(':4\r\n');
+    rig.join(77);
+    rig.run(2000);
+    expect(client.ask(`MEMBER REMOVE ${gone}\r\n`)).toBe(`:${gone}\r\n`);
+    rig.run(500);
+    expect(warnings).toEqual([]);
+    for (const id of [1, 2, 3, 4]) rig.kill(id);
+    for (const id of [1, 2, 3, 4]) rig.boot(id, id === 4 ? 77 : id);
+    rig.run(2000);
+    expect(warnings).toEqual([`${gone}`]);
   });
 
   it('keeps a change through a crash of all nodes', () => {

@@ -130,7 +130,7 @@ describe('a node with damaged tables', () => {
     strike = (id) => breakTables(rig, id);
     const client = rig.connect(leader);
     // The state machine's time is one of its own keys.
-    expect(client.ask('SET temporary 1 EX 1000\r\n')).toBe('+OK\r\n');
+    expect(client.ask('SETEX temporary 1000 1\r\n')).toBe('+OK\r\n');
     breakTables(rig, follower);
     for (let n = 0; n < KEYS; n++) client.send(`APPEND ${nameOf(n)} !\r\n`);
     rig.run(20_000);
@@ -232,6 +232,40 @@ describe('a node with damaged tables', () => {
     expect(info(rig, follower, 'voters')).toBe('1 2 3 4');
     expect(info(rig, follower, 'damaged_tables')).toBe('0');
     expectAll(rig.connect(follower));
+  });
+
+  it('takes no writes as a leader that cannot apply them, and a client is told that they were not carried out', () => {
+    const { rig } = filled();
+    // The state machine's time is one of its own keys: without it a node starts and must be rebuilt.
+    expect(rig.connect(rig.leader()).ask('SETEX temporary 1000 1\r\n')).toBe('+OK\r\n');
+    for (const id of [1, 2, 3]) expect(rig.connect(id).ask('FLUSH\r\n')).toContain('+OK');
+    rig.run(500);
+    for (const id of [1, 2, 3]) rig.kill(id);
+    for (const id of [1, 2]) {
+      const { disk } = rig.machine(id);
+      for (const path of disk.files()) {
+        if (path.includes('/table-'))
+          for (let at = 0; at < disk.sizeOf(path); at += 8) disk.flipByte(path, at);
+      }
+      rig.boot(id);
+    }
+    // These two elect one of them, and whom they could be rebuilt from is away.
+    rig.run(1000);
+    const client = rig.connect(rig.leader());
+    const follower = rig.connect(3 - rig.leader());
+    client.send('SET counter 2\r\n');
+    const last = info(rig, rig.leader(), 'last_index');
+    expect(follower.ask('SET counter 2\r\n', 3500)).toMatch(
+      /^-ERR the leader can apply nothing, .* see INFO\r\n$/,
+    );
+    expect(client.take()).toMatch(/^-ERR the leader can apply nothing, .* see INFO\r\n$/);
+    // Entries of new leaders, since they hand over to each other, and nothing else.
+    expect(Number(info(rig, rig.leader(), 'last_index')) - Number(last)).toBeLessThan(4);
+    rig.boot(3);
+    rig.run(10_000);
+    for (const id of [1, 2]) expect(info(rig, id, 'rebuilt')).toBe('1');
+    expect(client.ask('GET counter\r\n')).toBe('$1\r\n1\r\n');
+    expect(client.ask('SET counter 2\r\n')).toBe('+OK\r\n');
   });
 
   it('treats what the disk refuses to read as damage, and one refusal as none', () => {
