@@ -12,6 +12,7 @@ import { tryMembers } from './member_trial.ts';
 import { tryMemtable } from './memtable_trial.ts';
 import { tryMending } from './mend_trial.ts';
 import { tryRanges } from './range_trial.ts';
+import { tryReads } from './reads_trial.ts';
 import { tryRouters } from './router_trial.ts';
 import { tryStaleReads } from './stale_trial.ts';
 import { tryStore } from './store_trial.ts';
@@ -37,13 +38,14 @@ const TRIALS: readonly Trial[] = [
   { name: 'engine trial', run: tryEngine, permille: 1000 },
   { name: 'memtable trial', run: tryMemtable, permille: 1000 },
   { name: 'member trial', run: tryMembers, permille: 200 },
-  { name: 'stale trial', run: tryStaleReads, permille: 200 },
+  { name: 'stale trial', run: tryStaleReads, permille: 100 },
   { name: 'range trial', run: tryRanges, permille: 1000 },
   { name: 'lost disk trial', run: tryLostDisk, permille: 100 },
   { name: 'mend trial', run: tryMending, permille: 200 },
   { name: 'divergence trial', run: tryDivergence, permille: 200 },
   { name: 'damage trial', run: tryDamage, permille: 1000 },
   { name: 'copy trial', run: tryCopy, permille: 200 },
+  { name: 'reads trial', run: tryReads, permille: 1000 },
 ];
 
 /** Runs them in turn up to the first that fails; null: none did. */
