@@ -1,6 +1,7 @@
 /** The trials that each seed runs beside its world, some of them only now and then. */
 import { setRareProbe } from '../../src/base/rare.ts';
 import type { SimRandom } from '../random.ts';
+import { tryCommands } from './command_trial.ts';
 import { tryCopy } from './copy_trial.ts';
 import { tryCores } from './core_trial.ts';
 import { tryDamage } from './damage_trial.ts';
@@ -45,6 +46,7 @@ const TRIALS: readonly Trial[] = [
   { name: 'divergence trial', run: tryDivergence, permille: 200 },
   { name: 'damage trial', run: tryDamage, permille: 1000 },
   { name: 'copy trial', run: tryCopy, permille: 200 },
+  { name: 'command trial', run: tryCommands, permille: 1000 },
   { name: 'reads trial', run: tryReads, permille: 1000 },
 ];
 
