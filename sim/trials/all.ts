@@ -7,6 +7,7 @@ import { tryCores } from './core_trial.ts';
 import { tryDamage } from './damage_trial.ts';
 import { tryDivergence } from './divergence_trial.ts';
 import { tryEngine } from './engine_trial.ts';
+import { tryInstalls } from './install_trial.ts';
 import { tryLog } from './log_trial.ts';
 import { tryLostDisk } from './lost_disk_trial.ts';
 import { tryMembers } from './member_trial.ts';
@@ -47,6 +48,7 @@ const TRIALS: readonly Trial[] = [
   { name: 'damage trial', run: tryDamage, permille: 1000 },
   { name: 'copy trial', run: tryCopy, permille: 200 },
   { name: 'command trial', run: tryCommands, permille: 1000 },
+  { name: 'install trial', run: tryInstalls, permille: 400 },
   { name: 'reads trial', run: tryReads, permille: 1000 },
 ];
 
