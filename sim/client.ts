@@ -404,7 +404,7 @@ export class SimClient {
   #onError(operation: Operation, once: OnceWrite | null, text: string): void {
     const { history } = this.#options;
     if (text === NO_LEADER) this.#isTurnedAway = this.#options.turnsAway;
-    const isOff = isRefused(text) || (text.startsWith(MENDING) && this.#options.mayBeDamaged());
+    const isOff = isRefused(text) || (isBlocked(text) && this.#options.mayBeDamaged());
     // What is refused now may have been carried out when it was asked before.
     if (isOff && (once === null || once.attempts === 1)) {
       history.fail(operation);
@@ -423,8 +423,13 @@ export class SimClient {
 const READS: ReadonlySet<OperationKind> = new Set(['get', 'exists', 'mget', 'scan']);
 
 const NO_LEADER = 'ERR no leader';
-/** A leader whose log is damaged takes nothing before it is whole. */
+/** A leader whose log or tables are damaged takes nothing before they are whole. */
 const MENDING = 'ERR the leader waits for damaged entries';
+const REBUILDING = 'ERR the leader can apply nothing';
+
+function isBlocked(error: string): boolean {
+  return error.startsWith(MENDING) || error.startsWith(REBUILDING);
+}
 
 /** It was not carried out, and will not be. */
 function isRefused(error: string): boolean {

@@ -9,6 +9,7 @@
  *   entry is committed by a leader and held durably by a majority, and a node applies only what its log or its
  *   tables hold durably;
  * - a node goes by the last configuration in its log, or by the last one before it;
+ * - a configuration is appended only when the one before it is committed, and gives nobody a number that was given before;
  * - a leader that goes by its lease is alone: nobody leads a later term;
  * - a restart finds all that was durable before, or does not come about;
  * - no write is proposed again that may have taken effect (`write_ledger.ts`);
@@ -279,7 +280,7 @@ export class Invariants {
     if (known === undefined) {
       this.#entries[index].set(term, mark);
       if (entry.kind === EntryKind.Command) this.#checkWrite(id, entry);
-      else if (entry.kind === EntryKind.Configuration) this.#noteConfiguration(entry);
+      else if (entry.kind === EntryKind.Configuration) this.#onConfigurationEntry(id, entry);
     } else if (known.checksum !== mark.checksum || known.prevTerm !== mark.prevTerm) {
       fail('log matching', { id, index, term, known, found: mark });
     }
@@ -290,15 +291,38 @@ export class Invariants {
     if (problem !== null) fail('each write is proposed once', { id, problem });
   }
 
-  #noteConfiguration({ index, term, payload }: Entry): void {
+  /** It stands in a log for the first time. */
+  #onConfigurationEntry(id: number, { index, term, payload }: Entry): void {
     const configuration = decodeConfiguration(payload);
+    const { subject, terms } = this.#shadows[id - 1];
+    const before = this.#configurationIn(terms, index - 1);
+    if (before !== null && subject !== null) {
+      const { role, term: current, commitIndex } = subject.replica.raft;
+      // Who has started anew since it appended this does not know any more what was committed then.
+      const isByLeader = role === 'leader' && current === term;
+      if (isByLeader && before.index > commitIndex)
+        fail('one configuration is changed at a time', { id, index, before: before.index, commitIndex });
+      this.#checkNumbers(id, before.configuration, configuration);
+    }
+    this.#noteConfiguration(index, term, configuration);
+  }
+
+  #checkNumbers(id: number, before: Configuration, after: Configuration): void {
+    const { lastId } = before;
+    const isNew = (node: number): boolean => before.members.every((member) => member.id !== node);
+    const again = after.members.filter((member) => member.id <= lastId && isNew(member.id));
+    if (again.length > 0 || after.lastId < lastId)
+      fail('no number is given twice', { id, lastId, again, after: after.lastId });
+  }
+
+  #noteConfiguration(index: number, term: number, configuration: Configuration): void {
     const after = this.#configurations.findIndex((known) => known.index > index);
     const at = after < 0 ? this.#configurations.length : after;
     this.#configurations.splice(at, 0, { index, term, configuration });
   }
 
   #checkConfiguration(id: number, shadow: Shadow, { replica, groupLog }: FollowedNode): void {
-    const expected = this.#configurationIn(shadow, groupLog);
+    const expected = this.#configurationIn(shadow.terms, groupLog.lastIndex);
     const { configuration } = replica.raft;
     if (configuration === shadow.configuration && expected === shadow.expected) return;
     shadow.configuration = configuration;
@@ -310,10 +334,10 @@ export class Invariants {
   }
 
   /** Null: the founders'. */
-  #configurationIn(shadow: Shadow, { lastIndex }: FollowedNode['groupLog']): KnownConfiguration | null {
+  #configurationIn(terms: readonly number[], lastIndex: number): KnownConfiguration | null {
     for (let at = this.#configurations.length - 1; at >= 0; at--) {
       const known = this.#configurations[at];
-      if (known.index <= lastIndex && shadow.terms[known.index] === known.term) return known;
+      if (known.index <= lastIndex && terms[known.index] === known.term) return known;
     }
     return null;
   }

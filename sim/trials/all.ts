@@ -1,17 +1,20 @@
 /** The trials that each seed runs beside its world, some of them only now and then. */
 import { setRareProbe } from '../../src/base/rare.ts';
 import type { SimRandom } from '../random.ts';
+import { tryCommands } from './command_trial.ts';
 import { tryCopy } from './copy_trial.ts';
 import { tryCores } from './core_trial.ts';
 import { tryDamage } from './damage_trial.ts';
 import { tryDivergence } from './divergence_trial.ts';
 import { tryEngine } from './engine_trial.ts';
+import { tryInstalls } from './install_trial.ts';
 import { tryLog } from './log_trial.ts';
 import { tryLostDisk } from './lost_disk_trial.ts';
 import { tryMembers } from './member_trial.ts';
 import { tryMemtable } from './memtable_trial.ts';
 import { tryMending } from './mend_trial.ts';
 import { tryRanges } from './range_trial.ts';
+import { tryReads } from './reads_trial.ts';
 import { tryRouters } from './router_trial.ts';
 import { tryStaleReads } from './stale_trial.ts';
 import { tryStore } from './store_trial.ts';
@@ -37,13 +40,16 @@ const TRIALS: readonly Trial[] = [
   { name: 'engine trial', run: tryEngine, permille: 1000 },
   { name: 'memtable trial', run: tryMemtable, permille: 1000 },
   { name: 'member trial', run: tryMembers, permille: 200 },
-  { name: 'stale trial', run: tryStaleReads, permille: 200 },
+  { name: 'stale trial', run: tryStaleReads, permille: 100 },
   { name: 'range trial', run: tryRanges, permille: 1000 },
   { name: 'lost disk trial', run: tryLostDisk, permille: 400 },
   { name: 'mend trial', run: tryMending, permille: 700 },
   { name: 'divergence trial', run: tryDivergence, permille: 600 },
   { name: 'damage trial', run: tryDamage, permille: 1000 },
   { name: 'copy trial', run: tryCopy, permille: 200 },
+  { name: 'command trial', run: tryCommands, permille: 1000 },
+  { name: 'install trial', run: tryInstalls, permille: 400 },
+  { name: 'reads trial', run: tryReads, permille: 1000 },
 ];
 
 /** Runs them in turn up to the first that fails; null: none did. */

@@ -27,6 +27,8 @@ const SOURCE = '/source';
 const COPIES = '/copies';
 const SYNC_US = { min: 50, max: 2000 };
 const OPENING_US = 10_000_000;
+/** Of a thousand copies, after how many the power fails as soon as they are told to be there. */
+const ENDS_AT_COPY_PERMILLE = 250;
 const CRASH_INSIDE_PERMILLE = 500;
 /** Operations on the disk of a life, more or less. */
 const OPERATIONS_MAX = 120;
@@ -45,6 +47,7 @@ interface Copy {
 
 class CopyTrial {
   readonly #random: SimRandom;
+  readonly #fates: SimRandom;
   readonly #machine: LoneMachine;
   readonly #tuning: Partial<EngineOptions>;
   /** In order; some of the last may be lost by a crash, and are then taken out. */
@@ -53,10 +56,13 @@ class CopyTrial {
   #acknowledged = 0;
   #copies: Copy[] = [];
   #copied = 0;
+  /** A copy has just been told to be there: the life ends with that. */
+  #endsHere = false;
   #failure: string | null = null;
 
   constructor(random: SimRandom) {
     this.#random = random;
+    this.#fates = random.fork('fates');
     this.#machine = new LoneMachine({
       random,
       name: 'embedded',
@@ -83,6 +89,7 @@ class CopyTrial {
       const engine = this.#open(SOURCE);
       if (engine === null) break;
       this.#checkSource(engine);
+      this.#endsHere = false;
       this.#live(engine);
       this.#machine.process.crash();
       if (random.chance(800)) this.#machine.disk.crash();
@@ -138,11 +145,19 @@ class CopyTrial {
         // What a copy that has just been begun must not hold.
         if (random.chance(500)) this.#write(engine);
       });
-      this.#machine.scheduler.runUntil(this.#machine.scheduler.nowUs + random.below(8 * SYNC_US.max));
-      if (this.#failure !== null || this.#machine.process.generation !== generation) return;
+      this.#runFor(random.below(8 * SYNC_US.max));
+      if (this.#failure !== null || this.#endsHere || this.#machine.process.generation !== generation) return;
     }
     // Half of the lives go on until nothing is under way.
-    if (random.chance(500)) this.#machine.scheduler.runUntil(this.#machine.scheduler.nowUs + 2_000_000);
+    if (random.chance(500)) this.#runFor(2_000_000);
+  }
+
+  #runFor(us: number): void {
+    const { scheduler } = this.#machine;
+    const end = scheduler.nowUs + us;
+    while (!this.#endsHere && scheduler.stepUntil(end)) {
+      // Until then.
+    }
   }
 
   #write(engine: Engine): void {
@@ -158,6 +173,8 @@ class CopyTrial {
       if (!outcome.ok) return;
       if (engine.failure !== null) this.#fail(`a write was acknowledged after ${engine.failure.message}`);
     });
+    // Some writes are the last in the log.
+    if (this.#fates.chance(500)) return;
     // Durable is what was acknowledged by a sync that covers it: asked for behind all others.
     engine.write({ type: 'delete', bucket: BUCKET, keys: [utf8('none')] }, 'sync', (outcome) => {
       if (outcome.ok) this.#acknowledged = Math.max(this.#acknowledged, number);
@@ -186,14 +203,17 @@ class CopyTrial {
       () => null,
       (outcome: Outcome<LiveCopy>) => {
         copy.state = outcome.ok ? 'made' : 'failed';
-        if (outcome.ok) this.#copied++;
+        if (outcome.ok) {
+          this.#copied++;
+          this.#endsHere = this.#fates.chance(ENDS_AT_COPY_PERMILLE);
+        }
         // Nothing has failed that a copy rests on; a dead process' last words say nothing.
         else if (outcome.error.name !== 'SimCrash') this.#fail(`a copy failed: ${outcome.error.stack}`);
       },
     );
   }
 
-  /** Writes that wait for room are in no copy. Two entries each: the write, and the one that asks for its sync. */
+  /** Writes that wait for room are in no copy. Up to two entries each: the write, and the one that asks for its sync. */
   #carriedOut(engine: Engine): number {
     const contents = contentsOf(engine);
     for (let count = this.#writes.length; count >= 0; count--) {

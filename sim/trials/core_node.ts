@@ -1,7 +1,7 @@
 /** A consensus core on trial: its log and its hard state in memory, its clock, and what waits to be written or sent. */
 import { EntryKind } from '../../src/log/entry.ts';
 import { type Configuration, decodeConfiguration } from '../../src/raft/configuration.ts';
-import { DEFAULT_FLOW } from '../../src/raft/flow.ts';
+import type { FlowLimits } from '../../src/raft/flow.ts';
 import type { Message, NodeId } from '../../src/raft/message.ts';
 import type { HardState } from '../../src/raft/output.ts';
 import { Raft } from '../../src/raft/raft.ts';
@@ -17,6 +17,7 @@ export interface CoreNodeOptions {
   readonly clock: { readonly offsetMs: number; readonly rate: number };
   readonly clockDriftPpmMax: number | null;
   readonly heartbeatMs: number;
+  readonly flow: FlowLimits;
   readonly random: SimRandom;
 }
 
@@ -107,7 +108,7 @@ export class CoreNode {
   }
 
   #make(nowMs: number): Raft {
-    const { id, voters, clockDriftPpmMax, heartbeatMs, random } = this.#options;
+    const { id, voters, clockDriftPpmMax, heartbeatMs, flow, random } = this.#options;
     return new Raft({
       id,
       voters,
@@ -115,7 +116,7 @@ export class CoreNode {
       log: this.log,
       random,
       timing: { heartbeatMs, electionTimeoutMs: ELECTION_TIMEOUT_MS },
-      flow: DEFAULT_FLOW,
+      flow,
       clockDriftPpmMax,
       snapshots: this.snapshots,
       hardState: this.hardState.durable,

@@ -18,7 +18,14 @@ import type { SimRandom } from '../random.ts';
 import { Scheduler } from '../scheduler.ts';
 import { CoreNode } from './core_node.ts';
 import { CorePlot } from './core_plot.ts';
-import { drawWeather, TIMEOUT_US, US_PER_MS, type Weather } from './core_weather.ts';
+import {
+  drawGrownApart,
+  drawReaders,
+  drawWeather,
+  TIMEOUT_US,
+  US_PER_MS,
+  type Weather,
+} from './core_weather.ts';
 import { type Mark, runTrial } from './trial.ts';
 
 const TRIALS = 8;
@@ -31,15 +38,27 @@ const LINKS_MAX = 64;
 const TERMS_MAX = 2 ** 24;
 /** Its log is durable sooner. */
 const LAST_VOTER_ENDS_US_MAX = 3 * US_PER_MS;
-/** Both in election timeouts. */
-const STORM_TIMEOUTS = 40;
+const ENDS_AGAIN_US_MAX = 20 * US_PER_MS;
+/** In election timeouts. */
 const CALM_TIMEOUTS = 40;
+/** It lasts no longer once something was committed and read in it. */
+const CALM_TIMEOUTS_MIN = 8;
 
+/** Beside those of any weather, one each; and the rare paths that are taken often in them. */
+const OTHERS = [
+  { name: 'readers', weather: drawReaders, often: [] },
+  { name: 'grown apart', weather: drawGrownApart, often: ['low-probe'] },
+];
 /** Runs some trials; what went wrong, or null. */
 export function tryCores(random: SimRandom, mark?: Mark): string | null {
   for (let trial = 0; trial < TRIALS; trial++) {
     const draws = random.fork(`trial ${trial}`);
-    const problem = runTrial(draws, mark, MAYBES, () => new CoreTrial(draws).run());
+    const problem = runTrial(draws, mark, MAYBES, () => new CoreTrial(draws, drawWeather(draws)).run());
+    if (problem !== null) return problem;
+  }
+  for (const { name, weather, often } of OTHERS) {
+    const draws = random.fork(name);
+    const problem = runTrial(draws, mark, MAYBES, () => new CoreTrial(draws, weather(draws)).run(), often);
     if (problem !== null) return problem;
   }
   return null;
@@ -67,9 +86,9 @@ class CoreTrial {
   #isCalm = false;
   readonly #plot: CorePlot | null;
 
-  constructor(random: SimRandom) {
+  constructor(random: SimRandom, weather: Weather) {
     this.#random = random;
-    this.#weather = drawWeather(random);
+    this.#weather = weather;
     const founders = random.pick(this.#weather.founders);
     this.#founders = founders;
     // The others wait to be added, each once: a number is never given twice.
@@ -90,6 +109,7 @@ class CoreTrial {
         clock,
         clockDriftPpmMax,
         heartbeatMs,
+        flow: weather.flow,
         random: random.fork(`node${at}`),
       });
     });
@@ -103,7 +123,7 @@ class CoreTrial {
   run(): void {
     for (const node of this.#nodes) this.#start(node);
     this.#stir();
-    this.#scheduler.runUntil(STORM_TIMEOUTS * TIMEOUT_US);
+    this.#scheduler.runUntil(this.#weather.stormTimeouts * TIMEOUT_US);
     this.#isCalm = true;
     this.#cut.clear();
     const absent = this.#drawAbsent();
@@ -111,7 +131,9 @@ class CoreTrial {
     if (absent?.isUp === true) absent.crash();
     const before = this.#invariants.commitIndex;
     const firstRead = this.#reads + 1;
-    for (let i = 0; i < CALM_TIMEOUTS; i++) {
+    const isWell = (): boolean =>
+      this.#invariants.commitIndex > before && this.#nodes.some(({ lastRead }) => lastRead >= firstRead);
+    for (let i = 0; i < CALM_TIMEOUTS && !(i >= CALM_TIMEOUTS_MIN && isWell()); i++) {
       this.#scheduler.runUntil(this.#scheduler.nowUs + TIMEOUT_US);
       for (const node of this.#nodes) {
         this.#propose(node);
@@ -288,9 +310,18 @@ class CoreTrial {
     this.#scheduler.after(
       this.#random.below(this.#random.chance(quickPermille) ? TIMEOUT_US >> 5 : 2 * TIMEOUT_US),
       () => {
-        if (!node.isUp && !this.#isCalm) this.#start(node);
+        if (node.isUp || this.#isCalm) return;
+        this.#start(node);
+        if (this.#random.chance(this.#weather.againPermille)) this.#crashSoon(node, ENDS_AGAIN_US_MAX);
       },
     );
+  }
+
+  #crashSoon(node: CoreNode, usMax: number): void {
+    const { life } = node;
+    this.#scheduler.after(1 + this.#random.below(usMax), () => {
+      if (node.life === life && !this.#isCalm) this.#crash(node);
+    });
   }
 
   #start(node: CoreNode): void {
@@ -337,16 +368,14 @@ class CoreTrial {
 
   /** Who made it the only voter leads on until it hears that this is durable. */
   #watchLastVoter(node: CoreNode): void {
-    const { raft, id, life } = node;
+    const { raft, id } = node;
     const { voters, outgoing } = raft.configuration;
     const isLast =
       raft.role === 'follower' && voters.length === 1 && voters[0] === id && outgoing.length === 0;
     if (isLast === node.isLastVoter) return;
     node.isLastVoter = isLast;
     if (!isLast || this.#isCalm || !this.#random.chance(this.#weather.endLastVoterPermille)) return;
-    this.#scheduler.after(1 + this.#random.below(LAST_VOTER_ENDS_US_MAX), () => {
-      if (node.life === life) this.#crash(node);
-    });
+    this.#crashSoon(node, LAST_VOTER_ENDS_US_MAX);
   }
 
   #save(node: CoreNode, state: HardState): void {

@@ -78,10 +78,10 @@ export class UnansweredGroup {
     return open;
   }
 
-  /** Somebody else leads, or nobody. */
-  move(): void {
+  /** One of these leads, or nobody. */
+  move(rivals: readonly number[]): void {
     this.#depose();
-    this.#leader = this.#random.chance(200) ? null : 1 + this.#random.below(this.#nodes.length);
+    this.#leader = this.#random.chance(200) ? null : this.#random.pick(rivals);
   }
 
   /** Everybody knows the leader from now on. */

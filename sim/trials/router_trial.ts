@@ -24,6 +24,9 @@ const TIMEOUTS = { noLeaderMs: 150, answerMs: 250 };
 /** No request is open for longer, with what the sweeps of two nodes add. */
 const CALM_US = 2 * (TIMEOUTS.noLeaderMs + TIMEOUTS.answerMs) * US_PER_MS;
 const WAITING_MAX = 16;
+/** Of a thousand trials: leadership moves between two nodes, back and forth while requests are on their way. */
+const FLAPPING_PERMILLE = 350;
+const FLAPPING_EVERY_US = 2 * US_PER_MS;
 
 /** A connection: as `src/server/session.ts` does, it has several requests under way only if they are of one kind and for one node. */
 interface Connection {
@@ -63,6 +66,8 @@ class RouterTrial {
   readonly #crashPermille: number;
   readonly #resetPermille: number;
   readonly #movePermille: number;
+  /** Nodes that may lead. */
+  readonly #rivals: readonly number[];
   #requests = 0;
   #open = 0;
   #isCalm = false;
@@ -75,6 +80,17 @@ class RouterTrial {
     this.#crashPermille = random.pick([0, 30, 100, 300]);
     this.#resetPermille = random.pick([0, 30, 100]);
     this.#movePermille = random.pick([10, 50, 200]);
+    const flapping = random.fork('flapping');
+    const ids = Array.from({ length: NODES }, (_none, at) => at + 1);
+    const isFlapping = flapping.chance(FLAPPING_PERMILLE);
+    this.#rivals = isFlapping ? ids.filter((id) => id !== NODES) : ids;
+    if (isFlapping) {
+      this.#everyUs = FLAPPING_EVERY_US;
+      this.#delayUsMax = flapping.pick([10, 20, 50]) * US_PER_MS;
+      this.#movePermille = 500;
+      this.#crashPermille = 0;
+      this.#resetPermille = 0;
+    }
     this.#group = new UnansweredGroup(NODES, random.fork('group'), this.#scheduler, this.#delayUsMax);
     this.#nodes = Array.from({ length: NODES }, (_none, at) => this.#makeNode(at + 1));
   }
@@ -146,7 +162,7 @@ class RouterTrial {
   }
 
   #move(): void {
-    this.#group.move();
+    this.#group.move(this.#rivals);
     for (const { id } of this.#nodes) {
       // Everybody hears of it in their own time.
       this.#scheduler.after(1 + this.#random.below(this.#delayUsMax), () => {

@@ -14,6 +14,7 @@ import { encodeStored, NEVER } from '../../src/kv/stored_value.ts';
 import { encodeWrite } from '../../src/kv/write_codec.ts';
 import type { Store, StoreOptions } from '../../src/lsm/store.ts';
 import type { StoreIterator } from '../../src/lsm/store_iterator.ts';
+import type { CompactionProgress } from '../../src/lsm/store_options.ts';
 import type { SimRandom } from '../random.ts';
 import { LoneMachine } from './lone_machine.ts';
 
@@ -23,6 +24,15 @@ const ROUNDS_MAX = 8;
 const CUT_STARTS_MAX = 8;
 /** A store opens within about so many. */
 const CUT_EVENTS_MAX = 8;
+/** Of a thousand lives, how many end beside merges of everything, or in the middle of one. */
+const MERGE_PERMILLE = 500;
+const MERGES_MAX = 5;
+/** Events between two of them. */
+const MERGE_EVENTS_MAX = 12;
+/** Events between the moment that is waited for and what is done then. */
+const LAST_EVENTS_MAX = 2;
+/** A merge takes no longer. */
+const MERGING_US = 10_000_000;
 /** Entries applied in one turn, at most. */
 const BATCH_MAX = 12;
 const DAMAGE_PERMILLE = 600;
@@ -58,6 +68,8 @@ class StoreTrial {
   #applied = 0;
   #model = new Map<string, Value>();
   #isDamaged = false;
+  /** Merges of everything that were asked for and have not ended. */
+  #merging = 0;
   #failure: string | null = null;
 
   constructor(random: SimRandom) {
@@ -94,6 +106,9 @@ class StoreTrial {
       const live = this.#open();
       if (live === null) break;
       this.#live(live);
+      const merging = random.fork(`merging ${lives}`);
+      this.#merging = 0;
+      if (this.#failure === null && merging.chance(MERGE_PERMILLE)) this.#mergeAll(live, merging);
       this.#machine.process.crash();
       if (random.chance(700)) this.#machine.disk.crash();
       this.#machine.process.restart();
@@ -175,6 +190,58 @@ class StoreTrial {
         }
       });
     }
+  }
+
+  /**
+   * Asked for again and again while one is under way: whoever is told so finds nothing more of what was superseded when it
+   * was asked for. Or a life ends when one is built, and about to be put in force.
+   */
+  #mergeAll(live: Live, random: SimRandom): void {
+    const { store } = live;
+    const isToEnd = random.chance(500);
+    for (let asked = random.between(2, MERGES_MAX); asked > 0 && this.#failure === null; asked--) {
+      this.#merge(live);
+      this.#stepFor(random.below(MERGE_EVENTS_MAX));
+    }
+    if (isToEnd) {
+      this.#stepUntil(() => isBuilt(store.compaction));
+      this.#stepFor(random.below(LAST_EVENTS_MAX));
+      return;
+    }
+    this.#stepUntil(() => this.#merging === 0);
+    if (this.#merging > 0) this.#fail('a merge of everything does not end');
+  }
+
+  #merge(live: Live): void {
+    this.#machine.process.run(() => {
+      this.#write(live);
+      this.#merging++;
+      const liveKeys = this.#model.size;
+      const asked = this.#applied;
+      live.store.merge((error) => {
+        this.#merging--;
+        if (error !== null) this.#fail(`a merge of everything fails: ${error.stack}`);
+        const { entries } = live.store.statistics();
+        const since = this.#applied - asked;
+        if (entries > liveKeys + since) {
+          this.#fail(
+            `a merge was asked for at entry ${asked}, with ${liveKeys} live keys; ${since} entries later ${entries} records are kept`,
+          );
+        }
+      });
+    });
+  }
+
+  #stepUntil(isOver: () => boolean): void {
+    const { scheduler } = this.#machine;
+    const end = scheduler.nowUs + MERGING_US;
+    while (!isOver() && this.#failure === null && scheduler.stepUntil(end)) {
+      // Until then.
+    }
+  }
+
+  #stepFor(events: number): void {
+    for (let count = events; count > 0 && this.#failure === null; count--) this.#machine.scheduler.step();
   }
 
   #write(live: Live): void {
@@ -266,6 +333,10 @@ class StoreTrial {
   #fail(what: string): void {
     this.#failure ??= what;
   }
+}
+
+function isBuilt(merge: CompactionProgress | null): boolean {
+  return merge?.isOfAll === true && merge.doneBytes >= merge.inputBytes;
 }
 
 function textOf(bytes: Uint8Array): string {
