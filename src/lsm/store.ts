@@ -333,13 +333,13 @@ export class Store {
 
   /**
    * A reader of this store has met this. With quarantine the table is put aside from now on.
-   * @returns false when it is about no table of this store.
+   * @returns whether it is: not when it is about no table of this store.
    */
   noteDamage(error: CorruptionError): boolean {
     const found = this.#tables.version.placed().find(({ table }) => table.path === error.path);
     if (found === undefined) return false;
     if (found.table.damage === null) this.#noteDamage(found.table, error);
-    return true;
+    return found.table.damage !== null;
   }
 
   /**

@@ -313,6 +313,15 @@ describe('a node with damaged tables', () => {
     expect(rig.machine(follower).failure?.message).toMatch(/EIO/);
   });
 
+  it('stops at what it cannot apply when its tables are not to be put aside', () => {
+    const { rig, leader, follower } = filled({ store: { ...OPTIONS.store, damagedTables: 'refuse' } });
+    breakTables(rig, follower);
+    const client = rig.connect(leader);
+    for (let n = 0; n < KEYS; n++) client.send(`APPEND ${nameOf(n)} !\r\n`);
+    rig.run(1000);
+    expect(rig.machine(follower).failure?.message).toContain('the checksum of a data block does not match');
+  });
+
   it('says what is damaged when nobody has another copy', () => {
     const { rig, leader } = filled();
     for (const id of [1, 2, 3]) breakTables(rig, id);
