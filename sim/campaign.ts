@@ -68,7 +68,9 @@ const SUMMED = [
   'waited',
   'wholeChecks',
 ] as const;
+/** How often people are shown how far it is: on a terminal in place, elsewhere by a line each time. */
 const PROGRESS_MS = 500;
+const PROGRESS_LINE_MS = 60_000;
 const FAILURES_SHOWN_MAX = 10;
 
 export class Campaign {
@@ -79,7 +81,7 @@ export class Campaign {
   readonly #first: SeedOrder[];
   #next: number;
   #isStopped = false;
-  #shownAtMs = 0;
+  #shownAtMs = performance.now();
   // Sums, not results: a campaign may be of any length.
   #seeds = 0;
   readonly #hashes = new Map<string, string>();
@@ -154,7 +156,7 @@ export class Campaign {
     if (result.failure === null) this.#store?.held(result.seed);
     else this.#takeFailure(result.seed, result.failure);
     const nowMs = performance.now();
-    if (process.stderr.isTTY && nowMs - this.#shownAtMs > PROGRESS_MS) {
+    if (nowMs - this.#shownAtMs > (process.stderr.isTTY ? PROGRESS_MS : PROGRESS_LINE_MS)) {
       this.#shownAtMs = nowMs;
       this.#showProgress((nowMs - this.#startedAt) / 1000);
     }
@@ -173,9 +175,8 @@ export class Campaign {
   #showProgress(seconds: number): void {
     const { simulatedSeconds, events } = this.#total;
     const of = this.#options.seeds === null ? '' : `/${this.#options.seeds}`;
-    process.stderr.write(
-      `\r${this.#seeds}${of} seeds, ${events} events, ${simulatedSeconds.toFixed(0)} s simulated (${(simulatedSeconds / seconds).toFixed(0)} s/s), ${this.#marks.size} marks, ${this.#failed.length} failed `,
-    );
+    const line = `${this.#seeds}${of} seeds, ${events} events, ${simulatedSeconds.toFixed(0)} s simulated (${(simulatedSeconds / seconds).toFixed(0)} s/s), ${this.#marks.size} marks, ${this.#failed.length} failed`;
+    process.stderr.write(process.stderr.isTTY ? `\r${line} ` : `${line}\n`);
   }
 
   #summarize(threads: number): CampaignSummary {
