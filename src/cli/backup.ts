@@ -9,7 +9,7 @@ import { describeBytes, Progress } from './progress.ts';
 import { assertStore, lockToRead, offlineDisk } from './store_directory.ts';
 
 const OF_A_NODE =
-  "this is a node's directory: a backup of a cluster is one of all its nodes, made while none of them runs (docs/operations.md, Back up and restore)";
+  "this is a node's directory: where others belong to its group, a backup is one of them all, made while none of them runs (docs/operations.md, Back up and restore)";
 
 /** @returns what to print. @throws EnvelopeError, CorruptionError, DiskError */
 export async function runBackup(directory: string, to: string): Promise<string> {

@@ -65,6 +65,8 @@ export class Node {
   readonly #encoder = new MessageEncoder();
   readonly #cursors: CursorTable;
   readonly #limits: ProtocolLimits;
+  /** As the log was told last. */
+  #membersTold = '';
   /** Until those who have left the group are not talked to any more. */
   #farewell: Timer | null = null;
   #listener: Listener | null = null;
@@ -376,12 +378,12 @@ export class Node {
     if (this.#stopped) return;
     const { clock, logger, id, timing = DEFAULT_TIMING } = this.#options;
     const { voters, outgoing, learners } = this.replica.raft.configuration;
-    logger.log('info', 'members-changed', {
-      node: id,
-      voters: voters.join(' '),
-      outgoing: outgoing.join(' '),
-      learners: learners.join(' '),
-    });
+    const members = { voters: voters.join(' '), outgoing: outgoing.join(' '), learners: learners.join(' ') };
+    // An entry that says who they are is appended, and committed later.
+    if (Object.values(members).join() !== this.#membersTold) {
+      this.#membersTold = Object.values(members).join();
+      logger.log('info', 'members-changed', { node: id, ...members });
+    }
     this.#peers.linkMembers();
     // Those who have left shall still learn that they have.
     this.#farewell ??= clock.after(timing.electionTimeoutMs, () => {
