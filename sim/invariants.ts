@@ -196,8 +196,9 @@ export class Invariants {
     shadow.isLeader = role === 'leader';
     if (role === 'leader' && this.#leaders.get(term) !== id) this.#checkLeader(id, term, subject, inForce);
     const { appliedIndex: applied, isStopped = false } = subject.replica;
-    // A snapshot whose tables become durable while its node stops is installed, and nobody is told any more.
-    if (applied > commitIndex && !isStopped)
+    // A snapshot whose tables become durable while its node stops is installed, and nobody is told any more. Nor is anybody
+    // where it cannot be read there who belongs to the group: it is installed once more.
+    if (applied > commitIndex && !isStopped && !this.mayBeDamaged(id))
       fail('only committed entries are applied', { id, applied, commitIndex });
     if (applied < shadow.appliedIndex) {
       fail('what is applied stays so', { id, from: shadow.appliedIndex, to: applied });

@@ -140,8 +140,15 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     name: 'lease-from-the-answer',
     what: 'a lease counts from the time at which the heartbeat was answered',
     file: 'src/raft/leader.ts',
-    find: 'progress.heartbeatAnsweredMs = message.sentAtMs;',
+    find: 'progress.heartbeatAnsweredMs = sentAtMs;',
     replace: 'progress.heartbeatAnsweredMs = this.#elapsedMs();',
+  },
+  {
+    name: 'old-heartbeat-promises',
+    what: 'a follower that answers what was sent in an earlier term promises something to who leads in this one',
+    file: 'src/raft/raft.ts',
+    find: "{ type: 'heartbeat-reply', term, round: 0, sentAtMs: null }",
+    replace: "{ type: 'heartbeat-reply', term, round: 0, sentAtMs: 0 }",
   },
   {
     name: 'lease-survives-transfer',

@@ -81,6 +81,8 @@ class CoreTrial {
   readonly #applied: Term[] = [];
   /** Writes of which it was said that they were not and will not be executed: see `placeOf`. */
   readonly #refused = new Set<number>();
+  /** Heartbeats that have arrived: see `heartbeatOf`. */
+  readonly #heard = new Set<string>();
   #reads = 0;
   #writes = 0;
   #isCalm = false;
@@ -355,7 +357,10 @@ class CoreTrial {
           `node ${node.id} lets a read see entry ${index}; ${asked} was committed before it asked`,
         );
     }
-    for (const { to, message } of output.messages) node.heldBack.push({ to, message });
+    for (const { to, message } of output.messages) {
+      if (message.type === 'heartbeat-reply') this.#checkPromise(node.id, to, message);
+      node.heldBack.push({ to, message });
+    }
     if (output.hardState !== null) this.#save(node, output.hardState);
     if (node.saves.length === 0) this.#release(node);
     if (node.log.isDirty && !node.isSyncing) this.#sync(node);
@@ -364,6 +369,14 @@ class CoreTrial {
     this.#apply(node);
     this.#watchClock(node);
     if (this.#weather.endLastVoterPermille > 0) this.#watchLastVoter(node);
+  }
+
+  /** A lease rests on it: nobody is told that it was heard in a term in which it was not, nor at a time at which it was not. */
+  #checkPromise(id: NodeId, leader: NodeId, { term, sentAtMs }: Message & { type: 'heartbeat-reply' }): void {
+    if (sentAtMs === null || this.#heard.has(heartbeatOf(leader, id, term, sentAtMs))) return;
+    throw new Error(
+      `node ${id} answers a heartbeat of ${leader} in ${term} at ${sentAtMs} ms that it has not heard`,
+    );
   }
 
   /** Who made it the only voter leads on until it hears that this is durable. */
@@ -420,6 +433,8 @@ class CoreTrial {
     const { life } = sender;
     this.#later(target, this.#isCalm ? 1000 : this.#delayUs(from, to), () => {
       if (losesSent && sender.life !== life) return;
+      if (message.type === 'heartbeat')
+        this.#heard.add(heartbeatOf(from, to, message.term, message.sentAtMs));
       target.raft.step(from, message, target.nowMs(this.#scheduler.nowUs));
     });
   }
@@ -477,6 +492,10 @@ class CoreTrial {
 
 function linkOf(from: NodeId, to: NodeId): number {
   return from * LINKS_MAX + to;
+}
+
+function heartbeatOf(from: NodeId, to: NodeId, term: Term, sentAtMs: number): string {
+  return `${linkOf(from, to)} ${term} ${sentAtMs}`;
 }
 
 /** Neither comes near the bound in a trial. */

@@ -274,8 +274,9 @@ export class Leader {
     const progress = this.#hear(from);
     if (progress === null) return;
     progress.onHeartbeatReply(this.#core.nowMs);
-    if (this.#core.leaseMs !== null && message.sentAtMs > progress.heartbeatAnsweredMs)
-      progress.heartbeatAnsweredMs = message.sentAtMs;
+    const { sentAtMs } = message;
+    if (this.#core.leaseMs !== null && sentAtMs !== null && sentAtMs > progress.heartbeatAnsweredMs)
+      progress.heartbeatAnsweredMs = sentAtMs;
     if (message.round <= progress.round) return;
     progress.round = message.round;
     if (!this.#reads.isConfirming) return;

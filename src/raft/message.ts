@@ -50,7 +50,8 @@ export type Message =
       readonly type: 'heartbeat-reply';
       readonly term: Term;
       readonly round: number;
-      readonly sentAtMs: number;
+      /** Of the heartbeat that is answered; null: it answers no heartbeat of this term, and promises nothing. */
+      readonly sentAtMs: number | null;
     }
   /** A follower asks for the right to read. `id` is never used twice, not even by another life of the follower. */
   | { readonly type: 'read-index'; readonly term: Term; readonly id: number; readonly basis: ReadBasis }

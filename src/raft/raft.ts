@@ -330,11 +330,14 @@ export class Raft {
     return true;
   }
 
-  /** A sender of an earlier term learns ours, so that an old leader or candidate gives way. */
+  /**
+   * A sender of an earlier term learns ours, so that an old leader or candidate gives way. It may have come to lead in our
+   * term meanwhile: what it sent before is no reason to promise it anything.
+   */
   #turnAway(from: NodeId, message: Message): void {
     const { term } = this.#core;
     if (isOfLeader(message) || message.type === 'read-index') {
-      this.#core.send(from, { type: 'heartbeat-reply', term, round: 0, sentAtMs: 0 });
+      this.#core.send(from, { type: 'heartbeat-reply', term, round: 0, sentAtMs: null });
     } else if (message.type === 'pre-vote') {
       this.#core.send(from, { type: 'pre-vote-reply', term, granted: false });
     } else if (message.type === 'vote') {

@@ -146,7 +146,12 @@ export function decodeMessage(fields: readonly unknown[]): Message {
         sentAtMs: integer(fields, 4),
       };
     case Type.HeartbeatReply:
-      return { type: 'heartbeat-reply', term, round: integer(fields, 2), sentAtMs: integer(fields, 3) };
+      return {
+        type: 'heartbeat-reply',
+        term,
+        round: integer(fields, 2),
+        sentAtMs: fields[3] === null ? null : integer(fields, 3),
+      };
     case Type.SnapshotOffer:
       return { type: 'snapshot-offer', term, index: integer(fields, 2), snapshotTerm: integer(fields, 3) };
     case Type.MendRequest: {

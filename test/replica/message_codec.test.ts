@@ -70,7 +70,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
     hintTerm: n,
   }),
   fc.record({ type: fc.constant('heartbeat' as const), term: n, commitIndex: n, round: n, sentAtMs: n }),
-  fc.record({ type: fc.constant('heartbeat-reply' as const), term: n, round: n, sentAtMs: n }),
+  fc.record({ type: fc.constant('heartbeat-reply' as const), term: n, round: n, sentAtMs: fc.option(n) }),
   fc
     .record({
       term: n,
