@@ -157,7 +157,12 @@ class RouterTrial {
     const node = random.pick(this.#nodes);
     if (random.chance(this.#movePermille)) this.#move();
     if (random.chance(this.#crashPermille)) this.#crash(node);
-    if (random.chance(this.#resetPermille)) this.#lose(node, random.pick(this.#nodes));
+    if (random.chance(this.#resetPermille)) {
+      const other = random.pick(this.#nodes);
+      // Each has a connection to the other: the answers to what was asked by the one come by the other one.
+      if (random.chance(500)) this.#lose(node, other);
+      else if (node !== other) this.#loseLink(node.id, other.id);
+    }
     for (let count = random.between(0, 3); count > 0; count--) this.#ask(random.pick(this.#nodes));
   }
 
@@ -187,13 +192,13 @@ class RouterTrial {
   /** What is under way between two nodes is lost, and both see that. */
   #lose(a: RouterNode, b: RouterNode): void {
     if (a === b) return;
-    for (const [from, to] of [
-      [a.id, b.id],
-      [b.id, a.id],
-    ]) {
-      this.#linkOf(from, to).losses++;
-      this.#scheduler.after(1, () => this.#run(from, (router) => router.onPeerDown(to)));
-    }
+    this.#loseLink(a.id, b.id);
+    this.#loseLink(b.id, a.id);
+  }
+
+  #loseLink(from: number, to: number): void {
+    this.#linkOf(from, to).losses++;
+    this.#scheduler.after(1, () => this.#run(from, (router) => router.onPeerDown(to)));
   }
 
   #ask(node: RouterNode): void {

@@ -408,7 +408,7 @@ export class Node {
       router.stop();
       replica.stop();
     }
-    this.#peers.close();
+    this.#peers.close(how);
     for (const connection of this.#connections) {
       if (how === 'in-order') connection.close();
       else connection.destroy();

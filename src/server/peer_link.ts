@@ -77,10 +77,13 @@ export class PeerLink {
     return true;
   }
 
-  close(): void {
+  /** @param how `in-order`: what was sent, answers among it, still leaves. */
+  close(how: 'in-order' | 'at-once'): void {
+    if (how === 'in-order') this.#flush();
     this.#closed = true;
     this.#timer?.cancel();
-    this.#connection?.destroy();
+    if (how === 'in-order') this.#connection?.close();
+    else this.#connection?.destroy();
     this.#lost();
   }
 

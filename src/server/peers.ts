@@ -64,12 +64,12 @@ export class Peers {
     for (const [peer, link] of this.#links) {
       if (known.has(peer) || peer > lastId) continue;
       this.#links.delete(peer);
-      link.close();
+      link.close('at-once');
     }
   }
 
-  close(): void {
-    for (const link of this.#links.values()) link.close();
+  close(how: 'in-order' | 'at-once'): void {
+    for (const link of this.#links.values()) link.close(how);
   }
 
   /** Whether this node talks to who greets it so; null: it does. */

@@ -80,7 +80,9 @@ interface Job {
   /** Until then a leader must have taken it. */
   readonly leaderDeadlineMs: number;
   /** Until then it must be answered. */
-  readonly answerDeadlineMs: number;
+  answerDeadlineMs: number;
+  /** The connection that it was sent by is gone; its answer, which comes by another one, may still be on its way. */
+  isCutOff: boolean;
   /** A read that could not be answered here: the leader may know more, for one that a key has expired by now. */
   isForLeader: boolean;
   /** One behind it in its lane was, or may have been, executed: if it comes back, it is too late for it. */
@@ -94,6 +96,8 @@ interface Job {
 }
 
 const SWEEP_MS = 50;
+/** How long an answer may come behind the end of the connection by which the request was sent. */
+const LAST_WORDS_MS = 200;
 const STOPPING = errorResult('unavailable', 'the node is stopping');
 const NO_LEADER = errorResult('unavailable', 'no leader');
 const LOST = errorResult(
@@ -149,6 +153,7 @@ export class Router {
       state: 'sent',
       leaderDeadlineMs: nowMs + timeouts.noLeaderMs,
       answerDeadlineMs: nowMs + timeouts.answerMs,
+      isCutOff: false,
       isForLeader: false,
       isOvertaken: false,
       peer: null,
@@ -166,13 +171,22 @@ export class Router {
     for (const job of waiting) this.#dispatch(job);
   }
 
+  /**
+   * The connection by which requests are sent there is gone. Reads are asked anew. A peer that stops in order has answered all
+   * that it has taken, but by a connection of its own, and which of the two ends shows first is chance.
+   */
   onPeerDown(peer: NodeId): void {
+    const lastMs = this.#options.clock.monotonicMs() + LAST_WORDS_MS;
     for (const [id, job] of this.#forwarded) {
-      if (job.peer !== peer) continue;
-      this.#forwarded.delete(id);
-      if (isWrite(job.request)) sometimes('a write is lost with its leader');
-      if (isWrite(job.request)) this.#finish(job, LOST);
-      else this.#takeBack(job);
+      if (job.peer !== peer || job.isCutOff) continue;
+      if (isWrite(job.request)) {
+        job.isCutOff = true;
+        job.answerDeadlineMs = Math.min(job.answerDeadlineMs, lastMs);
+        this.#planSweep();
+      } else {
+        this.#forwarded.delete(id);
+        this.#takeBack(job);
+      }
     }
   }
 
@@ -192,6 +206,7 @@ export class Router {
     // Answers to requests that we have given up come late.
     if (job === undefined || job.peer !== from) return;
     this.#forwarded.delete(id);
+    if (job.isCutOff) sometimes('an answer comes behind the end of a connection');
     this.#onResult(job, decodeResult(fields));
   }
 
@@ -331,6 +346,7 @@ export class Router {
     }
     job.state = 'returned';
     job.isForLeader = job.peer === null;
+    job.isCutOff = false;
     job.peer = null;
     this.#waitTogether(job.lane);
   }
@@ -371,7 +387,8 @@ export class Router {
     for (const [id, job] of this.#forwarded) {
       if (job.answerDeadlineMs > nowMs) continue;
       this.#forwarded.delete(id);
-      this.#finish(job, isWrite(job.request) ? LATE : NO_LEADER);
+      if (job.isCutOff) sometimes('a write is lost with its leader');
+      this.#finish(job, job.isCutOff ? LOST : isWrite(job.request) ? LATE : NO_LEADER);
     }
     if (this.#waiting.length > 0 || this.#forwarded.size > 0) this.#planSweep();
   };
@@ -387,13 +404,13 @@ function isOfThisNode(request: Request): boolean {
 }
 
 /**
- * Everything asked before it in its lane is on its way, and to the same node: what was sent to a leader of before may
- * arrive later than this, when that node leads again.
+ * Everything asked before it in its lane is on its way, and to the same node by the same connection: what was sent to a
+ * leader of before, or by an earlier connection, may arrive later than this.
  */
 function isNextToSend(job: Job, peer: NodeId | null): boolean {
   for (const earlier of job.lane.jobs) {
     if (earlier === job) return true;
-    if (earlier.state !== 'sent' || earlier.peer !== peer) return false;
+    if (earlier.state !== 'sent' || earlier.peer !== peer || earlier.isCutOff) return false;
   }
   return true;
 }
