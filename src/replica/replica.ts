@@ -187,6 +187,11 @@ export class Replica {
     return this.#stopped;
   }
 
+  /** Another state takes the place of what the store holds, or does once more: consensus may not be told of it yet. */
+  get isInstalling(): boolean {
+    return this.#care.snapshots.isInstalling;
+  }
+
   /** Reads that this node is asked for are better answered here than passed on: it knows whom to ask and keeps up. */
   get servesReads(): boolean {
     if (this.#canApplyNothing || this.#options.log.damagedCount > 0) return false;
