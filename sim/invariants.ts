@@ -41,7 +41,8 @@ export class InvariantViolation extends Error {
 
 /** What is looked at of a node, or of what stands for one. */
 export interface FollowedNode {
-  readonly replica: Pick<Replica, 'raft' | 'appliedIndex'> & Partial<Pick<Replica, 'isStopped'>>;
+  readonly replica: Pick<Replica, 'raft' | 'appliedIndex'> &
+    Partial<Pick<Replica, 'isStopped' | 'isInstalling'>>;
   readonly groupLog: Pick<
     GroupLog,
     'firstIndex' | 'lastIndex' | 'lastTerm' | 'durableIndex' | 'termAt' | 'entry' | 'damage'
@@ -195,10 +196,10 @@ export class Invariants {
     if (commitIndex !== shadow.commitIndex) this.#checkCommit(id, subject, commitIndex, inForce);
     shadow.isLeader = role === 'leader';
     if (role === 'leader' && this.#leaders.get(term) !== id) this.#checkLeader(id, term, subject, inForce);
-    const { appliedIndex: applied, isStopped = false } = subject.replica;
-    // A snapshot whose tables become durable while its node stops is installed, and nobody is told any more. Nor is anybody
-    // where it cannot be read there who belongs to the group: it is installed once more.
-    if (applied > commitIndex && !isStopped && !this.mayBeDamaged(id))
+    const { appliedIndex: applied, isStopped = false, isInstalling = false } = subject.replica;
+    // A snapshot whose tables become durable while its node stops is installed, and nobody is told any more; nor is
+    // consensus told of one that is installed once more since the group cannot be read of it.
+    if (applied > commitIndex && !isStopped && !isInstalling)
       fail('only committed entries are applied', { id, applied, commitIndex });
     if (applied < shadow.appliedIndex) {
       fail('what is applied stays so', { id, from: shadow.appliedIndex, to: applied });

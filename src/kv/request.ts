@@ -324,6 +324,10 @@ export function isAdministration(request: Request): request is Administration {
   return ADMINISTRATION.has(request.type);
 }
 
+export function isMembershipChange({ type }: Administration): boolean {
+  return type !== 'member-list' && type !== 'member-transfer';
+}
+
 export function isRequestType(type: string): type is Request['type'] {
   return ALL.has(type);
 }

@@ -287,9 +287,12 @@ export class BlockReader {
     this.#keyView = larger;
   }
 
-  /** What is handed out is what was written: this key, with this value. */
   #check(): void {
-    if (!this.isValid || this.#checks === 'none') return;
+    if (this.isValid && this.#checks === 'each') this.verify();
+  }
+
+  /** What is handed out is what was written: this key, with this value. @throws CorruptionError */
+  verify(): void {
     const valueEnd = this.#valueStart + this.#valueLength;
     const { sequence, kind } = this;
     const crc = recordCrc(

@@ -52,6 +52,10 @@ export class MergeCursor implements Cursor {
     return this.#source().crc;
   }
 
+  verify(): void {
+    this.#source().verify?.();
+  }
+
   /** As `value`, without a view. */
   placeValue(place: ValuePlace): void {
     this.#source().placeValue(place);

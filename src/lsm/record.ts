@@ -23,6 +23,8 @@ export interface Cursor {
   readonly value: Uint8Array;
   /** The checksum that it was written with (`recordCrc`), which nobody has compared; left out: it has none yet. */
   readonly crc?: number | undefined;
+  /** Compares it. Left out as that is. @throws CorruptionError */
+  verify?(): void;
   next(): void;
   seekToFirst(): void;
   /** To the first record whose key is not below. */

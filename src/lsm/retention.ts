@@ -38,6 +38,8 @@ export class Retention {
   readonly #expiry: Expiry | null;
   /** Of the record asked about last, when it was a value; 0: it never expires. */
   expiresAtMs = 0;
+  /** The record asked about last is not kept since there is a newer one of its key, whatever either says. */
+  isSuperseded = false;
   #key = new Uint8Array(64);
   /** -1: no key yet. */
   #keyLength = -1;
@@ -54,9 +56,10 @@ export class Retention {
   kindKept(record: Cursor): RecordKind | null {
     const { key, sequence } = record;
     const stripe = this.#stripeOf(sequence);
-    if (this.#isSameKey(key)) {
-      if (stripe === this.#stripe) return null;
-    } else this.#remember(key);
+    const isSameKey = this.#isSameKey(key);
+    this.isSuperseded = isSameKey && stripe === this.#stripe;
+    if (this.isSuperseded) return null;
+    if (!isSameKey) this.#remember(key);
     this.#stripe = stripe;
     if (this.#covers !== null && this.#covers.coverAt(key, this.#lastOf(stripe)) > sequence) return null;
     if (record.kind === RecordKind.Put && !this.#hasExpired(record, stripe)) return RecordKind.Put;

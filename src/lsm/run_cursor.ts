@@ -53,6 +53,10 @@ export class RunCursor implements TwoWayCursor {
     return this.#cursor?.crc ?? 0;
   }
 
+  verify(): void {
+    this.#cursor?.verify();
+  }
+
   placeValue(place: ValuePlace): void {
     this.#cursor?.placeValue(place);
   }

@@ -39,7 +39,7 @@ export function mergeInput(
   rule: ExpiryRule | null,
 ): RunInput {
   const tombstones = runs.flat().flatMap(({ reader }) => reader.ranges?.toList() ?? []);
-  // The checksums of records go along with them: what has changed in memory, here or before, is met by whoever reads it.
+  // The checksums of records go along with them: what has changed in memory, here or before, is met by a lookup.
   const records = new MergeCursor(runs.map((tables) => new RunCursor(tables, 'none')));
   return { records, retention: retentionOf(tombstones, context, rule) };
 }

@@ -63,6 +63,8 @@ export class RunWriter {
       let { key } = records;
       let recordBytes = key.length;
       const kind = retention.kindKept(records);
+      // What is kept takes its checksum along. Else nobody would ever learn that it is left out for what has changed.
+      if (kind !== records.kind && !retention.isSuperseded) records.verify?.();
       if (kind !== null) {
         if (output !== null && output.writer.sizeBytes >= tableBytes) {
           if (compareBytes(key, output.writer.lastKey) !== 0) {

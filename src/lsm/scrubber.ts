@@ -1,7 +1,7 @@
 /**
  * Reads through all tables at a set rate, over and over, to find what has rotted while there may still be another copy of
- * it: each block against its checksum, and what is kept in memory (filter, index, range tombstones, properties, footer)
- * against the disk.
+ * it: each block and each record against its checksum, and what is kept in memory (filter, index, range tombstones,
+ * properties, footer) against the disk.
  *
  * A pass goes through the tables in the order of their numbers. It holds none: one that is gone meanwhile is passed over.
  */
@@ -75,7 +75,7 @@ export class Scrubber {
     let bytes = 0;
     try {
       const { reader } = table;
-      bytes = this.#block < reader.blocks ? reader.verifyBlock(this.#block) : reader.verifySections();
+      bytes = this.#block < reader.blocks ? reader.verifyRecords(this.#block) : reader.verifySections();
       this.#block++;
       if (this.#block > reader.blocks) this.#goOnBehind(table);
     } catch (error) {

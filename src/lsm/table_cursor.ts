@@ -50,6 +50,10 @@ export class TableCursor implements TwoWayCursor {
     return this.#reader?.crc ?? 0;
   }
 
+  verify(): void {
+    this.#reader?.verify();
+  }
+
   placeValue(place: ValuePlace): void {
     this.#reader?.placeValue(place);
   }

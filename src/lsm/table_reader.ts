@@ -216,6 +216,14 @@ export class TableReader {
     return bytes.length;
   }
 
+  /** As `verifyBlock`, and checks each record: what has changed in memory before its block was complete has a block that holds. */
+  verifyRecords(block: number): number {
+    const reader = this.copyBlock(block, 'each', null);
+    reader.seekToFirst();
+    while (reader.isValid) reader.next();
+    return this.bytesOf(block);
+  }
+
   /** Reads everything behind the blocks again and checks it; its size in bytes. @throws CorruptionError, DiskError */
   verifySections(): number {
     const { path, size } = this.#file;

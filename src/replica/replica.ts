@@ -12,7 +12,7 @@
 import { toError } from '../base/errors.ts';
 import { maybe, rarely, sometimes } from '../base/rare.ts';
 import type { Timer } from '../io/clock.ts';
-import type { Administration, Read, Write } from '../kv/request.ts';
+import { type Administration, isMembershipChange, type Read, type Write } from '../kv/request.ts';
 import { encodeWrite } from '../kv/write_codec.ts';
 import type { Index, Term } from '../log/entry.ts';
 import { type Configuration, UNKNOWN_CONFIGURATION } from '../raft/configuration.ts';
@@ -187,10 +187,19 @@ export class Replica {
     return this.#stopped;
   }
 
+  /** Another state takes the place of what the store holds, or does once more: consensus may not be told of it yet. */
+  get isInstalling(): boolean {
+    return this.#care.snapshots.isInstalling;
+  }
+
   /** Reads that this node is asked for are better answered here than passed on: it knows whom to ask and keeps up. */
   get servesReads(): boolean {
-    if (this.mender.isBlocked || this.mender.mustRebuild || this.#options.log.damagedCount > 0) return false;
+    if (this.#canApplyNothing || this.#options.log.damagedCount > 0) return false;
     return this.#raft.leader !== null && this.#raft.commitIndex - this.appliedIndex <= SERVING_LAG_MAX;
+  }
+
+  get #canApplyNothing(): boolean {
+    return this.mender.isBlocked || this.mender.mustRebuild;
   }
 
   /** Nobody else holds what this node holds. */
@@ -213,7 +222,7 @@ export class Replica {
       done(NOT_LEADER);
       return;
     }
-    if (this.mender.isBlocked || this.mender.mustRebuild) {
+    if (this.#canApplyNothing) {
       rarely('a leader refuses a write that it could not apply');
       done(LEADER_REBUILDS);
       return;
@@ -239,7 +248,11 @@ export class Replica {
   /** Answers a question about the group, or changes who belongs to it; `done` as in `propose`. */
   administer(request: Administration, done: Done): void {
     if (this.#stopped || this.#raft.role !== 'leader') done(NOT_LEADER);
-    else this.#administrator.run(request, done);
+    else if (this.#canApplyNothing && isMembershipChange(request)) {
+      // It might even be the only one with another copy that is to go.
+      rarely('a leader refuses a change of members that it could not apply');
+      done(LEADER_REBUILDS);
+    } else this.#administrator.run(request, done);
   }
 
   /**

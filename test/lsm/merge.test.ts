@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { compareBytes, fromUtf8, utf8 } from '../../src/codec/bytes.ts';
 import { hashKey } from '../../src/lsm/bloom_filter.ts';
+import type { ExpiryRule } from '../../src/lsm/expiry.ts';
 import { MergeCursor } from '../../src/lsm/merge_cursor.ts';
 import { ALL_VISIBLE, RecordKind } from '../../src/lsm/record.ts';
 import { RunCursor } from '../../src/lsm/run_cursor.ts';
@@ -22,7 +23,13 @@ const OPTIONS = {
   stepBytes: 1 << 20,
 };
 
-type Row = readonly [key: string, sequence: number, value: string, crc?: number];
+/** Keys that begin with an `e` hold when they expire. */
+const RULE: ExpiryRule = {
+  timeIn: () => 0,
+  expiresAtMs: (key, value) => (fromUtf8(key).startsWith('e') ? Number(fromUtf8(value)) : 0),
+};
+
+type Row = readonly [key: string, sequence: number, value: string, crc?: number, kind?: RecordKind];
 
 class Tables {
   readonly #rig = new Rig('merge', { poisonViews: true });
@@ -35,8 +42,8 @@ class Tables {
   write(number: number, rows: readonly Row[]): TableReader {
     const file = this.#disk.create(`/t/table-${number}`);
     const writer = new TableWriter(file, number, OPTIONS);
-    for (const [key, sequence, value, crc] of rows)
-      writer.add(utf8(key), sequence, RecordKind.Put, utf8(value), crc);
+    for (const [key, sequence, value, crc, kind = RecordKind.Put] of rows)
+      writer.add(utf8(key), sequence, kind, utf8(value), crc);
     for (const _step of writer.finish()) {
       // To the end.
     }
@@ -46,7 +53,7 @@ class Tables {
   /** @param runs A table each, from new to old. */
   merge(number: number, runs: readonly TableReader[]): TableReader {
     const tables = runs.map((reader) => [{ reader, end: BEHIND_ALL }]);
-    const input = mergeInput(tables, { below: [], snapshots: [], timeMs: 0 }, null);
+    const input = mergeInput(tables, { below: [], snapshots: [], timeMs: 50 }, RULE);
     const writer = new RunWriter(this.#disk, OPTIONS, input, () => number);
     for (const _step of writer.steps()) {
       // To the end.
@@ -81,6 +88,24 @@ describe('a merge', () => {
       'the checksum of a record does not match',
     );
     expect(merged.properties.records).toBe(3);
+  });
+
+  it('does not leave out what changed in memory before it was written', () => {
+    const tables = new Tables();
+    const other = tables.write(1, [['a', 5, 'newer']]);
+    const wrong = 12345;
+    const rows: Row[] = [
+      // A value that has become a tombstone: there is nothing below that it would hide.
+      ['b', 1, '', wrong, RecordKind.Tombstone],
+      // One that seems to have expired.
+      ['e', 3, '10', wrong],
+    ];
+    for (const [at, row] of rows.entries()) {
+      const changed = tables.write(2 + at, [row]);
+      expect(() => tables.merge(10 + at, [other, changed])).toThrow(
+        'the checksum of a record does not match',
+      );
+    }
   });
 
   it('shows all versions in order, however the sources are interleaved', () => {

@@ -1,8 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { CorruptionError } from '../../src/base/errors.ts';
 import { utf8 } from '../../src/codec/bytes.ts';
+import { crc32 } from '../../src/codec/crc32.ts';
+import { writeUint32 } from '../../src/lsm/bytes.ts';
 import type { Store, StoreOptions } from '../../src/lsm/store.ts';
-import { get, put, Rig } from './rig.ts';
+import { placeSeed } from '../../src/lsm/table_format.ts';
+import { openTable } from '../../src/lsm/table_reader.ts';
+import { DIRECTORY, get, put, Rig } from './rig.ts';
 
 const OPTIONS: Partial<StoreOptions> = {
   memtableBytes: 1 << 20,
@@ -160,6 +164,37 @@ describe('the scrubber', () => {
       // Nothing is left that would run.
       rig.settle();
     }
+  });
+
+  it('finds a record that had changed before its block was complete', () => {
+    const { rig, tables } = storeOfTables();
+    const [path = ''] = tables;
+    const disk = rig.disk.attach(rig.process);
+    const bytes = rig.disk.readRaw(path).slice();
+    const number = Number(path.slice(path.lastIndexOf('-') + 1));
+    const table = openTable(disk, path, number);
+    const block = bytes.subarray(0, table.bytesOf(0));
+    table.close();
+    // The last byte of a value, in a block that is what was written.
+    const [value] = Buffer.from(block)
+      .toString('latin1')
+      .match(/value of key\d\d/) ?? [''];
+    block[Buffer.from(block).indexOf(value) + value.length - 1] ^= 1;
+    writeUint32(block, block.length - 4, crc32(block.subarray(0, -4), placeSeed(number, 0)));
+    disk.remove(path);
+    const file = disk.create(path);
+    file.append(bytes);
+    file.sync(() => file.close());
+    disk.syncDirectory(DIRECTORY, () => {});
+    rig.settle();
+
+    const store = openFor(rig, { ...OPTIONS, scrubBytesPerSecond: 10_000 });
+    const damaged: string[] = [];
+    store.onDamage = (_table, error) => damaged.push(error.message);
+    rig.scheduler.runUntil(rig.scheduler.nowUs + 5_000_000);
+    expect(damaged).toEqual([expect.stringContaining('the checksum of a record does not match')]);
+    store.close();
+    rig.settle();
   });
 
   it('counts no passes where there is nothing to read', () => {

@@ -261,6 +261,9 @@ describe('a node with damaged tables', () => {
     expect(client.take()).toMatch(/^-ERR the leader can apply nothing, .* see INFO\r\n$/);
     // Entries of new leaders, since they hand over to each other, and nothing else.
     expect(Number(info(rig, rig.leader(), 'last_index')) - Number(last)).toBeLessThan(4);
+    // Whom they could be rebuilt from must stay.
+    expect(client.ask('MEMBER REMOVE 3\r\n', 3500)).toMatch(/^-ERR the leader can apply nothing, /);
+    expect(client.ask('MEMBER LIST\r\n')).toContain('3 ');
     rig.boot(3);
     rig.run(10_000);
     for (const id of [1, 2]) expect(info(rig, id, 'rebuilt')).toBe('1');
