@@ -89,20 +89,17 @@ class CommandTrial {
         this.#guarded(() => this.#round(live));
         this.#machine.scheduler.runUntil(this.#machine.scheduler.nowUs + random.below(4 * SYNC_US.max));
       }
-      this.#machine.process.crash();
-      if (random.chance(700)) this.#machine.disk.crash();
-      this.#machine.process.restart();
+      this.#machine.endLife(random);
     }
     return this.#failure;
   }
 
   #open(): Live | null {
-    const store = this.#machine.openStore(DIRECTORY, this.#tuning, () => this.#failure !== null);
-    if (store === null || store instanceof Error) {
-      this.#fail(`the store does not open: ${store?.stack ?? 'not in time'}`);
-      return null;
-    }
-    store.onFailure = (error) => this.#fail(`the store has failed: ${error.stack ?? error.message}`);
+    const store = this.#machine.openSoundStore(DIRECTORY, this.#tuning, {
+      isOver: () => this.#failure !== null,
+      fail: (problem) => this.#fail(problem),
+    });
+    if (store === null) return null;
     let live: Live | null = null;
     this.#guarded(() => {
       const machine = new StateMachine(store, this.#journal);

@@ -123,21 +123,18 @@ class EngineTrial {
       const store = this.#open();
       if (store === null) break;
       this.#live(store);
-      this.#machine.process.crash();
-      if (random.chance(700)) this.#machine.disk.crash();
+      this.#machine.endLife(random);
       this.#machine.disk.restoreSpace();
-      this.#machine.process.restart();
     }
     return this.#failure;
   }
 
   #open(): Store | null {
-    const store = this.#machine.openStore(DIRECTORY, this.#tuning, () => this.#failure !== null);
-    if (store === null || store instanceof Error) {
-      this.#fail(`the store does not open: ${store?.stack ?? 'not in time'}`);
-      return null;
-    }
-    store.onFailure = (error) => this.#fail(`the store has failed: ${error.stack ?? error.message}`);
+    const store = this.#machine.openSoundStore(DIRECTORY, this.#tuning, {
+      isOver: () => this.#failure !== null,
+      fail: (problem) => this.#fail(problem),
+    });
+    if (store === null) return null;
     this.#guarded(() => this.#recover(store));
     return this.#failure === null ? store : null;
   }

@@ -109,9 +109,7 @@ class StoreTrial {
       const merging = random.fork(`merging ${lives}`);
       this.#merging = 0;
       if (this.#failure === null && merging.chance(MERGE_PERMILLE)) this.#mergeAll(live, merging);
-      this.#machine.process.crash();
-      if (random.chance(700)) this.#machine.disk.crash();
-      this.#machine.process.restart();
+      this.#machine.endLife(random);
     }
     if (this.#failure === null && random.chance(DAMAGE_PERMILLE)) this.#checkDamaged();
     return this.#failure;

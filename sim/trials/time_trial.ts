@@ -160,9 +160,7 @@ class TimeTrial {
         this.#machine.scheduler.runUntil(this.#machine.scheduler.nowUs + random.below(4 * SYNC_US.max));
       }
       if (lives === 1) this.#guarded(() => this.#sweepAll(live));
-      this.#machine.process.crash();
-      if (random.chance(700)) this.#machine.disk.crash();
-      this.#machine.process.restart();
+      this.#machine.endLife(random);
     }
     if (this.#failure === null) this.#compareDigests();
     return this.#failure;
@@ -189,12 +187,10 @@ class TimeTrial {
   }
 
   #openStore(directory: string, tuning: Partial<StoreOptions>): Store | null {
-    const store = this.#machine.openStore(directory, tuning, () => this.#failure !== null);
-    if (store === null || store instanceof Error) {
-      this.#fail(`the store does not open: ${store?.stack ?? 'not in time'}`);
-      return null;
-    }
-    store.onFailure = (error) => this.#fail(`the store has failed: ${error.stack ?? error.message}`);
+    const store = this.#machine.openSoundStore(directory, tuning, {
+      isOver: () => this.#failure !== null,
+      fail: (problem) => this.#fail(problem),
+    });
     return store;
   }
 
