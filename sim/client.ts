@@ -358,7 +358,7 @@ export class SimClient {
       if (reply.type === 'integer') this.#session?.onOpened(String(reply.value));
       else if (reply.type === 'error' && reply.text === NO_LEADER)
         this.#isTurnedAway = this.#options.turnsAway;
-      else if (reply.type !== 'error' || !(isRefused(reply.text) || isUnknown(reply.text)))
+      else if (reply.type !== 'error' || !(this.#isOff(reply.text) || isUnknown(reply.text)))
         this.#options.onWrongAnswer(`SESSION OPEN: ${describeReply(reply)}`);
       return;
     }
@@ -401,10 +401,15 @@ export class SimClient {
     return word;
   }
 
+  /** It was not carried out. */
+  #isOff(error: string): boolean {
+    return isRefused(error) || (isBlocked(error) && this.#options.mayBeDamaged());
+  }
+
   #onError(operation: Operation, once: OnceWrite | null, text: string): void {
     const { history } = this.#options;
     if (text === NO_LEADER) this.#isTurnedAway = this.#options.turnsAway;
-    const isOff = isRefused(text) || (isBlocked(text) && this.#options.mayBeDamaged());
+    const isOff = this.#isOff(text);
     // What is refused now may have been carried out when it was asked before.
     if (isOff && (once === null || once.attempts === 1)) {
       history.fail(operation);

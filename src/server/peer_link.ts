@@ -82,8 +82,11 @@ export class PeerLink {
     if (how === 'in-order') this.#flush();
     this.#closed = true;
     this.#timer?.cancel();
-    if (how === 'in-order') this.#connection?.close();
-    else this.#connection?.destroy();
+    const connection = this.#connection;
+    // Nothing that becomes of it is of interest any more.
+    this.#connection = null;
+    if (how === 'in-order' && this.#isUp) connection?.close();
+    else connection?.destroy();
     this.#lost();
   }
 
