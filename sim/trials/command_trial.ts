@@ -14,13 +14,12 @@ import { encodeWrite } from '../../src/kv/write_codec.ts';
 import type { Store, StoreOptions } from '../../src/lsm/store.ts';
 import type { SimRandom } from '../random.ts';
 import { answerOf, CommandModel, type Values } from './command_model.ts';
-import { LoneMachine } from './lone_machine.ts';
+import { StoreMachine, SYNC_US } from './store_machine.ts';
 
 const LIVES_MAX = 4;
 const ROUNDS_MAX = 8;
 const BATCH_MAX = 8;
 const POINTS_MAX = 4;
-const SYNC_US = { min: 50, max: 2000 };
 const DIRECTORY = '/store';
 const BUCKET = 'b';
 const START_MS = 1_700_000_000_000;
@@ -47,7 +46,7 @@ interface Session {
 
 class CommandTrial {
   readonly #random: SimRandom;
-  readonly #machine: LoneMachine;
+  readonly #machine: StoreMachine;
   readonly #tuning: Partial<StoreOptions>;
   readonly #journal: JournalLimits;
   readonly #keys: number;
@@ -58,16 +57,10 @@ class CommandTrial {
   /** What a feed has told, up to this revision; null: the keys must be read first. */
   #copy = new Map<string, string>();
   #since: number | null = null;
-  #failure: string | null = null;
 
   constructor(random: SimRandom) {
     this.#random = random;
-    this.#machine = new LoneMachine({
-      random,
-      name: 'store',
-      faults: { syncUs: SYNC_US },
-      onPanic: (error) => this.#fail(error.stack ?? error.message),
-    });
+    this.#machine = new StoreMachine(random);
     this.#keys = random.pick([2, 4, 12]);
     this.#journal = random.pick([DEFAULT_JOURNAL_LIMITS, { changes: 12, keyBytes: 1000 }]);
     this.#tuning = {
@@ -82,33 +75,34 @@ class CommandTrial {
 
   run(): string | null {
     const random = this.#random;
-    for (let lives = random.between(2, LIVES_MAX); lives > 0 && this.#failure === null; lives--) {
+    for (let lives = random.between(2, LIVES_MAX); lives > 0 && this.#machine.failure === null; lives--) {
       const live = this.#open();
       if (live === null) break;
-      for (let rounds = random.between(1, ROUNDS_MAX); rounds > 0 && this.#failure === null; rounds--) {
-        this.#guarded(() => this.#round(live));
+      for (
+        let rounds = random.between(1, ROUNDS_MAX);
+        rounds > 0 && this.#machine.failure === null;
+        rounds--
+      ) {
+        this.#machine.guarded(() => this.#round(live));
         this.#machine.scheduler.runUntil(this.#machine.scheduler.nowUs + random.below(4 * SYNC_US.max));
       }
       this.#machine.endLife(random);
     }
-    return this.#failure;
+    return this.#machine.failure;
   }
 
   #open(): Live | null {
-    const store = this.#machine.openSoundStore(DIRECTORY, this.#tuning, {
-      isOver: () => this.#failure !== null,
-      fail: (problem) => this.#fail(problem),
-    });
+    const store = this.#machine.openSoundStore(DIRECTORY, this.#tuning);
     if (store === null) return null;
     let live: Live | null = null;
-    this.#guarded(() => {
+    this.#machine.guarded(() => {
       const machine = new StateMachine(store, this.#journal);
       for (let index = store.flushedIndex + 1; index <= this.#entries.length; index++)
         machine.apply(index, this.#encoded(index), 'not-wanted');
       live = { store, machine };
       this.#readAll(live);
     });
-    return this.#failure === null ? live : null;
+    return this.#machine.failure === null ? live : null;
   }
 
   #round(live: Live): void {
@@ -126,7 +120,7 @@ class CommandTrial {
     const expected = this.#model.apply(write, index);
     const answer = answerOf(machine.apply(index, this.#encoded(index), 'wanted'));
     if (answer !== expected)
-      this.#fail(`${write.type} at entry ${index} is answered '${answer}', and not '${expected}'`);
+      this.#machine.fail(`${write.type} at entry ${index} is answered '${answer}', and not '${expected}'`);
     if (write.type === 'session-open') this.#sessions.push({ id: index, last: 0 });
   }
 
@@ -222,7 +216,9 @@ class CommandTrial {
       const held = this.#model.values.get(name);
       const expected = held === undefined ? 'no value' : `value ${held.text}`;
       if (found !== expected)
-        this.#fail(`after ${this.#entries.length} entries ${name} has '${expected}'; read: '${found}'`);
+        this.#machine.fail(
+          `after ${this.#entries.length} entries ${name} has '${expected}'; read: '${found}'`,
+        );
     }
   }
 
@@ -245,13 +241,13 @@ class CommandTrial {
     }
     const [through, changes] = page.type === 'list' ? page.items : [];
     if (through?.type !== 'count' || changes?.type !== 'list') {
-      this.#fail(`a feed from ${since} is answered ${JSON.stringify(page)}`);
+      this.#machine.fail(`a feed from ${since} is answered ${JSON.stringify(page)}`);
       return;
     }
     for (const change of changes.items) this.#take(change);
     this.#since = through.count;
     if (changes.items.length < limit && through.count !== revision)
-      this.#fail(
+      this.#machine.fail(
         `a feed from ${since} tells ${changes.items.length} of ${limit}, and ends at ${through.count}`,
       );
     if (through.count === revision) this.#compareCopy(since, this.#model.values);
@@ -262,7 +258,7 @@ class CommandTrial {
     const name = key?.replace('value ', '') ?? '';
     if (word === 'value delete') this.#copy.delete(name);
     else if (word === 'value set' && value !== undefined) this.#copy.set(name, value.replace('value ', ''));
-    else this.#fail(`a feed tells ${JSON.stringify(change)}`);
+    else this.#machine.fail(`a feed tells ${JSON.stringify(change)}`);
   }
 
   #compareCopy(since: number, values: Values): void {
@@ -271,24 +267,10 @@ class CommandTrial {
       const expected = values.get(name)?.text;
       const found = this.#copy.get(name);
       if (found !== expected)
-        this.#fail(
+        this.#machine.fail(
           `a copy that is kept by a feed, from ${since} to ${this.#since}, has ${found} in ${name}, and not ${expected}`,
         );
     }
-  }
-
-  #guarded(task: () => void): void {
-    this.#machine.process.run(() => {
-      try {
-        task();
-      } catch (error) {
-        this.#fail(error instanceof Error ? (error.stack ?? error.message) : String(error));
-      }
-    });
-  }
-
-  #fail(what: string): void {
-    this.#failure ??= what;
   }
 }
 

@@ -15,14 +15,13 @@ import type { ReadSnapshot, Store, StoreOptions } from '../../src/lsm/store.ts';
 import type { IteratorRange, StoreIterator } from '../../src/lsm/store_iterator.ts';
 import type { SimRandom } from '../random.ts';
 import { runLength } from '../run_length.ts';
-import { LoneMachine } from './lone_machine.ts';
+import { StoreMachine, SYNC_US } from './store_machine.ts';
 
 const LIVES_MAX = 4;
 const ROUNDS_MAX = 12;
 /** Entries of a round, and writes of an entry, at most. */
 const ENTRIES_MAX = 6;
 const WRITES_MAX = 6;
-const SYNC_US = { min: 50, max: 2000 };
 /** A disk that was full has space again after this long, in microseconds, and a store tries again within a second. */
 const FULL_US = 3_000_000;
 const SETTLING_US = 20_000_000;
@@ -61,7 +60,7 @@ export function tryEngine(random: SimRandom): string | null {
 
 class EngineTrial {
   readonly #random: SimRandom;
-  readonly #machine: LoneMachine;
+  readonly #machine: StoreMachine;
   readonly #tuning: Partial<StoreOptions>;
   /** Draws what concerns expiry; null: nothing expires. */
   readonly #expiries: SimRandom | null;
@@ -74,16 +73,10 @@ class EngineTrial {
   /** What a log would hold: entry `i` is at `i - 1`. */
   readonly #entries: Write[][] = [];
   #model: Model = new Map();
-  #failure: string | null = null;
 
   constructor(random: SimRandom) {
     this.#random = random;
-    this.#machine = new LoneMachine({
-      random,
-      name: 'engine',
-      faults: { syncUs: SYNC_US, poisonViews: random.chance(300) },
-      onPanic: (error) => this.#fail(error.stack ?? error.message),
-    });
+    this.#machine = new StoreMachine(random, { poisonViews: random.chance(300) });
     this.#keys = random.pick([4, 20, 60]);
     const expiries = random.fork('expiry');
     this.#expiries = expiries.chance(500) ? expiries : null;
@@ -119,30 +112,27 @@ class EngineTrial {
 
   run(): string | null {
     const random = this.#random;
-    for (let lives = random.between(1, LIVES_MAX); lives > 0 && this.#failure === null; lives--) {
+    for (let lives = random.between(1, LIVES_MAX); lives > 0 && this.#machine.failure === null; lives--) {
       const store = this.#open();
       if (store === null) break;
       this.#live(store);
       this.#machine.endLife(random);
       this.#machine.disk.restoreSpace();
     }
-    return this.#failure;
+    return this.#machine.failure;
   }
 
   #open(): Store | null {
-    const store = this.#machine.openSoundStore(DIRECTORY, this.#tuning, {
-      isOver: () => this.#failure !== null,
-      fail: (problem) => this.#fail(problem),
-    });
+    const store = this.#machine.openSoundStore(DIRECTORY, this.#tuning);
     if (store === null) return null;
-    this.#guarded(() => this.#recover(store));
-    return this.#failure === null ? store : null;
+    this.#machine.guarded(() => this.#recover(store));
+    return this.#machine.failure === null ? store : null;
   }
 
   #recover(store: Store): void {
     const { flushedIndex } = store;
     if (flushedIndex > this.#entries.length) {
-      this.#fail(`tables cover ${flushedIndex} entries of ${this.#entries.length}`);
+      this.#machine.fail(`tables cover ${flushedIndex} entries of ${this.#entries.length}`);
       return;
     }
     const model: Model = new Map();
@@ -157,12 +147,12 @@ class EngineTrial {
   #live(store: Store): void {
     const random = this.#random;
     let held: Held[] = [];
-    for (let rounds = random.between(1, ROUNDS_MAX); rounds > 0 && this.#failure === null; rounds--) {
+    for (let rounds = random.between(1, ROUNDS_MAX); rounds > 0 && this.#machine.failure === null; rounds--) {
       let iterator: StoreIterator | null = null;
       const range = this.#drawRange();
       let model: Model = new Map();
       if (this.#tides !== null) this.#expiring = this.#tides.pick([0, 950]);
-      this.#guarded(() => {
+      this.#machine.guarded(() => {
         this.#write(store);
         this.#read(store, held);
         if (random.chance(300)) {
@@ -179,12 +169,12 @@ class EngineTrial {
       this.#machine.scheduler.runUntil(
         this.#machine.scheduler.nowUs + random.below(random.pick([2, 20]) * SYNC_US.max),
       );
-      this.#guarded(() => {
+      this.#machine.guarded(() => {
         this.#read(store, held);
         if (iterator !== null) this.#compare(iterator, range, model, 'an iterator that was held:');
       });
     }
-    if (this.#failure === null && random.chance(400)) this.#settle(store, held);
+    if (this.#machine.failure === null && random.chance(400)) this.#settle(store, held);
     held = [];
   }
 
@@ -192,26 +182,30 @@ class EngineTrial {
   #settle(store: Store, held: readonly Held[]): void {
     let outcome: Error | null | undefined;
     this.#machine.disk.restoreSpace();
-    this.#guarded(() => {
+    this.#machine.guarded(() => {
       for (const { snapshot } of held) snapshot.release();
       store.merge((error) => {
         outcome = error;
       });
     });
     const end = this.#machine.scheduler.nowUs + SETTLING_US;
-    while (outcome === undefined && this.#failure === null && this.#machine.scheduler.stepUntil(end)) {
+    while (
+      outcome === undefined &&
+      this.#machine.failure === null &&
+      this.#machine.scheduler.stepUntil(end)
+    ) {
       // Until it is merged.
     }
     if (outcome !== null) {
-      this.#fail(`a merge of everything does not end: ${outcome?.stack ?? 'not in time'}`);
+      this.#machine.fail(`a merge of everything does not end: ${outcome?.stack ?? 'not in time'}`);
       return;
     }
-    this.#guarded(() => {
+    this.#machine.guarded(() => {
       this.#read(store, []);
       const { entries, rangeTombstones } = store.statistics();
       const live = liveOf(this.#model).size;
       if (entries !== live || rangeTombstones !== 0) {
-        this.#fail(`${live} keys are live, ${entries} records are kept, ${rangeTombstones} ranges`);
+        this.#machine.fail(`${live} keys are live, ${entries} records are kept, ${rangeTombstones} ranges`);
       }
     });
   }
@@ -285,7 +279,7 @@ class EngineTrial {
       const found = text !== null && isLive(text, timeMs) ? text : null;
       const kept = model.get(key);
       const expected = kept !== undefined && isLive(kept, timeMs) ? kept : null;
-      if (found !== expected) this.#fail(`${where} ${key} is ${expected}; read: ${found}`);
+      if (found !== expected) this.#machine.fail(`${where} ${key} is ${expected}; read: ${found}`);
     }
   }
 
@@ -302,29 +296,15 @@ class EngineTrial {
         const isThere = next();
         const found = isThere ? [fromUtf8(iterator.key().slice()), fromUtf8(iterator.value().slice())] : [];
         if (found[0] === key && found[1] === value) continue;
-        this.#fail(
+        this.#machine.fail(
           `${where} ${key} = ${value} should come; it is ${isThere ? found.join(' = ') : 'the end'}`,
         );
         return;
       }
-      if (next()) this.#fail(`${where} ${fromUtf8(iterator.key().slice())} should not be there`);
+      if (next()) this.#machine.fail(`${where} ${fromUtf8(iterator.key().slice())} should not be there`);
     } finally {
       iterator.close();
     }
-  }
-
-  #guarded(task: () => void): void {
-    this.#machine.process.run(() => {
-      try {
-        task();
-      } catch (error) {
-        this.#fail(error instanceof Error ? (error.stack ?? error.message) : String(error));
-      }
-    });
-  }
-
-  #fail(what: string): void {
-    this.#failure ??= what;
   }
 }
 

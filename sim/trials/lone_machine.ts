@@ -9,7 +9,6 @@ import { Scheduler } from '../scheduler.ts';
 import { Trace } from '../trace.ts';
 
 const OPENING_US = 10_000_000;
-const POWER_LOSS_PERMILLE = 700;
 
 export interface LoneMachineOptions {
   readonly random: SimRandom;
@@ -57,30 +56,5 @@ export class LoneMachine {
       // Until it is open.
     }
     return opened;
-  }
-
-  /**
-   * As `openStore`. That it does not open, or fails later, ends the trial.
-   * @returns null: it does not open, or the trial is over.
-   */
-  openSoundStore(
-    directory: string,
-    tuning: Partial<StoreOptions>,
-    trial: { readonly isOver: () => boolean; readonly fail: (problem: string) => void },
-  ): Store | null {
-    const store = this.openStore(directory, tuning, trial.isOver);
-    if (store === null || store instanceof Error) {
-      trial.fail(`the store does not open: ${store?.stack ?? 'not in time'}`);
-      return null;
-    }
-    store.onFailure = (error) => trial.fail(`the store has failed: ${error.stack ?? error.message}`);
-    return store;
-  }
-
-  /** The process ends, mostly with the power, and another one may be run. */
-  endLife(random: SimRandom): void {
-    this.process.crash();
-    if (random.chance(POWER_LOSS_PERMILLE)) this.disk.crash();
-    this.process.restart();
   }
 }

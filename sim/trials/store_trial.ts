@@ -16,7 +16,7 @@ import type { Store, StoreOptions } from '../../src/lsm/store.ts';
 import type { StoreIterator } from '../../src/lsm/store_iterator.ts';
 import type { CompactionProgress } from '../../src/lsm/store_options.ts';
 import type { SimRandom } from '../random.ts';
-import { LoneMachine } from './lone_machine.ts';
+import { StoreMachine, SYNC_US } from './store_machine.ts';
 
 const LIVES_MAX = 4;
 const ROUNDS_MAX = 8;
@@ -36,7 +36,6 @@ const MERGING_US = 10_000_000;
 /** Entries applied in one turn, at most. */
 const BATCH_MAX = 12;
 const DAMAGE_PERMILLE = 600;
-const SYNC_US = { min: 50, max: 2000 };
 const DIRECTORY = '/store';
 const BUCKET = 'b';
 
@@ -57,7 +56,7 @@ interface Value {
 
 class StoreTrial {
   readonly #random: SimRandom;
-  readonly #machine: LoneMachine;
+  readonly #machine: StoreMachine;
   readonly #tuning: Partial<StoreOptions>;
   /** Draws the starts that are cut off. */
   readonly #starts: SimRandom;
@@ -70,16 +69,10 @@ class StoreTrial {
   #isDamaged = false;
   /** Merges of everything that were asked for and have not ended. */
   #merging = 0;
-  #failure: string | null = null;
 
   constructor(random: SimRandom) {
     this.#random = random;
-    this.#machine = new LoneMachine({
-      random,
-      name: 'store',
-      faults: { syncUs: SYNC_US },
-      onPanic: (error) => this.#fail(error.stack ?? error.message),
-    });
+    this.#machine = new StoreMachine(random);
     this.#starts = random.fork('starts');
     this.#keys = random.pick([3, 10, 40]);
     this.#valueBytesMax = random.pick([4, 40, 400]);
@@ -101,18 +94,18 @@ class StoreTrial {
 
   run(): string | null {
     const random = this.#random;
-    for (let lives = random.between(1, LIVES_MAX); lives > 0 && this.#failure === null; lives--) {
+    for (let lives = random.between(1, LIVES_MAX); lives > 0 && this.#machine.failure === null; lives--) {
       for (let cut = this.#starts.between(0, CUT_STARTS_MAX); cut > 0; cut--) this.#cutStart();
       const live = this.#open();
       if (live === null) break;
       this.#live(live);
       const merging = random.fork(`merging ${lives}`);
       this.#merging = 0;
-      if (this.#failure === null && merging.chance(MERGE_PERMILLE)) this.#mergeAll(live, merging);
+      if (this.#machine.failure === null && merging.chance(MERGE_PERMILLE)) this.#mergeAll(live, merging);
       this.#machine.endLife(random);
     }
-    if (this.#failure === null && random.chance(DAMAGE_PERMILLE)) this.#checkDamaged();
-    return this.#failure;
+    if (this.#machine.failure === null && random.chance(DAMAGE_PERMILLE)) this.#checkDamaged();
+    return this.#machine.failure;
   }
 
   /** Power fails while the store opens. Each of its names that is not durable yet is there afterwards or not. */
@@ -127,8 +120,8 @@ class StoreTrial {
 
   /** A store that holds what its tables cover, and what follows applied again. Null: it does not open. */
   #open(): Live | null {
-    const store = this.#machine.openStore(DIRECTORY, this.#tuning, () => this.#failure !== null);
-    if (store === null) this.#fail('the store does not open in time');
+    const store = this.#machine.openStore(DIRECTORY, this.#tuning, () => this.#machine.failure !== null);
+    if (store === null) this.#machine.fail('the store does not open in time');
     if (store instanceof Error) this.#onError('the store does not open', store);
     if (store === null || store instanceof Error) return null;
     store.onFailure = (error) => this.#onError('the store has failed', error);
@@ -141,13 +134,13 @@ class StoreTrial {
         this.#onError('what the store holds cannot be read', error);
       }
     });
-    return this.#failure === null ? live : null;
+    return this.#machine.failure === null ? live : null;
   }
 
   #recover(live: Live): void {
     const { flushedIndex } = live.store;
     if (flushedIndex > this.#entries.length) {
-      this.#fail(`tables cover ${flushedIndex} entries of ${this.#entries.length}`);
+      this.#machine.fail(`tables cover ${flushedIndex} entries of ${this.#entries.length}`);
       return;
     }
     this.#model = new Map();
@@ -160,7 +153,7 @@ class StoreTrial {
 
   #live(live: Live): void {
     const random = this.#random;
-    for (let rounds = random.between(1, ROUNDS_MAX); rounds > 0 && this.#failure === null; rounds--) {
+    for (let rounds = random.between(1, ROUNDS_MAX); rounds > 0 && this.#machine.failure === null; rounds--) {
       let held: { readonly iterator: StoreIterator; readonly model: Map<string, Value> } | null = null;
       this.#machine.process.run(() => {
         try {
@@ -197,7 +190,7 @@ class StoreTrial {
   #mergeAll(live: Live, random: SimRandom): void {
     const { store } = live;
     const isToEnd = random.chance(500);
-    for (let asked = random.between(2, MERGES_MAX); asked > 0 && this.#failure === null; asked--) {
+    for (let asked = random.between(2, MERGES_MAX); asked > 0 && this.#machine.failure === null; asked--) {
       this.#merge(live);
       this.#stepFor(random.below(MERGE_EVENTS_MAX));
     }
@@ -207,7 +200,7 @@ class StoreTrial {
       return;
     }
     this.#stepUntil(() => this.#merging === 0);
-    if (this.#merging > 0) this.#fail('a merge of everything does not end');
+    if (this.#merging > 0) this.#machine.fail('a merge of everything does not end');
   }
 
   #merge(live: Live): void {
@@ -218,11 +211,11 @@ class StoreTrial {
       const asked = this.#applied;
       live.store.merge((error) => {
         this.#merging--;
-        if (error !== null) this.#fail(`a merge of everything fails: ${error.stack}`);
+        if (error !== null) this.#machine.fail(`a merge of everything fails: ${error.stack}`);
         const { entries } = live.store.statistics();
         const since = this.#applied - asked;
         if (entries > liveKeys + since) {
-          this.#fail(
+          this.#machine.fail(
             `a merge was asked for at entry ${asked}, with ${liveKeys} live keys; ${since} entries later ${entries} records are kept`,
           );
         }
@@ -233,13 +226,14 @@ class StoreTrial {
   #stepUntil(isOver: () => boolean): void {
     const { scheduler } = this.#machine;
     const end = scheduler.nowUs + MERGING_US;
-    while (!isOver() && this.#failure === null && scheduler.stepUntil(end)) {
+    while (!isOver() && this.#machine.failure === null && scheduler.stepUntil(end)) {
       // Until then.
     }
   }
 
   #stepFor(events: number): void {
-    for (let count = events; count > 0 && this.#failure === null; count--) this.#machine.scheduler.step();
+    for (let count = events; count > 0 && this.#machine.failure === null; count--)
+      this.#machine.scheduler.step();
   }
 
   #write(live: Live): void {
@@ -274,17 +268,17 @@ class StoreTrial {
 
   /** Some keys, and one that has never been. */
   #read({ machine }: Live): void {
-    for (let at = 0; at <= this.#keys && this.#failure === null; at += this.#random.between(1, 3)) {
+    for (let at = 0; at <= this.#keys && this.#machine.failure === null; at += this.#random.between(1, 3)) {
       const name = `k${at}`;
       const found = machine.read({ type: 'get', bucket: BUCKET, key: utf8(name) }, 0);
       const expected = this.#model.get(name)?.text ?? null;
       if (found === 'due' || found.type === 'error') {
-        if (!this.#isDamaged) this.#fail(`a read of ${name} was answered ${JSON.stringify(found)}`);
+        if (!this.#isDamaged) this.#machine.fail(`a read of ${name} was answered ${JSON.stringify(found)}`);
         continue;
       }
       const text = found.type === 'value' && found.value !== null ? textOf(found.value) : null;
       if (text !== expected)
-        this.#fail(`${name} is ${expected} after ${this.#applied} entries; read: ${text}`);
+        this.#machine.fail(`${name} is ${expected} after ${this.#applied} entries; read: ${text}`);
     }
   }
 
@@ -300,10 +294,10 @@ class StoreTrial {
         if (more && compareBytes(iterator.key(), key) === 0 && compareBytes(iterator.value(), value) === 0)
           continue;
         const found = more ? `${textOf(iterator.key())} = ${textOf(iterator.value())}` : 'the end';
-        this.#fail(`${where} ${textOf(key)} = ${text} should come; it is ${found}`);
+        this.#machine.fail(`${where} ${textOf(key)} = ${text} should come; it is ${found}`);
         return;
       }
-      if (iterator.next()) this.#fail(`${where} ${textOf(iterator.key())} should not be there`);
+      if (iterator.next()) this.#machine.fail(`${where} ${textOf(iterator.key())} should not be there`);
     } finally {
       iterator.close();
     }
@@ -325,11 +319,7 @@ class StoreTrial {
   #onError(what: string, error: unknown): void {
     if (this.#isDamaged && error instanceof CorruptionError) return;
     const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    this.#fail(`${what}: ${why}`);
-  }
-
-  #fail(what: string): void {
-    this.#failure ??= what;
+    this.#machine.fail(`${what}: ${why}`);
   }
 }
 

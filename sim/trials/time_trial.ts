@@ -21,12 +21,11 @@ import { encodeWrite } from '../../src/kv/write_codec.ts';
 import type { Store, StoreOptions } from '../../src/lsm/store.ts';
 import type { SimRandom } from '../random.ts';
 import { DigestWatch, FailingReads } from './digest_watch.ts';
-import { LoneMachine } from './lone_machine.ts';
+import { StoreMachine, SYNC_US } from './store_machine.ts';
 
 const LIVES_MAX = 4;
 const ROUNDS_MAX = 10;
 const BATCH_MAX = 8;
-const SYNC_US = { min: 50, max: 2000 };
 const START_MS = 1_700_000_000_000;
 /** By how many milliseconds leaders' clocks are off. */
 const CLOCKS = [-40, 0, 25, 300] as const;
@@ -112,7 +111,7 @@ interface Live {
 
 class TimeTrial {
   readonly #random: SimRandom;
-  readonly #machine: LoneMachine;
+  readonly #machine: StoreMachine;
   readonly #tuning: Partial<StoreOptions>;
   readonly #keys: number;
   readonly #entries: LogEntry[] = [];
@@ -124,16 +123,10 @@ class TimeTrial {
   #elapsedMs = 0;
   /** How far the clock of who leads is off. */
   #offMs = 0;
-  #failure: string | null = null;
 
   constructor(random: SimRandom) {
     this.#random = random;
-    this.#machine = new LoneMachine({
-      random,
-      name: 'store',
-      faults: { syncUs: SYNC_US },
-      onPanic: (error) => this.#fail(error.stack ?? error.message),
-    });
+    this.#machine = new StoreMachine(random);
     this.#failures = random.fork('failures');
     this.#windowEntries = this.#failures.between(1, 6);
     // With many, one tick does not sweep all.
@@ -152,18 +145,22 @@ class TimeTrial {
 
   run(): string | null {
     const random = this.#random;
-    for (let lives = random.between(1, LIVES_MAX); lives > 0 && this.#failure === null; lives--) {
+    for (let lives = random.between(1, LIVES_MAX); lives > 0 && this.#machine.failure === null; lives--) {
       const live = this.#open();
       if (live === null) break;
-      for (let rounds = random.between(1, ROUNDS_MAX); rounds > 0 && this.#failure === null; rounds--) {
-        this.#guarded(() => this.#round(live));
+      for (
+        let rounds = random.between(1, ROUNDS_MAX);
+        rounds > 0 && this.#machine.failure === null;
+        rounds--
+      ) {
+        this.#machine.guarded(() => this.#round(live));
         this.#machine.scheduler.runUntil(this.#machine.scheduler.nowUs + random.below(4 * SYNC_US.max));
       }
-      if (lives === 1) this.#guarded(() => this.#sweepAll(live));
+      if (lives === 1) this.#machine.guarded(() => this.#sweepAll(live));
       this.#machine.endLife(random);
     }
-    if (this.#failure === null) this.#compareDigests();
-    return this.#failure;
+    if (this.#machine.failure === null) this.#compareDigests();
+    return this.#machine.failure;
   }
 
   /** What the clock of who leads shows. */
@@ -172,9 +169,9 @@ class TimeTrial {
   }
 
   #open(): Live | null {
-    const store = this.#openStore('/store', this.#tuning);
+    const store = this.#machine.openSoundStore('/store', this.#tuning);
     let live: Live | null = null;
-    this.#guarded(() => {
+    this.#machine.guarded(() => {
       if (store === null) return;
       live = this.#liveOn(store);
       for (let index = store.flushedIndex + 1; index <= this.#entries.length; index++) {
@@ -183,15 +180,7 @@ class TimeTrial {
       this.#review(live);
       this.#readAll(live, `after a start from entry ${store.flushedIndex}`);
     });
-    return this.#failure === null ? live : null;
-  }
-
-  #openStore(directory: string, tuning: Partial<StoreOptions>): Store | null {
-    const store = this.#machine.openSoundStore(directory, tuning, {
-      isOver: () => this.#failure !== null,
-      fail: (problem) => this.#fail(problem),
-    });
-    return store;
+    return this.#machine.failure === null ? live : null;
   }
 
   #liveOn(store: Store): Live {
@@ -207,16 +196,16 @@ class TimeTrial {
 
   #review({ digest }: Live): void {
     const problem = this.#digests.review(digest);
-    if (problem !== null) this.#fail(problem);
+    if (problem !== null) this.#machine.fail(problem);
   }
 
   /** A replica that has never failed has done the same. */
   #compareDigests(): void {
-    const store = this.#openStore('/another', {});
-    this.#guarded(() => {
+    const store = this.#machine.openSoundStore('/another', {});
+    this.#machine.guarded(() => {
       if (store === null) return;
       const live = this.#liveOn(store);
-      for (let index = 1; index <= this.#entries.length && this.#failure === null; index++) {
+      for (let index = 1; index <= this.#entries.length && this.#machine.failure === null; index++) {
         this.#applyOnce(live, index, 'not-wanted');
         this.#review(live);
       }
@@ -295,7 +284,7 @@ class TimeTrial {
     const isDue = held !== null && held.expiresAtMs <= wallMs;
     const found = live.machine.read(request, wallMs);
     if ((found === 'due') !== isDue) {
-      this.#fail(
+      this.#machine.fail(
         `${bucket}/${name} expires at ${held?.expiresAtMs}, and at ${wallMs} is ${JSON.stringify(found)}`,
       );
       return;
@@ -315,7 +304,7 @@ class TimeTrial {
   /** As who may see the past. */
   #readAll({ machine }: Live, where: string): void {
     for (const bucket of BUCKETS) {
-      for (let at = 0; at < this.#keys && this.#failure === null; at++) {
+      for (let at = 0; at < this.#keys && this.#machine.failure === null; at++) {
         const found = machine.read({ type: 'get', bucket, key: utf8(`k${at}`) }, 0);
         this.#expect(`${bucket}/k${at}`, textIn(found), where);
       }
@@ -325,7 +314,7 @@ class TimeTrial {
   #sweepAll(live: Live): void {
     for (let ticks = 0; live.machine.hasBacklog && live.store.writable; ticks++) {
       if (ticks === FINAL_TICKS_MAX) {
-        this.#fail(`${ticks} ticks have not swept all`);
+        this.#machine.fail(`${ticks} ticks have not swept all`);
         return;
       }
       this.#append(live, { type: 'tick' });
@@ -339,27 +328,13 @@ class TimeTrial {
       iterator.close();
       const expected = this.#model.countIn(bucket);
       if (count !== expected)
-        this.#fail(`bucket ${bucket} has ${expected} keys, and the store holds ${count}`);
+        this.#machine.fail(`bucket ${bucket} has ${expected} keys, and the store holds ${count}`);
     }
   }
 
   #expect(name: string, text: string | null, where: string): void {
     const expected = this.#model.find(name)?.text ?? null;
-    if (text !== expected) this.#fail(`${where} ${name} is ${expected}; read: ${text}`);
-  }
-
-  #guarded(task: () => void): void {
-    this.#machine.process.run(() => {
-      try {
-        task();
-      } catch (error) {
-        this.#fail(error instanceof Error ? (error.stack ?? error.message) : String(error));
-      }
-    });
-  }
-
-  #fail(what: string): void {
-    this.#failure ??= what;
+    if (text !== expected) this.#machine.fail(`${where} ${name} is ${expected}; read: ${text}`);
   }
 }
 
