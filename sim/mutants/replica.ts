@@ -74,6 +74,13 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
     replace: '    ((use: (error: Error | null) => void) => use(null))((error) => {\n      if',
   },
   {
+    name: 'snapshot-replaced-too-early',
+    what: 'the next snapshot is fetched into the file of one whose log does not durably begin behind it yet',
+    file: 'src/replica/snapshots.ts',
+    find: '    return !this.#options.log.isResetDurable;\n',
+    replace: '    return this.#options.log.lastIndex < 0;\n',
+  },
+  {
     name: 'timer-left',
     what: 'a stopped replica leaves its timer running',
     file: 'src/replica/replica.ts',

@@ -48,7 +48,7 @@ const TRIALS: readonly Trial[] = [
   { name: 'damage trial', run: tryDamage, permille: 1000 },
   { name: 'copy trial', run: tryCopy, permille: 200 },
   { name: 'command trial', run: tryCommands, permille: 1000 },
-  { name: 'install trial', run: tryInstalls, permille: 400 },
+  { name: 'install trial', run: tryInstalls, permille: 1000 },
   { name: 'reads trial', run: tryReads, permille: 1000 },
 ];
 

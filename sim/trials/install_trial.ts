@@ -16,21 +16,28 @@ import type { GroupLog } from '../../src/log/group_log.ts';
 import { Log } from '../../src/log/log.ts';
 import type { Store, StoreOptions } from '../../src/lsm/store.ts';
 import { Applier } from '../../src/replica/applier.ts';
-import { dropCovered } from '../../src/replica/log_damage.ts';
+import { checkFit, dropCovered } from '../../src/replica/log_damage.ts';
 import { Proposals } from '../../src/replica/proposals.ts';
+import { readSnapshotIdentity } from '../../src/replica/snapshot_file.ts';
 import { SnapshotSource } from '../../src/replica/snapshot_source.ts';
-import { mendLog, Snapshots } from '../../src/replica/snapshots.ts';
+import { mendLog, Snapshots, snapshotPath } from '../../src/replica/snapshots.ts';
 import type { SimRandom } from '../random.ts';
 import { LoneMachine } from './lone_machine.ts';
 import { type Mark, runTrial } from './trial.ts';
 
-const LIVES_MAX = 3;
-const ROUNDS_MAX = 25;
-const ROUND_US_MAX = 4000;
+const LIVES_MAX = 4;
+const ROUNDS_MAX = 40;
+/** A round takes as long as so many syncs at most. */
+const ROUND_SYNCS_MAX = 2;
 const BATCH_MAX = 4;
 const KEYS = 6;
-const SYNC_US = { min: 50, max: 2000 };
+/** A slow one takes longer than the way of a message and back. */
+const SYNC_MIN_US = 50;
+const SYNC_US_MAX = [2000, 20_000];
 const OPENING_US = 10_000_000;
+const STRIKE_PERMILLE = 30;
+const WORST_STRIKE_PERMILLE = 500;
+const STRIKE_US_MAX = 1000;
 /** An installation may be put off by half a second. */
 const CALM_US = 3_000_000;
 const MESSAGE_US_MAX = 2000;
@@ -41,7 +48,8 @@ const GROUP = 1;
 /** All entries are of one leader. */
 const TERM: Term = 1;
 const LEADER = 2;
-const LIMITS = { logTailEntries: 4, chunkBytes: 64, bytesPerSecondMax: 10_000_000 };
+const CHUNK_BYTES = [64, 1024];
+const LIMITS = { logTailEntries: 4, bytesPerSecondMax: 10_000_000 };
 
 /** What went wrong, or null. */
 export function tryInstalls(random: SimRandom, mark?: Mark): string | null {
@@ -67,46 +75,66 @@ class InstallTrial {
   readonly #tuning: Partial<StoreOptions>;
   readonly #offerPermille: number;
   readonly #appendPermille: number;
+  readonly #roundUsMax: number;
+  readonly #chunkBytes: number;
   /** What the group has committed: entry `i` is at `i - 1`; and what the keys hold behind each, behind none at first. */
   readonly #entries: Write[] = [];
   readonly #states: ReadonlyMap<string, string>[] = [new Map()];
   #applied: Index = 0;
   #offered: Index = 0;
   #isTurnPlanned = false;
+  /** Power fails then, in the middle of a life. */
+  #powerFailsAtUs = Number.POSITIVE_INFINITY;
 
   constructor(random: SimRandom) {
     this.#random = random;
+    const syncUsMax = random.pick(SYNC_US_MAX);
+    this.#roundUsMax = ROUND_SYNCS_MAX * syncUsMax;
     this.#machine = new LoneMachine({
       random,
       name: 'node',
-      faults: { syncUs: SYNC_US },
+      faults: { syncUs: { min: SYNC_MIN_US, max: syncUsMax } },
       onPanic: (error) => {
         throw error;
       },
     });
     this.#tuning = { memtableBytes: 1 << random.between(8, 11), mergeAtTables: random.between(2, 5) };
     this.#offerPermille = random.pick([100, 400]);
-    this.#appendPermille = random.pick([100, 400, 900]);
+    this.#chunkBytes = random.pick(CHUNK_BYTES);
+    this.#appendPermille = random.pick([10, 100, 400, 900]);
   }
 
   run(): void {
     const random = this.#random;
-    const { process, disk } = this.#machine;
+    const { process, disk, scheduler } = this.#machine;
     process.run(() => disk.attach(process).makeDirectory(NODE));
     for (let lives = random.between(1, LIVES_MAX); lives > 0; lives--) {
       const live = this.#open();
-      for (let rounds = random.between(1, ROUNDS_MAX); rounds > 0; rounds--) {
+      for (let rounds = random.between(1, ROUNDS_MAX); rounds > 0 && this.#hasPower; rounds--) {
         process.run(() => this.#round(live));
-        this.#machine.scheduler.runUntil(this.#machine.scheduler.nowUs + random.below(ROUND_US_MAX));
+        this.#goOn(scheduler.nowUs + random.below(this.#roundUsMax));
         process.run(() => this.#check(live));
       }
-      if (lives === 1) this.#settle(live);
+      if (lives === 1 && this.#hasPower) this.#settle(live);
+      else lives = Math.max(lives, 2);
+      this.#powerFailsAtUs = Number.POSITIVE_INFINITY;
       live.snapshots.stop();
       process.crash();
       disk.crash();
       process.restart();
       this.#isTurnPlanned = false;
     }
+  }
+
+  #goOn(untilUs: number): void {
+    const { scheduler } = this.#machine;
+    while (this.#hasPower && scheduler.stepUntil(Math.min(untilUs, this.#powerFailsAtUs))) {
+      // Until then, or until power fails.
+    }
+  }
+
+  get #hasPower(): boolean {
+    return this.#machine.scheduler.nowUs < this.#powerFailsAtUs;
   }
 
   #openStore(directory: string): Store {
@@ -159,6 +187,7 @@ class InstallTrial {
       mendLog(disk.attach(process), NODE, store, group);
       dropCovered(group, store);
       log.flush();
+      checkFit(group, store);
       const raft = { commitIndex: store.appliedIndex };
       const snapshots = this.#makeSnapshots(store, group, source, () => live);
       const machine = new StateMachine(store);
@@ -195,7 +224,7 @@ class InstallTrial {
       clock,
       termAt: () => TERM,
       neededIndex: () => 0,
-      chunkBytes: LIMITS.chunkBytes,
+      chunkBytes: this.#chunkBytes,
       idleMs: 1000,
     });
     const snapshots = new Snapshots({
@@ -204,12 +233,16 @@ class InstallTrial {
       disk: disk.attach(process),
       clock,
       directory: NODE,
-      limits: LIMITS,
+      limits: { ...LIMITS, chunkBytes: this.#chunkBytes },
       send: (_to, message) => {
         if (message.type !== 'fetch') return;
         this.#later(() => {
           const chunk = given.answer(message);
-          this.#later(() => snapshots.onMessage(LEADER, chunk));
+          this.#later(() => {
+            snapshots.onMessage(LEADER, chunk);
+            this.#checkFile(store, group);
+            this.#strike(group);
+          });
         });
       },
       isSound: () => true,
@@ -242,6 +275,16 @@ class InstallTrial {
     dropCovered(group, store);
     log.flush();
     this.#planTurn(live);
+    if (this.#random.chance(800)) this.#offer(live);
+    else this.#strike(group);
+  }
+
+  /** Power may fail in the middle of what is done with a file, and most of all where the log does not go on behind it yet. */
+  #strike(group: GroupLog): void {
+    const random = this.#random;
+    const permille = group.isResetDurable ? STRIKE_PERMILLE : WORST_STRIKE_PERMILLE;
+    if (!this.#hasPower || !random.chance(permille)) return;
+    this.#powerFailsAtUs = this.#machine.scheduler.nowUs + random.between(1, STRIKE_US_MAX);
   }
 
   #round(live: Live): void {
@@ -249,7 +292,7 @@ class InstallTrial {
     for (let count = random.between(0, BATCH_MAX); count > 0; count--) this.#commit();
     this.#applyAtSource(live);
     if (random.chance(this.#appendPermilleOf(live))) this.#deliver(live, random.between(1, 2 * BATCH_MAX));
-    if (random.chance(300)) live.source.flush(() => {});
+    if (random.chance(800)) live.source.flush(() => {});
     if (random.chance(100)) live.store.flush(() => dropCovered(live.group, live.store));
     if (random.chance(this.#offerPermille)) this.#offer(live);
     this.#turn(live);
@@ -331,6 +374,15 @@ class InstallTrial {
     }
   }
 
+  /** A crash may leave the tables of what was installed and a log that does not reach there. */
+  #checkFile(store: Store, group: GroupLog): void {
+    if (group.isResetDurable) return;
+    const { disk, process } = this.#machine;
+    const identity = readSnapshotIdentity(disk.attach(process), snapshotPath(NODE));
+    if (identity?.index !== store.flushedIndex)
+      throw new Error(`only the file could tell where a log begins behind entry ${store.flushedIndex}`);
+  }
+
   #settle(live: Live): void {
     const { process, scheduler } = this.#machine;
     const end = scheduler.nowUs + CALM_US;
@@ -343,7 +395,7 @@ class InstallTrial {
         live.raft.commitIndex = Math.max(live.raft.commitIndex, live.group.lastIndex);
         this.#turn(live);
       });
-      scheduler.runUntil(scheduler.nowUs + ROUND_US_MAX);
+      scheduler.runUntil(scheduler.nowUs + this.#roundUsMax);
       process.run(() => this.#check(live));
     }
   }

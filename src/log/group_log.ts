@@ -35,7 +35,7 @@ export class GroupLog implements LogDamage {
   readonly #storage: EntryStorage;
 
   /**
-   * Called, from the completion of a sync, whenever `durableIndex` has advanced. It may append and flush; an exception
+   * Called, from the completion of a sync, whenever `durableIndex` has advanced or a reset is durable. It may append and flush; an exception
    * that it throws goes to the disk's caller.
    */
   onDurable: (durableIndex: Index) => void = ignore;
@@ -203,9 +203,15 @@ export class GroupLog implements LogDamage {
   /**
    * Voids all entries: a snapshot, durable elsewhere, stands for everything up to `index`, whose entry was of `term`. Goes
    * to the disk with the next `flush` of the log; whoever installs the snapshot does it again if that is lost.
+   * `durableIndex` is `index` at once.
    */
   reset(index: Index, term: Term): void {
     this.#storage.reset(this.#state, index, term);
+  }
+
+  /** Nobody has to do the last `reset` again after a crash. */
+  get isResetDurable(): boolean {
+    return this.#state.resetBatch === 0;
   }
 }
 

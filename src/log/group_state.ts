@@ -59,6 +59,8 @@ export class GroupState {
   durableIndex: Index = 0;
   /** What `durableIndex` becomes when the sync in flight completes; falls with a replaced suffix as well. */
   writtenIndex: Index = 0;
+  /** Number of the batch with the last reset; 0: that is durable, or there was none since the log was opened. */
+  resetBatch = 0;
   /** Among the groups of the batch that is being gathered. */
   isInBatch = false;
   #pages: Page[] = [];

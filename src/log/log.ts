@@ -108,7 +108,9 @@ export class Log {
   /** Syncs that have not called back: of the file, and of the directory for a new segment. */
   #syncsAwaited = 0;
   #flushIsWanted = false;
-  /** Groups with entries in the batch being gathered, and in the one being synced. */
+  /** Batches written so far. */
+  #batches = 0;
+  /** Groups with entries or a reset in the batch being gathered, and in the one being synced. */
   #batchGroups: GroupState[] = [];
   #writtenGroups: GroupState[] = [];
   #batchMends: Mending[] = [];
@@ -272,10 +274,7 @@ export class Log {
     this.#writer.writeEntry(batch.target, at, batch.segment, offset, state.group, entry, termBefore);
     state.append(index, term, batch.segment, offset, payload.length);
     this.#records++;
-    if (!state.isInBatch) {
-      state.isInBatch = true;
-      this.#batchGroups.push(state);
-    }
+    this.#addToBatch(state);
   }
 
   #reset(state: GroupState, index: Index, term: Term): void {
@@ -286,6 +285,14 @@ export class Log {
     const offset = batch.offsetOf(at);
     this.#writer.writeReset(batch.target, at, batch.segment, offset, { group: state.group, index, term });
     state.reset(index, term, batch.segment);
+    state.resetBatch = this.#batches + 1;
+    this.#addToBatch(state);
+  }
+
+  #addToBatch(state: GroupState): void {
+    if (state.isInBatch) return;
+    state.isInBatch = true;
+    this.#batchGroups.push(state);
   }
 
   /** Writes a damaged entry again. It counts as mended when that is durable. */
@@ -363,6 +370,7 @@ export class Log {
   #writeBatch(): void {
     assert(this.#syncsAwaited === 0, 'one sync is in flight at a time');
     this.#flushIsWanted = false;
+    this.#batches++;
     this.#writtenGroups = this.#batchGroups;
     this.#batchGroups = [];
     this.#writtenMends = this.#batchMends;
@@ -428,7 +436,9 @@ export class Log {
     this.#writtenGroups = [];
     let count = 0;
     for (const state of advanced) {
-      if (state.writtenIndex <= state.durableIndex) continue;
+      const isReset = state.resetBatch === this.#batches;
+      if (isReset) state.resetBatch = 0;
+      else if (state.writtenIndex <= state.durableIndex) continue;
       state.durableIndex = state.writtenIndex;
       advanced[count++] = state;
     }

@@ -5,7 +5,7 @@
  * An installation is safe at every step. The fetched file is durable before anything else. The store changes over with
  * one durable edit of its manifest; until then the old state counts. Then the log begins anew behind the snapshot's index;
  * should power fail in between, the next start finds tables that reach beyond the log, the file says with which term,
- * and `mendLog` does the rest.
+ * and `mendLog` does the rest. So the file stays until the log has durably begun there: no other is fetched before.
  */
 import { CorruptionError } from '../base/errors.ts';
 import { maybe, rarely } from '../base/rare.ts';
@@ -93,9 +93,14 @@ export class Snapshots {
     return this.#cursor !== null || this.#isToReinstall;
   }
 
-  /** One is being fetched or installed. */
+  /** One is being fetched or installed, or its file must stay as it is. */
   get isBusy(): boolean {
-    return this.#fetch !== null || this.isInstalling;
+    return this.#fetch !== null || this.isInstalling || this.#isFileNeeded;
+  }
+
+  /** The log does not durably begin behind what was installed last: after a crash, only the file says where it begins. */
+  get #isFileNeeded(): boolean {
+    return !this.#options.log.isResetDurable;
   }
 
   /** Who fetches what this node gives out will need the entries behind this index; null: nobody does. */
@@ -103,9 +108,13 @@ export class Snapshots {
     return this.#source.heldIndex;
   }
 
-  /** The leader `from` says that its state is to be fetched. */
+  /** The leader `from` says that its state is to be fetched. It says so again as long as that is not there. */
   onOffer(from: NodeId): void {
     if (this.isInstalling || this.#fetch?.from === from) return;
+    if (this.#isFileNeeded) {
+      rarely('a snapshot is offered before the log begins behind the one before');
+      return;
+    }
     this.#fetch?.cancel();
     const { disk, clock, directory, send, limits, onFailure } = this.#options;
     this.#fetch = new SnapshotFetch({

@@ -143,4 +143,28 @@ describe('a reset', () => {
     const again = machine.open().group(GROUP);
     expect([again.firstIndex, again.lastIndex, again.lastTerm, again.durableIndex]).toEqual([51, 50, 4, 50]);
   });
+
+  it('tells when nobody has to do it again after a crash', () => {
+    const machine = new Machine(OPTIONS);
+    const log = machine.open();
+    const group = log.group(GROUP);
+    expect(group.isResetDurable).toBe(true);
+    append(machine, log, 3);
+    const told: number[] = [];
+    group.onDurable = (index) => told.push(index);
+    group.reset(50, 4);
+    log.flush();
+    group.reset(60, 4);
+    expect(group.durableIndex).toBe(60);
+    log.flush();
+    // The batch of the first, which is not the last any more, is durable before that of the second.
+    while (told.length === 0) {
+      expect(group.isResetDurable).toBe(false);
+      expect(machine.step()).toBe(true);
+    }
+    expect(told).toEqual([60]);
+    expect(group.isResetDurable).toBe(true);
+    machine.restart(machine.disk.crash(drawsOf(1)));
+    expect(machine.open().group(GROUP).lastIndex).toBe(60);
+  });
 });
