@@ -311,8 +311,9 @@ export class Store {
   snapshot(): StoreSnapshot {
     const version = this.#tables.version.hold();
     const release = (): void => version.release();
-    const sources = iteratorSources([], version, {}, ALL_VISIBLE);
-    const records = new LiveRecords(new StoreIterator(sources, {}, () => {}));
+    const range = { verify: true };
+    const sources = iteratorSources([], version, range, ALL_VISIBLE);
+    const records = new LiveRecords(new StoreIterator(sources, range, () => {}));
     return { index: this.flushedIndex, records, release };
   }
 

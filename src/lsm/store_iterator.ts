@@ -26,6 +26,11 @@ export interface IteratorRange {
   readonly limit?: number;
   /** From the end of the range to its beginning. */
   readonly reverse?: boolean;
+  /**
+   * Each record of a table is also held against its own checksum, which it has kept since it was written first: for what is
+   * given on to others under new ones. Costs a fifth more. Left out: the checksums of blocks are enough.
+   */
+  readonly verify?: boolean;
 }
 
 /** Keys `[low, end)`; null: no such border. */

@@ -79,7 +79,7 @@ export function iteratorSources(
   for (const run of version.runs) {
     const tables = run.overlapping(low, end);
     if (tables.length === 0) continue;
-    cursors.push(new RunCursor(tables, 'none'));
+    cursors.push(new RunCursor(tables, range.verify === true ? 'each' : 'none'));
     for (const { reader } of tables) if (reader.ranges !== null) covers.push(reader.ranges);
   }
   return { cursors, covers, visible };

@@ -60,7 +60,7 @@ export class RangeSource {
     let iterator: StoreIterator | null = null;
     try {
       // Throws at once where a table in the range has been put aside.
-      iterator = snapshot.iterator(end === null ? { gte: low } : { gte: low, lt: end });
+      iterator = snapshot.iterator({ gte: low, ...(end !== null && { lt: end }), verify: true });
       const records = new LiveRecords(iterator);
       records.seek(number === 0 ? low : after);
       if (number > 0 && records.isValid && equalBytes(records.key, after)) records.next();

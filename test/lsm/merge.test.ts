@@ -7,9 +7,13 @@ import { ALL_VISIBLE, RecordKind } from '../../src/lsm/record.ts';
 import { RunCursor } from '../../src/lsm/run_cursor.ts';
 import { mergeInput } from '../../src/lsm/run_input.ts';
 import { RunWriter } from '../../src/lsm/run_writer.ts';
+import { type IteratorRange, StoreIterator } from '../../src/lsm/store_iterator.ts';
+import { iteratorSources } from '../../src/lsm/store_reads.ts';
+import { Table } from '../../src/lsm/table.ts';
 import { TableCursor } from '../../src/lsm/table_cursor.ts';
 import { openTable, type TableReader } from '../../src/lsm/table_reader.ts';
 import { TableWriter } from '../../src/lsm/table_writer.ts';
+import { Version } from '../../src/lsm/version.ts';
 import { Rig } from './rig.ts';
 
 const BEHIND_ALL = new Uint8Array([0xff]);
@@ -106,6 +110,28 @@ describe('a merge', () => {
         'the checksum of a record does not match',
       );
     }
+  });
+
+  it('leaves what changed in memory to be met by who gives it on to others', () => {
+    const tables = new Tables();
+    const merged = tables.merge(4, [
+      tables.write(1, [['a', 2, 'sound']]),
+      tables.write(2, [
+        ['b', 1, 'sound'],
+        ['c', 1, 'wrong', 12345],
+      ]),
+    ]);
+    const identity = { number: 4, path: '/t/table-4', low: utf8('a'), end: BEHIND_ALL };
+    const version = Version.of([{ level: 1, run: 0, table: new Table(identity, merged, () => {}) }]);
+    const keysOf = (range: IteratorRange): string[] => {
+      const iterator = new StoreIterator(iteratorSources([], version, range, ALL_VISIBLE), range, () => {});
+      const keys: string[] = [];
+      while (iterator.next()) keys.push(fromUtf8(iterator.key()));
+      return keys;
+    };
+    expect(keysOf({})).toEqual(['a', 'b', 'c']);
+    expect(keysOf({ lt: utf8('b'), verify: true })).toEqual(['a']);
+    expect(() => keysOf({ verify: true })).toThrow('the checksum of a record does not match');
   });
 
   it('shows all versions in order, however the sources are interleaved', () => {
