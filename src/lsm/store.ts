@@ -93,6 +93,8 @@ export class Store {
     onSnapshotReleased: (sequence) => this.#snapshots.splice(this.#snapshots.indexOf(sequence), 1),
   };
   #outOfSpace: Error | null = null;
+  /** Without quarantine each read of what is damaged meets it again: the log is told once. */
+  readonly #damagedTold = new WeakSet<Table>();
   #failure: Error | null = null;
   #closed = false;
   #compactionPressure: WritePressure = 'none';
@@ -503,7 +505,10 @@ export class Store {
   #noteDamage(table: Table, error: CorruptionError): void {
     if (this.#options.damagedTables === 'quarantine') table.quarantine(error);
     rarely('a damaged table is put aside');
-    this.#options.logger.log('error', 'table-damaged', { path: table.path, why: error.message });
+    if (!this.#damagedTold.has(table)) {
+      this.#options.logger.log('error', 'table-damaged', { path: table.path, why: error.message });
+    }
+    this.#damagedTold.add(table);
     this.onDamage(table, error);
   }
 

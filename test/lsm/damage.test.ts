@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CorruptionError } from '../../src/base/errors.ts';
+import type { Logger } from '../../src/io/logger.ts';
 import type { Store } from '../../src/lsm/store.ts';
 import { contents, DIRECTORY, get, put, Rig, TINY } from './rig.ts';
 
@@ -57,6 +58,24 @@ describe('damage', () => {
       expect(readsReportDamage(store, table, intact.length)).toBe(true);
       restore(rig, table, offset, intact);
     }
+  });
+
+  it('that is noted of a table again and again is logged once', () => {
+    const { rig, table } = machineWithTable();
+    rig.disk.flipByte(table, 0);
+    const events: string[] = [];
+    const logger: Logger = { log: (_level, event) => events.push(event) };
+    const store = rig.open({ logger });
+    for (let n = 0; n < 3; n++) {
+      for (const key of KEYS) {
+        try {
+          get(store, key);
+        } catch (error) {
+          expect(store.noteDamage(error as CorruptionError)).toBe(false);
+        }
+      }
+    }
+    expect(events.filter((event) => event === 'table-damaged')).toEqual(['table-damaged']);
   });
 
   it('by a lost or misdirected write of any sector of a table is reported', () => {
