@@ -192,6 +192,7 @@ export class StateCare {
       directory,
       wholePath: snapshotPath(directory),
       bytesPerSecondMax: snapshots.bytesPerSecondMax,
+      isAlone: this.#options.isAlone,
       peers: () => this.#peers(),
       send: sendSnapshot,
       isBusy: () => this.snapshots.isBusy,

@@ -17,7 +17,7 @@
  * a raft snapshot is (`snapshots.ts`).
  */
 import { assert } from '../base/assert.ts';
-import { CorruptionError, DiskError } from '../base/errors.ts';
+import { CorruptionError, DiskError, EnvelopeError } from '../base/errors.ts';
 import { rarely, sometimes } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { Disk } from '../io/disk.ts';
@@ -41,6 +41,8 @@ export interface TableMenderOptions {
   readonly directory: string;
   readonly wholePath: string;
   readonly bytesPerSecondMax: number;
+  /** There is no other member, nor will one come without this one. */
+  readonly isAlone: () => boolean;
   /** Who can be asked, the likeliest first. */
   readonly peers: () => readonly NodeId[];
   readonly send: (to: NodeId, message: SnapshotMessage) => void;
@@ -242,7 +244,7 @@ export class TableMender {
   }
 
   #begin(): void {
-    const { store, disk, clock, directory, wholePath, bytesPerSecondMax, random } = this.#options;
+    const { store, disk, clock, directory, wholePath, bytesPerSecondMax, random, isAlone } = this.#options;
     const [damaged] = store.quarantined;
     if (damaged === undefined && !this.#mustRebuild) {
       // It is gone by other ways.
@@ -250,13 +252,14 @@ export class TableMender {
       if (this.#isBlocked) this.#unblock();
       return;
     }
+    const isWhole = this.#isBlocked || this.#mustRebuild || damaged === undefined;
     const candidates = this.#candidates();
     const peer = candidates[this.#attempts++ % candidates.length];
     if (peer === undefined) {
-      this.#pause();
+      if (isWhole && isAlone()) this.#giveUpForGood(damaged?.damage ?? null);
+      else this.#pause();
       return;
     }
-    const isWhole = this.#isBlocked || this.#mustRebuild || damaged === undefined;
     const range = isWhole ? null : { low: damaged.low, end: damaged.end };
     const request = random.below(2 ** 32);
     const atLeast = store.appliedIndex + (this.#isBlocked ? 1 : 0);
@@ -358,6 +361,15 @@ export class TableMender {
   #unblock(): void {
     this.#isBlocked = false;
     this.#options.onProgress();
+  }
+
+  /** As with an entry that a group of one cannot apply: to wait would be to wait for ever. */
+  #giveUpForGood(damage: CorruptionError | null): void {
+    rarely('the last member cannot be rebuilt');
+    const why = damage?.message ?? 'the state of this node is not to be used';
+    this.#options.onFailure(
+      new EnvelopeError('CORRUPTION', `${why}; no other member is left who has a copy`),
+    );
   }
 
   /** No space, or what was written is not what is read back: that may be otherwise the next time. */

@@ -325,6 +325,28 @@ describe('a node with damaged tables', () => {
     expect(rig.machine(follower).failure?.message).toContain('the checksum of a data block does not match');
   });
 
+  it('stops when it is the last member before it could fetch what it cannot read', () => {
+    const { rig, leader, follower } = filled({ snapshots: { bytesPerSecondMax: 100, chunkBytes: 64 } });
+    const other = 6 - leader - follower;
+    breakTables(rig, follower);
+    const client = rig.connect(leader);
+    for (let n = 0; n < KEYS; n++) client.send(`APPEND ${nameOf(n)} !\r\n`);
+    rig.run(1000);
+    client.take();
+    expect(client.ask(`MEMBER REMOVE ${other}\r\n`)).toBe(`:${other}\r\n`);
+    expect(rig.machine(follower).failure).toBe(null);
+    client.send(`MEMBER REMOVE ${leader}\r\n`);
+    rig.run(1000);
+    // What it has begun to fetch goes on coming, from who is not a member any more.
+    expect(rig.machine(follower).failure).toBe(null);
+    expect(info(rig, follower, 'voters')).toBe(`${follower}`);
+    rig.crash(leader);
+    rig.run(7000);
+    expect(rig.machine(follower).failure?.message).toMatch(
+      /^corruption in .*table-\d+ at offset \d+: .*; no other member is left/,
+    );
+  });
+
   it('says what is damaged when nobody has another copy', () => {
     const { rig, leader } = filled();
     for (const id of [1, 2, 3]) breakTables(rig, id);
