@@ -114,7 +114,7 @@ class DivergenceTrial {
       this.#stroke();
     }
     for (const sickness of this.#sickness.values()) sickness.isDue = false;
-    for (let round = 0; !this.#isSettled(); round++) {
+    for (let round = 0; !this.#isSettled(); round += this.#isWaiting ? 0 : 1) {
       if (round === ROUNDS_MAX) throw new Error(`${ROUNDS_MAX} rounds into the calm: ${this.#describe()}`);
       for (const machine of this.#group.machines) if (!machine.isUp) this.#boot(machine);
       for (const key of [...this.#keys]) this.#askOf(key, 'add');
@@ -328,6 +328,11 @@ class DivergenceTrial {
   get #isLevel(): boolean {
     const applied = this.#group.machines.map(({ node }) => node?.replica.appliedIndex ?? -1);
     return applied.every((index) => index > 0 && index === applied[0]);
+  }
+
+  /** Who was rebuilt from one that was wrong as well is found odd again, and then has to wait before it is rebuilt once more. */
+  get #isWaiting(): boolean {
+    return this.#group.machines.some(({ node }) => node?.replica.repair.phase === 'waiting');
   }
 
   #isSettled(): boolean {
