@@ -3,7 +3,7 @@
  * (`state_comparison.ts`), as plain arrays for MessagePack, and the records inside a chunk: varint key length, key, varint sequence number, varint value length, value; ascending by key.
  */
 import { EnvelopeError } from '../base/errors.ts';
-import { VarintReader, varintSize, writeVarint } from '../codec/varint.ts';
+import { VARINT_BYTES_MAX, VarintReader, writeVarint } from '../codec/varint.ts';
 import type { WindowDigest } from '../kv/state_digest.ts';
 import type { Index, Term } from '../log/entry.ts';
 import { type Cursor, RecordKind } from '../lsm/record.ts';
@@ -204,20 +204,18 @@ export function decodeSnapshotMessage(fields: readonly unknown[]): SnapshotMessa
   };
 }
 
+/** Room for what the last record of a chunk may take beyond it, most often. */
+const OVERSHOOT_BYTES = 4096;
+
 /** Packs live records from where the cursor stands until they take `bytesMax` or more; the cursor stands behind them. */
 export function packRecords(records: Cursor, bytesMax: number): Uint8Array {
-  const packed: { key: Uint8Array; sequence: Index; value: Uint8Array }[] = [];
-  let size = 0;
-  for (; records.isValid && size < bytesMax; records.next()) {
+  let target: Uint8Array = new Uint8Array(bytesMax + OVERSHOOT_BYTES);
+  let at = 0;
+  for (; records.isValid && at < bytesMax; records.next()) {
     if (records.kind === RecordKind.Tombstone) continue;
     const { key, sequence, value } = records;
-    packed.push({ key: key.slice(), sequence, value: value.slice() });
-    size +=
-      varintSize(key.length) + key.length + varintSize(sequence) + varintSize(value.length) + value.length;
-  }
-  const target = new Uint8Array(size);
-  let at = 0;
-  for (const { key, sequence, value } of packed) {
+    const end = at + key.length + value.length + 3 * VARINT_BYTES_MAX;
+    if (end > target.length) target = grown(target, at, end);
     at = writeVarint(target, at, key.length);
     target.set(key, at);
     at = writeVarint(target, at + key.length, sequence);
@@ -225,7 +223,32 @@ export function packRecords(records: Cursor, bytesMax: number): Uint8Array {
     target.set(value, at);
     at += value.length;
   }
-  return target;
+  return target.subarray(0, at);
+}
+
+function grown(bytes: Uint8Array, used: number, size: number): Uint8Array {
+  const larger = new Uint8Array(size);
+  larger.set(bytes.subarray(0, used));
+  return larger;
+}
+
+/** A copy; null when the chunk is empty. @throws EnvelopeError `FORMAT` when a record in it is malformed. */
+export function lastKeyIn(packed: Uint8Array): Uint8Array | null {
+  const reader = new VarintReader(packed);
+  let start = 0;
+  let end = -1;
+  while (reader.offset < packed.length) {
+    const keyLength = reader.read();
+    start = reader.offset;
+    end = keyLength < 0 ? Number.POSITIVE_INFINITY : start + keyLength;
+    reader.offset = end;
+    const sequence = reader.read();
+    const valueLength = reader.read();
+    reader.offset += valueLength;
+    if (sequence < 0 || valueLength < 0 || reader.offset > packed.length)
+      throw malformed('a record is cut short');
+  }
+  return end < 0 ? null : packed.slice(start, end);
 }
 
 /** Goes through the records of a chunk. @throws EnvelopeError `FORMAT` */

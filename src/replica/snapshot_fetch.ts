@@ -7,7 +7,7 @@ import { rarely } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { Disk } from '../io/disk.ts';
 import type { NodeId } from '../raft/message.ts';
-import { RecordUnpacker, type SnapshotMessage } from './snapshot_codec.ts';
+import { lastKeyIn, type SnapshotMessage } from './snapshot_codec.ts';
 import { SnapshotFileWriter, type SnapshotIdentity } from './snapshot_file.ts';
 
 export interface SnapshotFetchOptions {
@@ -86,17 +86,19 @@ export class SnapshotFetch {
 
   #take({ index, term, records, isLast }: SnapshotMessage & { type: 'chunk' }): void {
     const { disk, path, bytesPerSecondMax } = this.#options;
-    const lastKey = lastKeyOf(records) ?? this.#lastKey;
+    // Also looks at every record: what is malformed is not taken.
+    const lastKey = lastKeyIn(records) ?? this.#lastKey;
     if (this.#number === 0) {
       this.#identity = { index, term };
       this.#file = new SnapshotFileWriter(disk, path, this.#identity);
     }
     assert(this.#file !== null, 'the first chunk makes the file');
-    this.#file.append(records);
     this.#lastKey = lastKey;
     this.#number++;
+    // Whoever is asked packs the next chunk while this one is written.
+    if (!isLast) this.#askAt(this.#askedAtMs + (records.length / bytesPerSecondMax) * 1000);
+    this.#file.append(records);
     if (isLast) this.#finish(this.#file);
-    else this.#askAt(this.#askedAtMs + (records.length / bytesPerSecondMax) * 1000);
   }
 
   #finish(writer: SnapshotFileWriter): void {
@@ -147,12 +149,4 @@ export class SnapshotFetch {
     this.#timer?.cancel();
     this.#timer = this.#options.clock.after(delayMs, this.ask);
   }
-}
-
-/** Also looks at every record: what is malformed is not taken. */
-function lastKeyOf(records: Uint8Array): Uint8Array | null {
-  const unpacker = new RecordUnpacker(records);
-  let found = false;
-  while (unpacker.next()) found = true;
-  return found ? unpacker.key.slice() : null;
 }

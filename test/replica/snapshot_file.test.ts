@@ -13,6 +13,7 @@ import {
   decodeSnapshotMessage,
   encodeSnapshotMessage,
   isAboutDigests,
+  lastKeyIn,
   packRecords,
   RecordUnpacker,
   type SnapshotMessage,
@@ -211,6 +212,17 @@ describe('a fetched snapshot of which writes were lost', () => {
   });
 });
 
+function keysOf(packed: Uint8Array): Uint8Array[] {
+  const unpacker = new RecordUnpacker(packed);
+  const keys: Uint8Array[] = [];
+  while (unpacker.next()) keys.push(unpacker.key.slice());
+  return keys;
+}
+
+function lastOfAll(packed: Uint8Array): Uint8Array | null {
+  return keysOf(packed).at(-1) ?? null;
+}
+
 describe('chunks', () => {
   it('that are cut short are refused, never taken for shorter ones', () => {
     const all: Row[] = [1, 2, 3].map((n) => ({
@@ -226,9 +238,49 @@ describe('chunks', () => {
       const read = (): void => {
         while (unpacker.next()) {}
       };
-      if (borders.has(length)) read();
-      else expect(read).toThrow(/cut short/);
+      const last = (): Uint8Array | null => lastKeyIn(packed.subarray(0, length));
+      if (borders.has(length)) {
+        read();
+        expect(last()).toEqual(length === 0 ? null : unpacker.key);
+      } else {
+        expect(read).toThrow(/cut short/);
+        expect(last).toThrow(/cut short/);
+      }
     }
+  });
+
+  it('hold records of any size, and tell their last key, or refuse, as one who reads them all', () => {
+    const large = fc.record({
+      key: fc.uint8Array({ minLength: 1, maxLength: 2000 }),
+      sequence: fc.maxSafeNat(),
+      kind: fc.constant(RecordKind.Put),
+      value: fc.integer({ min: 0, max: 9000 }).map((size) => new Uint8Array(size).fill(7)),
+    });
+    const damage = fc.array(fc.record({ at: fc.nat(), byte: fc.nat(255) }), { maxLength: 2 });
+    fc.assert(
+      fc.property(
+        fc.array(large, { maxLength: 6 }),
+        fc.integer({ min: 1, max: 3000 }),
+        damage,
+        (all, bytesMax, changes) => {
+          for (const packed of chunksOf(all, bytesMax)) {
+            const changed = packed.slice();
+            for (const { at, byte } of changes) changed[at % changed.length] = byte;
+            const attempt = (read: () => Uint8Array | null): unknown => {
+              try {
+                return read();
+              } catch (error) {
+                return String(error);
+              }
+            };
+            expect(attempt(() => lastKeyIn(changed))).toEqual(attempt(() => lastOfAll(changed)));
+          }
+          const keys = chunksOf(all, bytesMax).flatMap((packed) => keysOf(packed));
+          expect(keys).toEqual(all.map(({ key }) => key));
+        },
+      ),
+      { numRuns: 100 },
+    );
   });
 
   it('and what asks for them come out of their bytes as they went in', () => {
