@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { FailureStore } from './failure_store.ts';
 import { declaredMarks } from './marks.ts';
-import type { RunResult } from './result.ts';
+import { type Failure, isOfTrial, type RunResult } from './result.ts';
 import { Trace } from './trace.ts';
 import type { SeedOrder } from './worker.ts';
 
@@ -79,6 +79,8 @@ export class Campaign {
   readonly #startedAt = performance.now();
   /** Seeds to be run before all others. */
   readonly #first: SeedOrder[];
+  /** Those of them that must not be run again when it is their turn by number. */
+  readonly #early = new Set<string>();
   #next: number;
   #isStopped = false;
   #shownAtMs = performance.now();
@@ -106,6 +108,7 @@ export class Campaign {
     this.#next = options.first;
     this.#store = options.failures === null ? null : new FailureStore(options.failures);
     this.#first = (this.#store?.failures ?? []).map(({ seed, stormMs }) => ({ seed, stormMs }));
+    for (const { seed, stormMs } of this.#first) if (stormMs === options.stormMs) this.#early.add(seed);
   }
 
   async run(): Promise<CampaignSummary> {
@@ -124,13 +127,14 @@ export class Campaign {
   #work(): Promise<void> {
     const worker = new Worker(new URL('./worker_entry.mjs', import.meta.url));
     return new Promise((resolve, reject) => {
+      let order: SeedOrder | null = null;
       const handOut = (): void => {
-        const order = this.#takeOrder();
+        order = this.#takeOrder();
         if (order === null) worker.terminate().then(() => resolve(), reject);
         else worker.postMessage(order);
       };
       worker.on('message', (result: RunResult) => {
-        this.#take(result);
+        if (order !== null) this.#take(order, result);
         handOut();
       });
       worker.on('error', reject);
@@ -144,17 +148,19 @@ export class Campaign {
     if (seconds !== null && performance.now() - this.#startedAt > seconds * 1000) return null;
     const before = this.#first.shift();
     if (before !== undefined) return before;
+    while (this.#early.has(String(this.#next))) this.#next++;
     if (seeds !== null && this.#next >= first + seeds) return null;
     return { seed: String(this.#next++), stormMs };
   }
 
-  #take(result: RunResult): void {
+  #take(order: SeedOrder, result: RunResult): void {
     this.#seeds++;
-    this.#hashes.set(result.seed, result.hash);
+    // A seed that failed before in a storm of another length is another run than the one of its number here.
+    if (order.stormMs === this.#options.stormMs) this.#hashes.set(result.seed, result.hash);
     for (const name of SUMMED) this.#total[name] += result[name];
     for (const mark of result.marks) this.#marks.set(mark, (this.#marks.get(mark) ?? 0) + 1);
-    if (result.failure === null) this.#store?.held(result.seed);
-    else this.#takeFailure(result.seed, result.failure);
+    if (result.failure === null) this.#store?.held(order);
+    else this.#takeFailure(order, result.failure);
     const nowMs = performance.now();
     if (nowMs - this.#shownAtMs > (process.stderr.isTTY ? PROGRESS_MS : PROGRESS_LINE_MS)) {
       this.#shownAtMs = nowMs;
@@ -162,13 +168,14 @@ export class Campaign {
     }
   }
 
-  #takeFailure(seed: string, failure: { readonly check: string; readonly message: string }): void {
-    const { stormMs } = this.#options;
+  #takeFailure({ seed, stormMs }: SeedOrder, failure: Failure): void {
     this.#failed.push({ seed, ...failure });
     this.#store?.failed({ seed, stormMs, check: failure.check });
     if (this.#failed.length > FAILURES_SHOWN_MAX) return;
+    const run = `${seed} --storm-ms ${stormMs}`;
+    const shrink = isOfTrial(failure) ? '' : `shrink: npm run sim -- shrink ${run}\n`;
     process.stderr.write(
-      `\nseed ${seed} FAILED: ${failure.check}\n${failure.message}\nreplay: npm run sim -- --seed ${seed} --storm-ms ${stormMs}\nshrink: npm run sim -- shrink ${seed} --storm-ms ${stormMs}\n`,
+      `\nseed ${seed} FAILED: ${failure.check}\n${failure.message}\nreplay: npm run sim -- --seed ${run}\n${shrink}`,
     );
   }
 

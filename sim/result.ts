@@ -32,6 +32,11 @@ export interface Failure {
   readonly message: string;
 }
 
+/** It was a trial that failed, not the cluster: there is no schedule of it. */
+export function isOfTrial(failure: Pick<Failure, 'check'>): boolean {
+  return failure.check.endsWith(' trial');
+}
+
 export interface RunOptions {
   readonly stormMs: number;
   /** What is put through its trials beside the cluster: all parts unless said. */

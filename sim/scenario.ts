@@ -63,8 +63,13 @@ export function encodeScenario(scenario: Scenario): string {
 `;
 }
 
-/** @throws EnvelopeError `FORMAT` that names the field when the text is not a scenario of this format. */
-export function parseScenario(text: string): Scenario {
+/**
+ * @param file Where the text stood, for the message.
+ * @throws EnvelopeError `FORMAT` that names the field when the text is not a scenario of this format.
+ */
+export function parseScenario(text: string, file = 'the text'): Scenario {
+  const invalid = (why: string): EnvelopeError =>
+    new EnvelopeError('FORMAT', `${file} is not a scenario: ${why}`);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -93,8 +98,4 @@ export function parseScenario(text: string): Scenario {
 
 function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
-}
-
-function invalid(why: string): EnvelopeError {
-  return new EnvelopeError('FORMAT', `not a scenario: ${why}`);
 }

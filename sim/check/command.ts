@@ -1,7 +1,7 @@
 /** `npm run sim -- check FILE`: is the history in a file linearizable? */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { UsageError } from '../commands/arguments.ts';
+import { readInput, UsageError } from '../commands/arguments.ts';
 import { checkCalls } from './check_calls.ts';
 import { explain } from './explain.ts';
 import { HistoryFileError, parseHistory } from './history_file.ts';
@@ -33,7 +33,7 @@ const STANDARD_INPUT = 0;
 const STATES_MAX = 20_000_000;
 
 const SURROUNDINGS: CheckSurroundings = {
-  read: (file) => readFileSync(file === '-' ? STANDARD_INPUT : file, 'utf8'),
+  read: (file) => (file === '-' ? readFileSync(STANDARD_INPUT, 'utf8') : readInput(file)),
   write: (text) => process.stdout.write(text),
   writeError: (text) => process.stderr.write(text),
   nowMs: () => performance.now(),

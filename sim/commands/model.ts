@@ -1,5 +1,5 @@
 /** `npm run sim -- model`: bounded model checking of the consensus core. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { BOUND_MAX, type Bounds, DEFAULT_BOUNDS, KINDS } from '../model/bounds.ts';
 import { Model } from '../model/model.ts';
@@ -12,7 +12,7 @@ import { PropertyViolation } from '../model/properties.ts';
 import { type Progress, type SearchResult, type Strategy, search } from '../model/search.ts';
 import { type Begun, begin, STARTS } from '../model/start.ts';
 import type { Mutant } from '../mutants/mutant.ts';
-import { count, UsageError } from './arguments.ts';
+import { count, expectWritable, readInput, UsageError } from './arguments.ts';
 
 const HELP = `Usage: npm run sim -- model [options]
 
@@ -101,6 +101,7 @@ export async function modelCommand(args: readonly string[]): Promise<number> {
     return print(RAFT_MUTANTS.map(({ name, what }) => `${name.padEnd(34)}  ${what}\n`).join(''));
   }
   const mutant = values.mutant === undefined ? null : findMutant(values.mutant);
+  expectWritable(values.save);
   if (values.path !== undefined) return playFile(values.path, mutant);
   const setup: Setup = {
     nodes: inRange(count(values.nodes, 'nodes', 3), 'nodes', 1, 7),
@@ -252,7 +253,7 @@ function makeModel(setup: Setup, mutant: Mutant | null): Promise<Model> {
 }
 
 async function playFile(file: string, mutant: Mutant | null): Promise<number> {
-  const saved = parsePath(readFileSync(file, 'utf8'), file);
+  const saved = parsePath(readInput(file), file);
   const model = await makeModel(saved.setup, mutant);
   const begun = begin(model, saved.setup.start);
   const played = play(model, begun.state, saved.steps);

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { formatHistory } from '../check/history_file.ts';
 import { toCalls } from '../check/linearizability.ts';
+import { expectWritable } from '../commands/arguments.ts';
 import type { RunResult } from '../result.ts';
 import type { Scenario } from '../scenario.ts';
 import { runScenario, runSeed } from '../world.ts';
@@ -29,13 +30,17 @@ export const REPORT_OPTIONS = {
   history: { type: 'string' },
 } as const;
 
-/** Runs a seed or plays a scenario, and writes what is wanted. Without any of it it is a plain run. */
+/**
+ * Runs a seed or plays a scenario, and writes what is wanted. Without any of it it is a plain run.
+ * @throws UsageError before the run when a file cannot be written
+ */
 export function runWithReport(subject: string | Scenario, options: ReportOptions): RunResult {
   const { stormMs, replay, report, transcript, history, onLine } = options;
   if (report === undefined && transcript === undefined && history === undefined) {
     if (typeof subject !== 'string') return runScenario(subject, onLine);
     return runSeed(subject, onLine === null ? { stormMs } : { stormMs, onLine });
   }
+  for (const file of [report, transcript, history]) expectWritable(file);
   const command = `npm run sim -- ${replay}`;
   const listener = onLine === null ? {} : { onLine };
   const recording = { stormMs, replay: command, commit: readCommit(), ...listener };
