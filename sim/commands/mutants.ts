@@ -3,8 +3,9 @@ import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { MUTANTS } from '../mutants/index.ts';
 import type { Mutant } from '../mutants/mutant.ts';
+import { findMutant } from '../mutants/plant.ts';
 import { type Hunt, huntMutant } from '../mutants/runner.ts';
-import { count, UsageError } from './arguments.ts';
+import { count } from './arguments.ts';
 
 const HELP = `Usage: npm run mutants -- [NAME ...] [options]
 
@@ -18,6 +19,8 @@ Plants known bugs, each in a bundle of the sources of its own, and runs seeds un
   --jobs J         bugs hunted at a time                   (default: cores)
   --shrink S       make the schedule of each run that failed small, for S seconds  (default: do not)
   --json           the scoreboard as JSON
+
+To look at a run that fails, name its seed and the bug: npm run sim -- --seed 1 --mutant NAME --report run.html
 
 Exit code: 0 when all were found, 1 when one was not, 2 for wrong usage.
 `;
@@ -48,13 +51,13 @@ export async function mutantsCommand(args: readonly string[]): Promise<number> {
   }
   const chosen = choose(positionals);
   const limits = {
-    seeds: count(values.seeds, 'seeds', 500),
+    seeds: count(values.seeds, 'seeds', 500, 1),
     seconds: count(values.seconds, 'seconds', 60),
     stormMs: count(values['storm-ms'], 'storm-ms', 20_000),
     trials: values['no-trials'] === true ? ('none' as const) : ('all' as const),
     shrinkSeconds: values.shrink === undefined ? null : count(values.shrink, 'shrink', 0),
   };
-  const jobs = Math.max(1, count(values.jobs, 'jobs', availableParallelism()));
+  const jobs = count(values.jobs, 'jobs', availableParallelism(), 1);
   const startedAt = performance.now();
   const hunts: Hunt[] = [];
   const width = Math.max(...chosen.map(({ name }) => name.length));
@@ -74,11 +77,7 @@ export async function mutantsCommand(args: readonly string[]): Promise<number> {
 
 function choose(names: readonly string[]): readonly Mutant[] {
   if (names.length === 0) return MUTANTS;
-  return names.map((name) => {
-    const found = MUTANTS.find((mutant) => mutant.name === name);
-    if (found === undefined) throw new UsageError(`no mutant '${name}'; --list names them`);
-    return found;
-  });
+  return names.map(findMutant);
 }
 
 function formatHunt({ mutant, found, seeds, seconds, check, shrunk }: Hunt, width: number): string {

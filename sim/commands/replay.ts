@@ -1,9 +1,8 @@
 /** `npm run sim -- replay FILE`: plays a saved scenario. */
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { REPORT_OPTIONS, runWithReport } from '../report/command.ts';
 import { describeScenario, parseScenario } from '../scenario.ts';
-import { UsageError } from './arguments.ts';
+import { readInput, UsageError } from './arguments.ts';
 import { describeRun } from './run.ts';
 
 const HELP = `Usage: npm run sim -- replay FILE [options]
@@ -15,6 +14,7 @@ Plays a scenario that \`shrink\` has saved.
   --report FILE    draw the run, as one HTML page
   --transcript FILE  write one line for each thing that happened
   --history FILE   write what the clients saw, for \`sim check --order program\`
+  --mutant NAME    with a known bug planted; npm run mutants -- --list names them
 
 Exit code: 0 when every check held, 1 when one did not, 2 for wrong usage.
 `;
@@ -26,6 +26,7 @@ export function replayCommand(args: readonly string[]): number {
     options: {
       show: { type: 'boolean' },
       trace: { type: 'boolean' },
+      mutant: { type: 'string' },
       ...REPORT_OPTIONS,
       help: { type: 'boolean' },
     },
@@ -36,13 +37,13 @@ export function replayCommand(args: readonly string[]): number {
   }
   const [file, ...rest] = positionals;
   if (file === undefined || rest.length > 0) throw new UsageError('replay takes one file');
-  const scenario = parseScenario(readFileSync(file, 'utf8'));
+  const scenario = parseScenario(readInput(file), file);
   if (values.show === true) process.stdout.write(`${describeScenario(scenario)}\n\n`);
   const startedAt = performance.now();
   const onLine = values.trace === true ? (line: string) => process.stdout.write(`${line}\n`) : null;
   const { report, transcript, history } = values;
   const { stormMs } = scenario;
-  const replay = `replay ${file}`;
+  const replay = `replay ${file}${values.mutant === undefined ? '' : ` --mutant ${values.mutant}`}`;
   const result = runWithReport(scenario, { stormMs, replay, report, transcript, history, onLine });
   process.stdout.write(describeRun(result, (performance.now() - startedAt) / 1000, replay));
   return result.failure === null ? 0 : 1;

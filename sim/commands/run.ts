@@ -4,7 +4,7 @@ import { Campaign, formatSummary } from '../campaign.ts';
 import { REPORT_OPTIONS, type ReportOptions, runWithReport } from '../report/command.ts';
 import type { RunResult } from '../result.ts';
 import { runSeed } from '../world.ts';
-import { count } from './arguments.ts';
+import { count, refuse, UsageError } from './arguments.ts';
 
 export const RUN_HELP = `Usage: npm run sim -- [run] [options]
 
@@ -27,10 +27,24 @@ With --seed:
   --report FILE    draw the run, as one HTML page
   --transcript FILE  write one line for each thing that happened
   --history FILE   write what the clients saw, for \`sim check --order program\`
+  --mutant NAME    with a known bug planted; npm run mutants -- --list names them
 
 Exit code: 0 when every check held, 1 when one did not, 2 for wrong usage.
 `;
 
+/** Options of one kind of run, which the others do not take. */
+const OF_A_CAMPAIGN = [
+  'seeds',
+  'minutes',
+  'seconds',
+  'first',
+  'jobs',
+  'until-failure',
+  'failures',
+  'require-marks',
+  'json',
+] as const;
+const OF_A_RECORD = ['trace', 'report', 'transcript', 'history'] as const;
 const DEFAULT_SEEDS = 200;
 const DEFAULT_STORM_MS = 20_000;
 
@@ -51,6 +65,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
       json: { type: 'boolean' },
       twice: { type: 'boolean' },
       trace: { type: 'boolean' },
+      mutant: { type: 'string' },
       ...REPORT_OPTIONS,
       help: { type: 'boolean' },
     },
@@ -61,26 +76,33 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   }
   const stormMs = count(values['storm-ms'], 'storm-ms', DEFAULT_STORM_MS);
   if (values.seed !== undefined) {
-    if (values.twice === true) return runTwice(values.seed, stormMs);
+    if (values.seed === '') throw new UsageError('--seed takes a text that is not empty');
+    refuse(values, OF_A_CAMPAIGN, 'is for many seeds, not for the one of --seed');
+    const replay = replayOf(values.seed, stormMs, values.mutant);
+    if (values.twice === true) {
+      refuse(values, OF_A_RECORD, 'does not go with --twice');
+      return runTwice(values.seed, stormMs, replay);
+    }
     const { report, transcript, history } = values;
     const onLine = values.trace === true ? printLine : null;
     return runOne(values.seed, {
       stormMs,
-      replay: replayOf(values.seed, stormMs),
+      replay,
       report,
       transcript,
       history,
       onLine,
     });
   }
-  const minutes = count(values.minutes, 'minutes', 0);
-  const seconds = 60 * minutes + count(values.seconds, 'seconds', 0);
+  refuse(values, ['twice', 'mutant', ...OF_A_RECORD], 'is for one run: name its seed with --seed');
+  const minutes = count(values.minutes, 'minutes', 0, 1);
+  const seconds = 60 * minutes + count(values.seconds, 'seconds', 0, 1);
   const campaign = new Campaign({
     first: count(values.first, 'first', 1),
-    seeds: values.seeds === undefined && seconds > 0 ? null : count(values.seeds, 'seeds', DEFAULT_SEEDS),
+    seeds: values.seeds === undefined && seconds > 0 ? null : count(values.seeds, 'seeds', DEFAULT_SEEDS, 1),
     seconds: seconds > 0 ? seconds : null,
     stormMs,
-    jobs: values.jobs === undefined ? null : count(values.jobs, 'jobs', 1),
+    jobs: values.jobs === undefined ? null : count(values.jobs, 'jobs', 1, 1),
     untilFailure: values['until-failure'] === true,
     failures: values.failures ?? null,
     requireMarks: values['require-marks'] === true,
@@ -98,8 +120,9 @@ function printLine(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-function replayOf(seed: string, stormMs: number): string {
-  return stormMs === DEFAULT_STORM_MS ? `--seed ${seed}` : `--seed ${seed} --storm-ms ${stormMs}`;
+function replayOf(seed: string, stormMs: number, mutant: string | undefined): string {
+  const storm = stormMs === DEFAULT_STORM_MS ? '' : ` --storm-ms ${stormMs}`;
+  return `--seed ${seed}${storm}${mutant === undefined ? '' : ` --mutant ${mutant}`}`;
 }
 
 function runOne(seed: string, options: ReportOptions): number {
@@ -110,11 +133,11 @@ function runOne(seed: string, options: ReportOptions): number {
 }
 
 /** Compares two runs of a seed event by event. */
-function runTwice(seed: string, stormMs: number): number {
+function runTwice(seed: string, stormMs: number, replay: string): number {
   const first: string[] = [];
   const startedAt = performance.now();
   const result = runSeed(seed, { stormMs, onLine: (line) => first.push(line) });
-  process.stdout.write(describeRun(result, (performance.now() - startedAt) / 1000, replayOf(seed, stormMs)));
+  process.stdout.write(describeRun(result, (performance.now() - startedAt) / 1000, replay));
   let at = 0;
   let difference: string | null = null;
   const again = runSeed(seed, {

@@ -1,11 +1,11 @@
 /** `npm run sim -- shrink SEED`: makes a failing run small, and saves what is left. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import type { Failure } from '../result.ts';
+import { type Failure, isOfTrial } from '../result.ts';
 import { describeScenario, encodeScenario, eventCount, parseScenario, type Scenario } from '../scenario.ts';
 import { Shrinker } from '../shrink.ts';
 import { recordSeed, runScenario } from '../world.ts';
-import { count, UsageError } from './arguments.ts';
+import { count, expectWritable, readInput, UsageError } from './arguments.ts';
 
 const LINES_SHOWN_MAX = 60;
 
@@ -18,6 +18,7 @@ nodes and options as long as the same check still fails. Prints what is left, an
   --seconds S      stop after so long        (default 120)
   --noises N       runs per candidate, each with other latencies  (default 6)
   --storm-ms MS    as in a run               (default 20000)
+  --mutant NAME    with a known bug planted; npm run mutants -- --list names them
 
 Exit code: 0 when a schedule was saved, 1 when the run does not fail, 2 for wrong usage.
 `;
@@ -31,6 +32,7 @@ export function shrinkCommand(args: readonly string[]): number {
       seconds: { type: 'string' },
       noises: { type: 'string' },
       'storm-ms': { type: 'string' },
+      mutant: { type: 'string' },
       help: { type: 'boolean' },
     },
   });
@@ -40,17 +42,28 @@ export function shrinkCommand(args: readonly string[]): number {
   }
   const [subject, ...rest] = positionals;
   if (subject === undefined || rest.length > 0) throw new UsageError('shrink takes one seed or file');
+  if (subject === '') throw new UsageError('a seed is a text that is not empty');
+  const mutant = values.mutant === undefined ? '' : ` --mutant ${values.mutant}`;
   const seconds = count(values.seconds, 'seconds', 120);
+  const noises = count(values.noises, 'noises', 6, 1);
   const { scenario, failure } = load(subject, count(values['storm-ms'], 'storm-ms', 20_000));
   if (failure === null) {
     process.stdout.write(`${subject}: every check held, there is nothing to shrink\n`);
     return 1;
   }
+  if (isOfTrial(failure)) {
+    process.stdout.write(
+      `${subject} fails: ${failure.check}\n${failure.message}\na schedule is the cluster's; a trial has none, and runs again with its seed alone: npm run sim -- --seed ${subject}${mutant}\n`,
+    );
+    return 1;
+  }
+  const out = values.out ?? `failure-${subject.replaceAll(/[^\w.-]/g, '_')}.json`;
+  expectWritable(out);
   const until = performance.now() + seconds * 1000;
   const shrinker = new Shrinker(scenario, {
     check: failure.check,
     runsMax: Number.MAX_SAFE_INTEGER,
-    noises: count(values.noises, 'noises', 6),
+    noises,
     isOver: () => performance.now() > until,
     onProgress: (best, runs) => {
       if (process.stderr.isTTY) process.stderr.write(`\r${runs} runs, ${eventCount(best)} events `);
@@ -63,11 +76,10 @@ export function shrinkCommand(args: readonly string[]): number {
     process.stdout.write('its schedule alone does not fail: the race hangs on what only the seed draws\n');
     return 1;
   }
-  const out = values.out ?? `failure-${subject.replaceAll(/[^\w.-]/g, '_')}.json`;
   writeFileSync(out, encodeScenario(shrunk.scenario));
   const { nodes } = shrunk.scenario.options;
   process.stdout.write(
-    `${eventCount(shrunk.scenario)} events on ${nodes} nodes after ${shrunk.runs} runs:\n\n${head(describeScenario(shrunk.scenario))}\n\n${shrunk.result.failure?.check}: ${shrunk.result.failure?.message}\n\nsaved; replay: npm run sim -- replay ${out}\n`,
+    `${eventCount(shrunk.scenario)} events on ${nodes} nodes after ${shrunk.runs} runs:\n\n${head(describeScenario(shrunk.scenario))}\n\n${shrunk.result.failure?.check}: ${shrunk.result.failure?.message}\n\nsaved; replay: npm run sim -- replay ${out}${mutant}\n`,
   );
   return 0;
 }
@@ -77,7 +89,7 @@ function load(subject: string, stormMs: number): { scenario: Scenario; failure: 
     const { scenario, result } = recordSeed(subject, stormMs);
     return { scenario, failure: result.failure };
   }
-  const scenario = parseScenario(readFileSync(subject, 'utf8'));
+  const scenario = parseScenario(readInput(subject), subject);
   return { scenario, failure: runScenario(scenario).failure };
 }
 

@@ -8,6 +8,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { build } from 'esbuild';
+import { plantIn } from '../model/planting.ts';
+import { isOfTrial } from '../result.ts';
 import type { Mutant } from './mutant.ts';
 import type { HuntAnswer, HuntOrder, Shrunk } from './worker.ts';
 
@@ -59,7 +61,7 @@ export async function huntMutant(mutant: Mutant, limits: HuntLimits): Promise<Hu
 /** The worker of a hunt and all that it imports, in one file, with the mutant planted. */
 async function bundleWith(mutant: Mutant, outfile: string): Promise<void> {
   const path = join(ROOT, mutant.file);
-  const contents = planted(mutant, readFileSync(path, 'utf8'));
+  const contents = plantIn(readFileSync(path, 'utf8'), mutant);
   await build({
     entryPoints: [join(ROOT, 'sim', 'mutants', 'worker.ts')],
     outfile,
@@ -77,13 +79,6 @@ async function bundleWith(mutant: Mutant, outfile: string): Promise<void> {
       },
     ],
   });
-}
-
-function planted({ name, file, find, replace }: Mutant, source: string): string {
-  if (source.split(find).length !== 2) {
-    throw new Error(`${name} no longer fits ${file}: its text must stand there exactly once`);
-  }
-  return source.replace(find, () => replace);
 }
 
 /** How many seeds were run, the check that failed, '' when none did, and the schedule made small. */
@@ -112,7 +107,7 @@ function runUntilFailure(
       }
       check = answer.result.failure?.check ?? '';
       if (check !== '') {
-        if (shrinkSeconds === null || check.endsWith(' trial')) end(null);
+        if (shrinkSeconds === null || isOfTrial({ check })) end(null);
         else order(shrinkSeconds);
       } else if (seed >= seeds || performance.now() - startedAt > seconds * 1000) end(null);
       else {
