@@ -2,6 +2,7 @@
 import { FONT, FONT_BOLD, FONT_SMALL, textInBar, widthOf } from './draw_text.js';
 import { AXIS_HEIGHT, pointOf, rectOf, sceneX, sceneY, segmentOf } from './geometry.js';
 import { outcomeText } from './items.js';
+import { LabelRoom } from './labels.js';
 import { termColour } from './palette.js';
 
 /**
@@ -82,7 +83,9 @@ export function drawMessages(context, scene, palette, messages) {
   }
   context.globalAlpha = 1;
   for (const item of messages) drawFate(context, scene, palette, item);
-  if (count <= LABELS_MAX) for (const item of messages) drawLabel(context, scene, palette, item);
+  if (count > LABELS_MAX) return;
+  const room = new LabelRoom();
+  for (const item of messages) drawLabel(context, scene, palette, item, room);
 }
 
 /**
@@ -133,8 +136,9 @@ function drawFate(context, scene, palette, item) {
  * @param {Scene} scene
  * @param {Palette} palette
  * @param {MessageItem} item
+ * @param {LabelRoom} room Taken by the labels before it.
  */
-function drawLabel(context, scene, palette, item) {
+function drawLabel(context, scene, palette, item, room) {
   const segment = segmentOf(scene, item);
   if (segment === null) return;
   const { x1, y1, x2, y2 } = segment;
@@ -144,9 +148,11 @@ function drawLabel(context, scene, palette, item) {
   const width = widthOf(context, text);
   // Steep ones stand close together: their words would cover each other.
   if (Math.hypot(x2 - x1, y2 - y1) < width + 26 || Math.abs(x2 - x1) < LABEL_DX_MIN) return;
+  const [x, y, angle] = [(x1 + x2) / 2, (y1 + y2) / 2, Math.atan2(y2 - y1, x2 - x1)];
+  if (!room.take({ x, y, angle, width })) return;
   context.save();
-  context.translate((x1 + x2) / 2, (y1 + y2) / 2);
-  context.rotate(Math.atan2(y2 - y1, x2 - x1));
+  context.translate(x, y);
+  context.rotate(angle);
   context.textBaseline = 'middle';
   context.globalAlpha = 0.85;
   context.fillStyle = palette.paper;
