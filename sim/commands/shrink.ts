@@ -44,16 +44,17 @@ export function shrinkCommand(args: readonly string[]): number {
   if (subject === undefined || rest.length > 0) throw new UsageError('shrink takes one seed or file');
   if (subject === '') throw new UsageError('a seed is a text that is not empty');
   const mutant = values.mutant === undefined ? '' : ` --mutant ${values.mutant}`;
+  const stormMs = count(values['storm-ms'], 'storm-ms', 20_000);
   const seconds = count(values.seconds, 'seconds', 120);
   const noises = count(values.noises, 'noises', 6, 1);
-  const { scenario, failure } = load(subject, count(values['storm-ms'], 'storm-ms', 20_000));
+  const { scenario, failure } = load(subject, stormMs);
   if (failure === null) {
     process.stdout.write(`${subject}: every check held, there is nothing to shrink\n`);
     return 1;
   }
   if (isOfTrial(failure)) {
     process.stdout.write(
-      `${subject} fails: ${failure.check}\n${failure.message}\na schedule is the cluster's; a trial has none, and runs again with its seed alone: npm run sim -- --seed ${subject}${mutant}\n`,
+      `${subject} fails: ${failure.check}\n${failure.message}\na schedule is the cluster's; a trial has none, and runs again with its seed alone: npm run sim -- --seed ${subject} --storm-ms ${stormMs}${mutant}\n`,
     );
     return 1;
   }

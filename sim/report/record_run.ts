@@ -1,6 +1,6 @@
 /** Runs a seed or plays a scenario, and records it. The run is the same as without. */
 import type { Operation } from '../check/history.ts';
-import type { RunResult } from '../result.ts';
+import { type Failure, isOfTrial, type RunResult } from '../result.ts';
 import type { Scenario } from '../scenario.ts';
 import { World } from '../world.ts';
 import type { RunRecord } from './record.ts';
@@ -39,7 +39,7 @@ export function recordRun(subject: string | Scenario, options: RecordOptions): R
     commit: options.commit,
     replay: options.replay,
     check: result.failure?.check ?? null,
-    message: result.failure?.message ?? null,
+    message: result.failure === null ? null : messageOf(result.failure),
     hash: result.hash,
     figures: { events, operations, 'entries committed': entries, elections, faults, crashes },
     options: world.options,
@@ -47,4 +47,10 @@ export function recordRun(subject: string | Scenario, options: RecordOptions): R
   });
   if (record === undefined) throw new Error('a world makes its probe when it is made');
   return { result, record, operations: world.history.operations() };
+}
+
+/** The record is of the cluster: whoever reads it must not look there for what a trial has found. */
+function messageOf(failure: Failure): string {
+  if (!isOfTrial(failure)) return failure.message;
+  return `${failure.message}\n\nThat was found in a trial of one part alone. The cluster that is shown here held all its checks.`;
 }

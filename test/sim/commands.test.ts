@@ -122,6 +122,20 @@ describe('planted bugs', () => {
   }, 120_000);
 });
 
+describe('a trial that fails', () => {
+  it('is told apart from the cluster beside it, and has no schedule to shrink', () => {
+    const planted = ['--storm-ms', '200', '--mutant', 'memtable-used-under-iterator'];
+    const transcript = join(directory, 'run.txt');
+    expect(sim('--seed', '1', ...planted, '--transcript', transcript).status).toBe(1);
+    expect(readFileSync(transcript, 'utf8')).toContain('The cluster that is shown here held all its checks.');
+    const { status, stdout } = sim('shrink', '1', ...planted);
+    expect(stdout).toContain(
+      'again with its seed alone: npm run sim -- --seed 1 --storm-ms 200 --mutant memtable-used-under-iterator',
+    );
+    expect(status).toBe(1);
+  }, 120_000);
+});
+
 describe('the command line', () => {
   it('tells wrong usage in one line, with exit code 2', () => {
     for (const args of [
