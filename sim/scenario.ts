@@ -12,6 +12,9 @@ import { describeStroke, type Stroke } from './strokes.ts';
 import { type Batch, describeRequest } from './workload.ts';
 
 export const SCENARIO_FORMAT = 1;
+/** Of nodes, spares, clients or watchers. */
+const COUNT_MAX = 7;
+const NODE_FIELDS: ReadonlySet<string> = new Set(['node', 'peer', 'subject']);
 
 export interface Scenario {
   readonly format: typeof SCENARIO_FORMAT;
@@ -93,7 +96,55 @@ export function parseScenario(text: string, file = 'the text'): Scenario {
       if (!isCount(item?.atUs)) throw invalid(`\`${name}[${at}].atUs\` is not a whole number`);
     }
   }
-  return { ...(scenario as Scenario), options: completeOptions(scenario.options) };
+  const complete = { ...(scenario as Scenario), options: completeOptions(scenario.options) };
+  const problem = problemOf(complete);
+  if (problem !== null) throw invalid(problem);
+  return complete;
+}
+
+/** What a world would trip over; null: nothing. What it passes over, such as a crash of what is down, may stand there. */
+function problemOf({ options, strokes, batches }: Scenario): string | null {
+  for (const name of ['nodes', 'spares', 'clients', 'watchers'] as const) {
+    const min = name === 'nodes' ? 1 : 0;
+    if (!isWithin(options[name], min, COUNT_MAX))
+      return `\`options.${name}\` is not a whole number from ${min} to ${COUNT_MAX}`;
+  }
+  for (const name of ['heartbeatMs', 'electionTimeoutMs'] as const) {
+    if (!isWithin(options.timing?.[name], 1, Number.MAX_SAFE_INTEGER))
+      return `\`options.timing.${name}\` is not a whole number from 1`;
+  }
+  const machines = options.nodes + options.spares;
+  for (const [at, stroke] of strokes.entries()) {
+    for (const [name, node] of Object.entries(stroke)) {
+      if (NODE_FIELDS.has(name) && !isWithin(node, 1, machines))
+        return `\`strokes[${at}].${name}\` is not a node from 1 to ${machines}`;
+    }
+    if (!canBeTold(() => describeStroke(stroke)))
+      return `\`strokes[${at}]\` is not a stroke that is known: ${JSON.stringify(stroke)}`;
+  }
+  for (const [at, { client, node, requests }] of batches.entries()) {
+    if (!isWithin(client, 1, COUNT_MAX))
+      return `\`batches[${at}].client\` is not a number from 1 to ${COUNT_MAX}`;
+    if (!isWithin(node, 1, machines)) return `\`batches[${at}].node\` is not a node from 1 to ${machines}`;
+    if (!Array.isArray(requests)) return `\`batches[${at}].requests\` is not a list`;
+    for (const [place, request] of requests.entries()) {
+      if (!isCount(request?.bucket) || !canBeTold(() => describeRequest(request)))
+        return `\`batches[${at}].requests[${place}]\` is not a request that is known: ${JSON.stringify(request)}`;
+    }
+  }
+  return null;
+}
+
+function canBeTold(describe: () => string): boolean {
+  try {
+    return typeof describe() === 'string';
+  } catch {
+    return false;
+  }
+}
+
+function isWithin(value: unknown, min: number, max: number): boolean {
+  return isCount(value) && value >= min && value <= max;
 }
 
 function isCount(value: unknown): value is number {

@@ -49,6 +49,26 @@ describe('a scenario', () => {
     expect(() => parseScenario(text.replace(/"atUs":\d+/, '"atUs":"x"'))).toThrow(/strokes\[0\]\.atUs/);
   });
 
+  it.each([
+    [{ options: {} }, '`options.nodes` is not a whole number from 1 to 7'],
+    [{ strokes: [{ atUs: 5, kind: 'frob', node: 1 }] }, '`strokes[0]` is not a stroke that is known'],
+    [{ strokes: [{ atUs: 5, kind: 'crash', node: 9 }] }, '`strokes[0].node` is not a node from 1 to '],
+    [
+      { batches: [{ atUs: 5, client: 1, node: 9, requests: [] }] },
+      '`batches[0].node` is not a node from 1 to ',
+    ],
+    [{ batches: [{ atUs: 5, client: 0, node: 1, requests: [] }] }, '`batches[0].client` is not a number'],
+    [{ batches: [{ atUs: 5, client: 1, node: 1 }] }, '`batches[0].requests` is not a list'],
+    [
+      { batches: [{ atUs: 5, client: 1, node: 1, requests: [{ kind: 'get' }] }] },
+      '`batches[0].requests[0]` is not a request that is known',
+    ],
+  ])('is refused where a world would trip over it: %j', (change, message) => {
+    expect(() => parseScenario(JSON.stringify({ ...scenario, ...change }), 'odd.json')).toThrow(
+      `odd.json is not a scenario: ${message}`,
+    );
+  });
+
   it('runs in any part of it, and in a smaller cluster', () => {
     fc.assert(
       fc.property(fc.infiniteStream(fc.boolean()), (draws) => {
