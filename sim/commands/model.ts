@@ -49,7 +49,7 @@ The search
   --save FILE        write the path to a violation there
   --path FILE        play such a path instead of a search
 
-Exit code: 0 when no violation was found, 1 when one was, 2 for wrong usage.
+Exit code: 0 when no violation was found, 1 when one was (with --scoreboard: when a bug was not found), 2 for wrong usage.
 `;
 
 /** What `--save` writes and `--path` reads. */
@@ -118,9 +118,9 @@ export async function modelCommand(args: readonly string[]): Promise<number> {
   }
   const strategy = oneOf<Strategy>(values.search, 'search', ['breadth', 'depth', 'walk']);
   const limits = {
-    depth: count(values.depth, 'depth', 100),
-    states: count(values['max-states'], 'max-states', 2_000_000),
-    seconds: count(values.seconds, 'seconds', 600),
+    depth: count(values.depth, 'depth', 100, 1),
+    states: count(values['max-states'], 'max-states', 2_000_000, 1),
+    seconds: count(values.seconds, 'seconds', 600, 1),
   };
   if (values.scoreboard === true) return scoreboard(mutant === null ? RAFT_MUTANTS : [mutant]);
   const shows = process.stderr.isTTY && values.json !== true;

@@ -9,6 +9,7 @@
 import { readFileSync } from 'node:fs';
 import { relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { EnvelopeError } from '../../src/base/errors.ts';
 import type { setRareProbe } from '../../src/base/rare.ts';
 import type { Raft } from '../../src/raft/raft.ts';
 import type { Mutant } from '../mutants/mutant.ts';
@@ -20,11 +21,12 @@ export type RaftClass = typeof Raft;
 
 /** What a private field `#x` is called in the loaded core: `$x`. */
 const PRIVATE_PREFIX = '$';
+const MAYBE = /\bmaybe\('([^']+)'\)/g;
 
 /**
  * @param options.mutants Planted in the sources, in this order; each must be in a file that the core consists of.
  * @param options.rarePaths Where the core has two ways, `maybe(name)`, and may take the rarer one: there it always does.
- * @throws Error when a mutant does not fit the sources.
+ * @throws Error when a mutant does not fit the sources, EnvelopeError `USAGE` when the core has no such rarer way.
  */
 export async function loadOpenedRaft(options: {
   readonly mutants?: readonly Mutant[];
@@ -34,6 +36,7 @@ export async function loadOpenedRaft(options: {
   // Here, as the rest of the simulator runs without it.
   const { build } = await import('esbuild');
   const planted = new Set<Mutant>();
+  const declared = new Set<string>();
   const result = await build({
     stdin: {
       contents: `export { Raft } from './src/raft/raft.ts'; export { setRareProbe } from './src/base/rare.ts';`,
@@ -56,6 +59,7 @@ export async function loadOpenedRaft(options: {
               source = plantIn(source, mutant);
               planted.add(mutant);
             }
+            for (const [, name] of source.matchAll(MAYBE)) declared.add(name);
             return { contents: openPrivateFields(source), loader: 'ts' };
           });
         },
@@ -65,6 +69,13 @@ export async function loadOpenedRaft(options: {
   for (const mutant of mutants) {
     if (!planted.has(mutant))
       throw new Error(`the mutant ${mutant.name} is in ${mutant.file}, which the core does not use`);
+  }
+  for (const name of rarePaths) {
+    if (!declared.has(name))
+      throw new EnvelopeError(
+        'USAGE',
+        `the core has no rarer way '${name}'; there are ${[...declared].sort().join(', ')}`,
+      );
   }
   const [output] = result.outputFiles;
   const module: unknown = await import(

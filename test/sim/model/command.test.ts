@@ -37,6 +37,8 @@ describe('sim model', () => {
 
   it.each([
     [['--nodes', '9'], '--nodes is from 1 to 7, not 9'],
+    [['--rare', 'nosuch'], "the core has no rarer way 'nosuch'; there are "],
+    [['--depth', '0'], "--depth takes a whole number from 1 to 999999999, not '0'"],
     [['--nodes', '2', '--start', 'diverged'], "--start 'diverged' needs 3 nodes or more"],
     [['--crashes', '8'], '--crashes is from 0 to 7, not 8'],
     [['--search', 'best'], '--search is one of breadth, depth, walk'],
