@@ -87,12 +87,39 @@ interface LabMachine {
   lives: number;
 }
 
+const FAULTS: ReadonlySet<string> = new Set([
+  'crashEveryMs',
+  'pauseEveryMs',
+  'partitionEveryMs',
+  'networkDelayMsMax',
+  'syncMsMax',
+] satisfies (keyof LabFaults)[]);
+const NUMBER_MAX = 1_000_000_000;
 const US_PER_MS = 1000;
 const OUTAGE_MS_MAX = 2000;
 
-/** Runs one seed. */
+/**
+ * Runs one seed.
+ * @throws RangeError that names the option: a lab that does nothing would find nothing wrong
+ */
 export function runLab(options: LabOptions): LabResult {
+  const { seed, machines, clients, stormMs, calmMs, faults } = options;
+  if (typeof seed !== 'string' || seed === '') throw new RangeError('seed takes a text that is not empty');
+  expectNumber('machines', machines, 1);
+  expectNumber('clients', clients, 0);
+  for (const [name, ms] of Object.entries({ stormMs, calmMs })) expectNumber(name, ms, 0);
+  for (const name of Object.keys(faults)) {
+    if (!FAULTS.has(name))
+      throw new RangeError(`faults.${name} is not known; there are ${[...FAULTS].join(', ')}`);
+  }
+  for (const [name, ms] of Object.entries(faults))
+    if (ms !== undefined) expectNumber(`faults.${name}`, ms, 0);
   return new Lab(options).run();
+}
+
+function expectNumber(name: string, value: unknown, min: number): void {
+  if (Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= NUMBER_MAX) return;
+  throw new RangeError(`${name} takes a whole number from ${min} to ${NUMBER_MAX}, not ${String(value)}`);
 }
 
 class Lab {
