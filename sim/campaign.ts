@@ -137,7 +137,10 @@ export class Campaign {
         if (order !== null) this.#take(order, result);
         handOut();
       });
-      worker.on('error', reject);
+      // Out of memory, say: nothing can be told of the run but which it was.
+      worker.on('error', (cause) => {
+        reject(new Error(`the thread that ran seed ${order?.seed} has died: ${cause.message}`, { cause }));
+      });
       handOut();
     });
   }
