@@ -6,13 +6,22 @@ import { Model } from '../model/model.ts';
 import type { Persistence } from '../model/model_node.ts';
 import { RAFT_MUTANTS } from '../model/mutants.ts';
 import { loadOpenedRaft } from '../model/opened_raft.ts';
-import { describeNodes, describePath, play, type SavedStep, saveStep, shorten } from '../model/path.ts';
+import {
+  describeNodes,
+  describePath,
+  PathError,
+  play,
+  type SavedStep,
+  saveStep,
+  shorten,
+} from '../model/path.ts';
 import { type PlannedSearch, PORTFOLIO, type Setup } from '../model/portfolio.ts';
 import { PropertyViolation } from '../model/properties.ts';
+import { formatPath, PERSISTENCES, parsePath, type SavedPath, SETUP_RANGES } from '../model/saved_path.ts';
 import { type Progress, type SearchResult, type Strategy, search } from '../model/search.ts';
 import { type Begun, begin, STARTS } from '../model/start.ts';
 import type { Mutant } from '../mutants/mutant.ts';
-import { count, expectWritable, readInput, UsageError } from './arguments.ts';
+import { count, expectWritable, readInput, refuse, UsageError } from './arguments.ts';
 
 const HELP = `Usage: npm run sim -- model [options]
 
@@ -51,15 +60,6 @@ The search
 
 Exit code: 0 when no violation was found, 1 when one was (with --scoreboard: when a bug was not found), 2 for wrong usage.
 `;
-
-/** What `--save` writes and `--path` reads. */
-interface SavedPath {
-  readonly format: 'envelopedb-model-path-1';
-  readonly mutant: string | null;
-  readonly property: string;
-  readonly setup: Setup;
-  readonly steps: readonly SavedStep[];
-}
 
 export async function modelCommand(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
@@ -101,15 +101,18 @@ export async function modelCommand(args: readonly string[]): Promise<number> {
     return print(RAFT_MUTANTS.map(({ name, what }) => `${name.padEnd(34)}  ${what}\n`).join(''));
   }
   const mutant = values.mutant === undefined ? null : findMutant(values.mutant);
+  if (values.path !== undefined) {
+    refuse(values, ['save', 'portfolio', 'scoreboard'], 'does not go with --path');
+    return playFile(values.path, mutant);
+  }
   expectWritable(values.save);
-  if (values.path !== undefined) return playFile(values.path, mutant);
   const setup: Setup = {
-    nodes: inRange(count(values.nodes, 'nodes', 3), 'nodes', 1, 7),
+    nodes: inRange(count(values.nodes, 'nodes', 3), 'nodes', ...SETUP_RANGES.nodes),
     start: oneOf(values.start, 'start', STARTS),
-    persistence: oneOf<Persistence>(values.persistence, 'persistence', ['steps', 'at-once']),
-    maxTerm: inRange(count(values['max-term'], 'max-term', 3), 'max-term', 1, 100),
-    letters: inRange(count(values.letters, 'letters', 12), 'letters', 1, 1000),
-    copies: inRange(count(values.copies, 'copies', 1), 'copies', 1, 100),
+    persistence: oneOf<Persistence>(values.persistence, 'persistence', PERSISTENCES),
+    maxTerm: inRange(count(values['max-term'], 'max-term', 3), 'max-term', ...SETUP_RANGES.maxTerm),
+    letters: inRange(count(values.letters, 'letters', 12), 'letters', ...SETUP_RANGES.letters),
+    copies: inRange(count(values.copies, 'copies', 1), 'copies', ...SETUP_RANGES.copies),
     rarePaths: values.rare ?? [],
     bounds: boundsFrom(values),
   };
@@ -140,7 +143,6 @@ export async function modelCommand(args: readonly string[]): Promise<number> {
       writeFileSync(
         values.save,
         formatPath({
-          format: 'envelopedb-model-path-1',
           mutant: mutant?.name ?? null,
           property: outcome.violation.property,
           setup: plan.setup,
@@ -252,8 +254,17 @@ function makeModel(setup: Setup, mutant: Mutant | null): Promise<Model> {
   );
 }
 
+/** @throws UsageError that names the file and the field. */
+function readPath(file: string): SavedPath {
+  try {
+    return parsePath(readInput(file));
+  } catch (error) {
+    throw error instanceof PathError ? new UsageError(`${file}: ${error.message}`) : error;
+  }
+}
+
 async function playFile(file: string, mutant: Mutant | null): Promise<number> {
-  const saved = parsePath(readInput(file), file);
+  const saved = readPath(file);
   const model = await makeModel(saved.setup, mutant);
   const begun = begin(model, saved.setup.start);
   const played = play(model, begun.state, saved.steps);
@@ -347,29 +358,6 @@ function findMutant(name: string): Mutant {
   const found = RAFT_MUTANTS.find((mutant) => mutant.name === name);
   if (found === undefined) throw new UsageError(`no mutant '${name}' of the core; --list names them`);
   return found;
-}
-
-function formatPath({ steps, ...head }: SavedPath): string {
-  const lines = steps.map((step) => `    ${JSON.stringify(step)}`).join(',\n');
-  return `${JSON.stringify(head, null, 2).slice(0, -2)},\n  "steps": [\n${lines}\n  ]\n}\n`;
-}
-
-function parsePath(text: string, file: string): SavedPath {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch {
-    throw new UsageError(`${file} is not JSON`);
-  }
-  const path = parsed as Partial<SavedPath> | null;
-  if (path?.format !== 'envelopedb-model-path-1') {
-    throw new UsageError(`${file}: 'format' must be 'envelopedb-model-path-1'`);
-  }
-  if (!Array.isArray(path.steps)) throw new UsageError(`${file}: 'steps' must be a list`);
-  if (typeof path.setup !== 'object' || typeof path.setup.bounds !== 'object') {
-    throw new UsageError(`${file}: 'setup' must say what the model is`);
-  }
-  return path as SavedPath;
 }
 
 function print(text: string): number {

@@ -1,14 +1,28 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { modelCommand } from '../../../sim/commands/model.ts';
 
 const FIGURE_8 = fileURLToPath(new URL('./paths/figure_8.json', import.meta.url));
 
+/** Objects within objects are changed, not replaced. */
+function merged(value: unknown, changed: unknown): unknown {
+  const isPlain = typeof changed === 'object' && changed !== null && !Array.isArray(changed);
+  if (!isPlain) return changed;
+  const result = { ...(value as Record<string, unknown>) };
+  for (const [name, field] of Object.entries(changed)) result[name] = merged(result[name], field);
+  return result;
+}
+
 describe('sim model', () => {
   let printed = '';
+  let directory = '';
 
   beforeEach(() => {
     printed = '';
+    directory = mkdtempSync(join(tmpdir(), 'envelopedb-model-'));
     vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
       printed += String(text);
       return true;
@@ -16,6 +30,7 @@ describe('sim model', () => {
   });
 
   afterEach(() => {
+    rmSync(directory, { recursive: true });
     vi.restoreAllMocks();
   });
 
@@ -36,6 +51,30 @@ describe('sim model', () => {
   });
 
   it.each([
+    ['{', 'it is not JSON'],
+    ['null', 'it is not an object'],
+    ['{"format":"2"}', "'format' must be 'envelopedb-model-path-1'"],
+    [{ setup: 1 }, "'setup' is not an object"],
+    [{ setup: { nodes: 'x' } }, '\'setup.nodes\' is from 1 to 7, not "x"'],
+    [{ setup: { start: 'there' } }, '\'setup.start\' is one of empty, elected, diverged, not "there"'],
+    [{ setup: { rarePaths: [1] } }, "'setup.rarePaths' must be a list of names"],
+    [{ setup: { bounds: { crashes: 8 } } }, "'setup.bounds.crashes' is from 0 to 7, not 8"],
+    [{ steps: {} }, "'steps' must be a list"],
+    [{ steps: [7] }, "'steps[0]' is not an object"],
+    [
+      { steps: [{ step: 'lose' }] },
+      '\'steps[0].step\' is one of deliver, duplicate, drop, local, not "lose"',
+    ],
+    [{ steps: [{ step: 'drop', from: 1 }] }, "'steps[0].to' is from 1 to 7, not undefined"],
+  ])('refuses a saved path of %j', async (changed, message) => {
+    const whole = JSON.parse(readFileSync(FIGURE_8, 'utf8'));
+    const file = join(directory, 'path.json');
+    writeFileSync(file, typeof changed === 'string' ? changed : JSON.stringify(merged(whole, changed)));
+    await expect(modelCommand(['--path', file])).rejects.toThrow(`${file}: ${message}`);
+  });
+
+  it.each([
+    [['--path', FIGURE_8, '--save', 'x'], '--save does not go with --path'],
     [['--nodes', '9'], '--nodes is from 1 to 7, not 9'],
     [['--rare', 'nosuch'], "the core has no rarer way 'nosuch'; there are "],
     [['--depth', '0'], "--depth takes a whole number from 1 to 999999999, not '0'"],
