@@ -13,8 +13,8 @@ export const SERVER_MUTANTS: readonly Mutant[] = [
     name: 'lost-write-repeated',
     what: 'a write whose outcome is open is sent again',
     file: 'src/server/router.ts',
-    find: '      if (isWrite(job.request)) {\n        job.isCutOff',
-    replace: '      if (isWrite(job.request) && job.isCutOff) {\n        job.isCutOff',
+    find: 'if (isUnread || !isWrite(job.request)) {',
+    replace: 'if (isUnread || !isWrite(job.request) || lastRead === null) {',
   },
   {
     name: 'overtaking',

@@ -198,7 +198,7 @@ class RouterTrial {
 
   #loseLink(from: number, to: number): void {
     this.#linkOf(from, to).losses++;
-    this.#scheduler.after(1, () => this.#run(from, (router) => router.onPeerDown(to)));
+    this.#scheduler.after(1, () => this.#run(from, (router) => router.onPeerDown(to, null)));
   }
 
   #ask(node: RouterNode): void {

@@ -2,8 +2,9 @@
  * Finds the node that can answer a request: this one if it leads or, for a read, follows closely (the replica asks the
  * leader for a read index), else the leader over the peer link, else it waits a bounded time for one.
  *
- * A request is handed on again only when it certainly was not executed (`unavailable`), or when it is a read: a write
- * whose fate is open is answered `unknown` and never repeated.
+ * A request is handed on again only when it certainly was not executed (it came back `unavailable`, or a leader that
+ * stops says that it has not read it), or when it is a read: a write whose fate is open is answered `unknown` and never
+ * repeated.
  *
  * A read that meets damage on the disk of the node that was to answer it is handed on too, from this node to the leader and
  * back: one of them may be intact, or mended, or another one lead soon. The error is the answer only when time is up.
@@ -98,6 +99,8 @@ interface Job {
 const SWEEP_MS = 50;
 /** How long an answer may come behind the end of the connection by which the request was sent. */
 const LAST_WORDS_MS = 200;
+/** The same when the peer has read the request and stops in order: then it has sent the answer. */
+const ANSWER_UNDER_WAY_MS = 2000;
 const STOPPING = errorResult('unavailable', 'the node is stopping');
 const NO_LEADER = errorResult('unavailable', 'no leader');
 const LOST = errorResult(
@@ -172,20 +175,27 @@ export class Router {
   }
 
   /**
-   * The connection by which requests are sent there is gone. Reads are asked anew. A peer that stops in order has answered all
-   * that it has taken, but by a connection of its own, and which of the two ends shows first is chance.
+   * The connection by which requests are sent there is gone. Reads are asked anew, and so is what the peer has not read. A
+   * peer that stops in order has answered all that it has read, but by a connection of its own, and which of the two ends
+   * shows first is chance.
+   *
+   * @param lastRead The id of the last request that the peer has read from that very connection, `NONE_READ` if it has read
+   *   none; null: it has not said so.
    */
-  onPeerDown(peer: NodeId): void {
-    const lastMs = this.#options.clock.monotonicMs() + LAST_WORDS_MS;
+  onPeerDown(peer: NodeId, lastRead: number | null): void {
+    const waitMs = lastRead === null ? LAST_WORDS_MS : ANSWER_UNDER_WAY_MS;
+    const lastMs = this.#options.clock.monotonicMs() + waitMs;
     for (const [id, job] of this.#forwarded) {
       if (job.peer !== peer || job.isCutOff) continue;
-      if (isWrite(job.request)) {
+      const isUnread = lastRead !== null && id > lastRead;
+      if (isUnread || !isWrite(job.request)) {
+        if (isUnread) sometimes('a peer that stops has not read a request');
+        this.#forwarded.delete(id);
+        this.#takeBack(job);
+      } else {
         job.isCutOff = true;
         job.answerDeadlineMs = Math.min(job.answerDeadlineMs, lastMs);
         this.#planSweep();
-      } else {
-        this.#forwarded.delete(id);
-        this.#takeBack(job);
       }
     }
   }
