@@ -371,6 +371,11 @@ export class Router {
     assert(job.peer === null, 'a request is in one place at a time');
     const { clock, waitingMax } = this.#options;
     job.state = 'waiting';
+    if (this.#stopped) {
+      // It has come back, and what was on its way in its lane has just been given up.
+      this.#finish(job, STOPPING);
+      return;
+    }
     if (this.#waiting.length >= waitingMax || clock.monotonicMs() >= job.leaderDeadlineMs) {
       this.#finish(job, job.damage ?? job.refusal);
       return;

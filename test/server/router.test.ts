@@ -223,6 +223,20 @@ describe('a router whose peer says goodbye', () => {
   });
 });
 
+describe('a router that stops', () => {
+  it('refuses what came back and waits behind what is open, since it was not executed', () => {
+    const bench = new Bench();
+    const lane = new Lane();
+    for (const n of [1, 2]) bench.ask(write(n), lane);
+    bench.answer(2, bench.takeSent(2)[1], STOPPING);
+    bench.router.stop();
+    expect(bench.answers).toEqual([
+      [1, 'unknown'],
+      [2, 'unavailable'],
+    ]);
+  });
+});
+
 describe('a router whose peer goes without a word', () => {
   it('leaves open what it has sent there, a moment later', () => {
     const bench = new Bench();
