@@ -16,7 +16,7 @@ import { UnansweredGroup } from './router_group.ts';
 import { RouterLinks } from './router_links.ts';
 import { type Mark, runTrial } from './trial.ts';
 
-const TRIALS = 2;
+const TRIALS = 6;
 const NODES = 3;
 const GROUP = 1;
 const CONNECTIONS = 2;
@@ -240,7 +240,9 @@ class RouterTrial {
 
   #startSoon(node: RouterNode, random: SimRandom): void {
     const quick = random.chance(700);
-    this.#scheduler.after(1 + random.below((quick ? 3 : 100) * US_PER_MS), () => {
+    // An answer to its next life that leaves by the connection to this one is lost: in order is what comes behind the goodbyes.
+    const leastUs = this.#isOrderly ? this.#delayUsMax : 0;
+    this.#scheduler.after(leastUs + 1 + random.below((quick ? 3 : 100) * US_PER_MS), () => {
       if (node.router === null) this.#start(node);
     });
   }

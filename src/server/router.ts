@@ -99,7 +99,7 @@ interface Job {
 const SWEEP_MS = 50;
 /** How long an answer may come behind the end of the connection by which the request was sent. */
 const LAST_WORDS_MS = 200;
-/** The same when the peer has read the request and stops in order: then it has sent the answer. */
+/** The same when the peer has read the request and stops in order: it has sent the answer, unless it could not reach us. */
 const ANSWER_UNDER_WAY_MS = 2000;
 const STOPPING = errorResult('unavailable', 'the node is stopping');
 const NO_LEADER = errorResult('unavailable', 'no leader');
