@@ -27,8 +27,8 @@ export const SERVER_MUTANTS: readonly Mutant[] = [
     name: 'goodbye-for-earlier-connections',
     what: 'what a node that stops has not read of one connection is said to hold for those before it',
     file: 'src/server/router.ts',
-    find: 'if (job.peer !== peer || job.isCutOff) continue;',
-    replace: 'if (job.peer !== peer || (job.isCutOff && lastRead === null)) continue;',
+    find: 'if (job.peer !== peer || job.cutOffUntilMs !== null) continue;',
+    replace: 'if (job.peer !== peer || (job.cutOffUntilMs !== null && lastRead === null)) continue;',
   },
   {
     name: 'goodbye-unheard',

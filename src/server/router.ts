@@ -81,9 +81,12 @@ interface Job {
   /** Until then a leader must have taken it. */
   readonly leaderDeadlineMs: number;
   /** Until then it must be answered. */
-  answerDeadlineMs: number;
-  /** The connection that it was sent by is gone; its answer, which comes by another one, may still be on its way. */
-  isCutOff: boolean;
+  readonly answerDeadlineMs: number;
+  /**
+   * The connection that it was sent by is gone; its answer, which comes by another one, may be on its way until then.
+   * Null: it is not gone.
+   */
+  cutOffUntilMs: number | null;
   /** A read that could not be answered here: the leader may know more, for one that a key has expired by now. */
   isForLeader: boolean;
   /** One behind it in its lane was, or may have been, executed: if it comes back, it is too late for it. */
@@ -156,7 +159,7 @@ export class Router {
       state: 'sent',
       leaderDeadlineMs: nowMs + timeouts.noLeaderMs,
       answerDeadlineMs: nowMs + timeouts.answerMs,
-      isCutOff: false,
+      cutOffUntilMs: null,
       isForLeader: false,
       isOvertaken: false,
       peer: null,
@@ -186,15 +189,14 @@ export class Router {
     const waitMs = lastRead === null ? LAST_WORDS_MS : ANSWER_UNDER_WAY_MS;
     const lastMs = this.#options.clock.monotonicMs() + waitMs;
     for (const [id, job] of this.#forwarded) {
-      if (job.peer !== peer || job.isCutOff) continue;
+      if (job.peer !== peer || job.cutOffUntilMs !== null) continue;
       const isUnread = lastRead !== null && id > lastRead;
       if (isUnread || !isWrite(job.request)) {
         if (isUnread) sometimes('a peer that stops has not read a request');
         this.#forwarded.delete(id);
         this.#takeBack(job);
       } else {
-        job.isCutOff = true;
-        job.answerDeadlineMs = Math.min(job.answerDeadlineMs, lastMs);
+        job.cutOffUntilMs = lastMs;
         this.#planSweep();
       }
     }
@@ -216,7 +218,7 @@ export class Router {
     // Answers to requests that we have given up come late.
     if (job === undefined || job.peer !== from) return;
     this.#forwarded.delete(id);
-    if (job.isCutOff) sometimes('an answer comes behind the end of a connection');
+    if (job.cutOffUntilMs !== null) sometimes('an answer comes behind the end of a connection');
     this.#onResult(job, decodeResult(fields));
   }
 
@@ -356,7 +358,7 @@ export class Router {
     }
     job.state = 'returned';
     job.isForLeader = job.peer === null;
-    job.isCutOff = false;
+    job.cutOffUntilMs = null;
     job.peer = null;
     this.#waitTogether(job.lane);
   }
@@ -400,10 +402,11 @@ export class Router {
       else this.#dispatch(job);
     }
     for (const [id, job] of this.#forwarded) {
-      if (job.answerDeadlineMs > nowMs) continue;
+      const isCutOff = job.cutOffUntilMs !== null;
+      if (Math.min(job.answerDeadlineMs, job.cutOffUntilMs ?? Infinity) > nowMs) continue;
       this.#forwarded.delete(id);
-      if (job.isCutOff) sometimes('a write is lost with its leader');
-      this.#finish(job, job.isCutOff ? LOST : isWrite(job.request) ? LATE : NO_LEADER);
+      if (isCutOff) sometimes('a write is lost with its leader');
+      this.#finish(job, isCutOff ? LOST : isWrite(job.request) ? LATE : NO_LEADER);
     }
     if (this.#waiting.length > 0 || this.#forwarded.size > 0) this.#planSweep();
   };
@@ -425,7 +428,7 @@ function isOfThisNode(request: Request): boolean {
 function isNextToSend(job: Job, peer: NodeId | null): boolean {
   for (const earlier of job.lane.jobs) {
     if (earlier === job) return true;
-    if (earlier.state !== 'sent' || earlier.peer !== peer || earlier.isCutOff) return false;
+    if (earlier.state !== 'sent' || earlier.peer !== peer || earlier.cutOffUntilMs !== null) return false;
   }
   return true;
 }

@@ -174,6 +174,23 @@ describe('a router whose peer says goodbye', () => {
     ]);
   });
 
+  it('gives the next leader all the time that is left, whatever was waited for at the end of a connection', () => {
+    for (const isTold of [true, false]) {
+      const bench = new Bench();
+      bench.ask(write(1), new Lane());
+      const [id] = bench.takeSent(2);
+      bench.lose(2, isTold ? id : null);
+      bench.run(100);
+      bench.answer(2, id, STOPPING);
+      bench.move(3);
+      const [again] = bench.takeSent(3);
+      bench.run(8000);
+      expect(bench.answers).toEqual([]);
+      bench.answer(3, again);
+      expect(bench.answers).toEqual([[1, 'count']]);
+    }
+  });
+
   it('takes no notice of an answer to what it has taken back', () => {
     const bench = new Bench();
     bench.ask(write(1), new Lane());
