@@ -32,6 +32,16 @@ export function labelPeerFrame(frame: PeerFrame): MessageLabel {
       return { kind: 'control', isReply: false, term: 0, name: 'hello', text: `from node ${frame.from}` };
     case 'refused':
       return { kind: 'control', isReply: true, term: 0, name: 'refused', text: frame.why };
+    case 'goodbye': {
+      const read = [...frame.lastRead].map(([group, id]) => `#${id} of group ${group}`).join(', ');
+      return {
+        kind: 'control',
+        isReply: true,
+        term: 0,
+        name: 'goodbye',
+        text: `read last: ${read || 'none'}`,
+      };
+    }
     case 'ping':
       return { kind: 'control', isReply: false, term: 0, name: 'ping', text: '' };
     case 'pong':

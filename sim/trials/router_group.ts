@@ -1,7 +1,7 @@
 /**
  * A group without consensus, for routers on trial: it decides by chance what becomes of a request, within what a real
  * group may do, and remembers it. A leader executes what it has taken in order; one that has been deposed may still have
- * executed a prefix of it, and refuses the rest.
+ * executed a prefix of it, and refuses the rest. One that stops in order answers all that it has taken before it is gone.
  */
 import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
 import { errorResult, type Request, type Result } from '../../src/kv/request.ts';
@@ -26,8 +26,8 @@ interface Taken {
 }
 
 interface FakeNode {
-  /** Raised by a crash: what was taken before is not answered any more. */
-  life: number;
+  /** What it will do about what it has taken, oldest first. */
+  readonly pending: Set<() => void>;
   believed: number | null;
   taken: Taken[];
 }
@@ -36,16 +36,25 @@ export class UnansweredGroup {
   readonly #random: SimRandom;
   readonly #scheduler: Scheduler;
   readonly #delayUsMax: number;
+  /** Of a thousand requests that a leader had taken when it was deposed, of how many it learns what became of them. */
+  readonly #knownPermille: number;
   readonly #nodes: FakeNode[];
   readonly #asked = new Map<number, Asked>();
   readonly #lastOfLane = new Map<Lane, number>();
   #leader: number | null = null;
 
-  constructor(nodes: number, random: SimRandom, scheduler: Scheduler, delayUsMax: number) {
+  constructor(
+    nodes: number,
+    random: SimRandom,
+    scheduler: Scheduler,
+    delayUsMax: number,
+    knownPermille: number,
+  ) {
+    this.#knownPermille = knownPermille;
     this.#random = random;
     this.#scheduler = scheduler;
     this.#delayUsMax = delayUsMax;
-    this.#nodes = Array.from({ length: nodes }, () => ({ life: 0, believed: null, taken: [] }));
+    this.#nodes = Array.from({ length: nodes }, () => ({ pending: new Set(), believed: null, taken: [] }));
   }
 
   onAsked(id: number, node: number, lane: Lane | null): void {
@@ -66,7 +75,7 @@ export class UnansweredGroup {
   onCrash(id: number): number {
     const node = this.#nodes[id - 1];
     if (this.#leader === id) this.#depose();
-    node.life++;
+    node.pending.clear();
     node.taken = [];
     node.believed = null;
     let open = 0;
@@ -76,6 +85,19 @@ export class UnansweredGroup {
       open++;
     }
     return open;
+  }
+
+  /** Answers what it has taken, some of it after it has handed leadership over. It leads no more. */
+  onLeave(id: number): void {
+    const node = this.#nodes[id - 1];
+    if (this.#leader === id && this.#random.chance(500)) this.#depose();
+    for (const task of [...node.pending]) if (node.pending.delete(task)) task();
+    if (this.#leader === id) this.#depose();
+    node.believed = null;
+    for (const [asked, { node: at, answer }] of this.#asked) {
+      if (at === id && answer === null)
+        throw new Error(`request ${asked} is not answered by a node that stops`);
+    }
   }
 
   /** One of these leads, or nobody. */
@@ -120,20 +142,17 @@ export class UnansweredGroup {
       done(REFUSED);
       return;
     }
-    const { life } = node;
     const afterUs = 1 + this.#random.below(2 * this.#delayUsMax);
     if (request.type !== 'append') {
       const key = request.type === 'get' ? fromUtf8(request.key) : '';
       const isVouchedFor = this.#leader === id;
-      this.#later(node, life, afterUs, () =>
-        done(isVouchedFor ? { type: 'value', value: utf8(key) } : REFUSED),
-      );
+      this.#later(node, afterUs, () => done(isVouchedFor ? { type: 'value', value: utf8(key) } : REFUSED));
       return;
     }
     const taken = { id: Number(fromUtf8(request.value)), done };
     const isReal = this.#leader === id;
     if (isReal) node.taken.push(taken);
-    this.#later(node, life, afterUs, () => {
+    this.#later(node, afterUs, () => {
       // Taken while it no longer led: it comes to nothing.
       if (!isReal) done(REFUSED);
       else if (this.#leader === id) this.#executeUpTo(node, taken);
@@ -152,18 +171,16 @@ export class UnansweredGroup {
   #depose(): void {
     if (this.#leader === null) return;
     const node = this.#nodes[this.#leader - 1];
-    const { taken, life } = node;
+    const { taken } = node;
     node.taken = [];
     this.#leader = null;
     const kept = this.#random.below(taken.length + 1);
     for (const [at, { id, done }] of taken.entries()) {
       if (at < kept) this.#execute(id);
-      const knows = this.#random.chance(700);
+      const knows = this.#random.chance(this.#knownPermille);
       const executed: Result = { type: 'count', count: id };
       const result = at < kept ? executed : REFUSED;
-      this.#later(node, life, 1 + this.#random.below(2 * this.#delayUsMax), () =>
-        done(knows ? result : OPEN),
-      );
+      this.#later(node, 1 + this.#random.below(2 * this.#delayUsMax), () => done(knows ? result : OPEN));
     }
   }
 
@@ -180,9 +197,10 @@ export class UnansweredGroup {
     this.#lastOfLane.set(asked.lane, id);
   }
 
-  #later(node: FakeNode, life: number, us: number, task: () => void): void {
+  #later(node: FakeNode, us: number, task: () => void): void {
+    node.pending.add(task);
     this.#scheduler.after(us, () => {
-      if (node.life === life) task();
+      if (node.pending.delete(task)) task();
     });
   }
 

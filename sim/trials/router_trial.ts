@@ -1,22 +1,24 @@
 /**
  * Routers alone, over a group that only says what a group may say: leadership moves on, old leaders take requests that
- * come to nothing, connections break, and nodes start anew within milliseconds, while answers to their earlier life are
- * under way. What a request did is known here, so each answer can be judged: it belongs to this request; a write that was
- * refused never takes effect, one that was acknowledged has, none does twice, and those of a lane do in order.
+ * come to nothing, connections break, and nodes crash or stop in order and start anew within milliseconds, while answers to
+ * their earlier life are under way. What a request did is known here, so each answer can be judged: it belongs to this
+ * request; a write that was refused never takes effect, one that was acknowledged has, none does twice, and those of a lane
+ * do in order. Where all that happens is orderly, of no write the outcome is told to be unknown.
  */
 import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
 import type { Request, Result } from '../../src/kv/request.ts';
-import type { PeerFrame } from '../../src/server/peer_protocol.ts';
 import { Lane, Router } from '../../src/server/router.ts';
 import { SimClock } from '../clock.ts';
 import { SimProcess } from '../process.ts';
 import type { SimRandom } from '../random.ts';
 import { Scheduler } from '../scheduler.ts';
 import { UnansweredGroup } from './router_group.ts';
+import { RouterLinks } from './router_links.ts';
 import { type Mark, runTrial } from './trial.ts';
 
-const TRIALS = 2;
+const TRIALS = 6;
 const NODES = 3;
+const GROUP = 1;
 const CONNECTIONS = 2;
 const US_PER_MS = 1000;
 const STORM_US = 1500 * US_PER_MS;
@@ -27,6 +29,13 @@ const WAITING_MAX = 16;
 /** Of a thousand trials: leadership moves between two nodes, back and forth while requests are on their way. */
 const FLAPPING_PERMILLE = 350;
 const FLAPPING_EVERY_US = 2 * US_PER_MS;
+/** Of a thousand of the others: leadership moves and nodes stop, and all of that in order. */
+const ORDERLY_PERMILLE = 250;
+const DRAIN_LOOK_US = US_PER_MS;
+/** A node that stops in order waits no longer for what it has asked others; by then everything has been answered. */
+const DRAIN_LOOKS_MAX = 2 * (TIMEOUTS.noLeaderMs + TIMEOUTS.answerMs);
+/** Of a thousand requests that a deposed leader has taken, of how many it learns their fate. */
+const KNOWN_PERMILLE = 700;
 
 /** A connection: as `src/server/session.ts` does, it has several requests under way only if they are of one kind and for one node. */
 interface Connection {
@@ -41,6 +50,7 @@ interface RouterNode {
   readonly process: SimProcess;
   readonly clock: SimClock;
   router: Router | null;
+  isLeaving: boolean;
   connections: Connection[];
 }
 
@@ -59,8 +69,14 @@ class RouterTrial {
   readonly #scheduler = new Scheduler();
   readonly #nodes: RouterNode[];
   readonly #group: UnansweredGroup;
-  /** By `from>to`: how often that connection was lost, and when the last frame on it arrives. */
-  readonly #links = new Map<string, { losses: number; lastUs: number }>();
+  readonly #links: RouterLinks;
+  /** What is drawn about nodes that stop in order. */
+  readonly #leaving: SimRandom;
+  readonly #isOrderly: boolean;
+  readonly #leavePermille: number;
+  /** Of a thousand goodbyes, how many are lost; and of as many nodes, how many stop before all is answered. */
+  readonly #lostGoodbyePermille: number;
+  readonly #impatientPermille: number;
   readonly #everyUs: number;
   readonly #delayUsMax: number;
   readonly #crashPermille: number;
@@ -91,8 +107,42 @@ class RouterTrial {
       this.#crashPermille = 0;
       this.#resetPermille = 0;
     }
-    this.#group = new UnansweredGroup(NODES, random.fork('group'), this.#scheduler, this.#delayUsMax);
+    this.#leaving = random.fork('leaving');
+    this.#leavePermille = this.#leaving.pick([0, 30, 100, 200]);
+    this.#lostGoodbyePermille = this.#leaving.pick([0, 0, 300]);
+    this.#impatientPermille = this.#leaving.pick([0, 500, 1000]);
+    this.#isOrderly = !isFlapping && this.#leaving.chance(ORDERLY_PERMILLE);
+    if (this.#isOrderly) {
+      this.#everyUs = this.#leaving.pick([5, 20]) * US_PER_MS;
+      this.#delayUsMax = this.#leaving.pick([1, 3]) * US_PER_MS;
+      this.#crashPermille = 0;
+      this.#resetPermille = 0;
+      this.#leavePermille = this.#leaving.pick([50, 200]);
+      this.#lostGoodbyePermille = 0;
+      this.#impatientPermille = 0;
+    }
+    this.#group = new UnansweredGroup(
+      NODES,
+      random.fork('group'),
+      this.#scheduler,
+      this.#delayUsMax,
+      this.#isOrderly ? 1000 : KNOWN_PERMILLE,
+    );
     this.#nodes = Array.from({ length: NODES }, (_none, at) => this.#makeNode(at + 1));
+    this.#links = new RouterLinks({
+      nodes: NODES,
+      group: GROUP,
+      scheduler: this.#scheduler,
+      random: random.fork('links'),
+      delayUsMax: this.#delayUsMax,
+      isRunning: (id) => this.#nodes[id - 1].router !== null,
+      onFrame: (from, to, frame) =>
+        this.#run(to, (router) => {
+          if (frame.kind === 'request') router.onRequest(from, frame.id, frame.request);
+          else if (frame.kind === 'response') router.onResponse(from, frame.id, frame.result);
+        }),
+      onDown: (from, to, lastRead) => this.#run(from, (router) => router.onPeerDown(to, lastRead)),
+    });
   }
 
   run(): void {
@@ -116,20 +166,21 @@ class RouterTrial {
       this.#failure ??= error;
     };
     const clock = new SimClock(this.#scheduler, process, { offsetMs: 0, driftPpm: 0 });
-    return { id, process, clock, router: null, connections: [] };
+    return { id, process, clock, router: null, isLeaving: false, connections: [] };
   }
 
   #start(node: RouterNode): void {
     const { id, process, clock } = node;
     process.restart();
+    node.isLeaving = false;
     node.router = new Router({
-      group: 1,
+      group: GROUP,
       replica: this.#group.replicaOf(id),
       clock,
       random: this.#random.fork(`router ${id} ${this.#scheduler.nowUs}`),
       timeouts: TIMEOUTS,
       waitingMax: WAITING_MAX,
-      send: (to, frame) => this.#send(id, to, frame),
+      send: (to, frame) => this.#links.send(id, to, frame),
     });
     // Whoever leads lets itself be heard.
     this.#scheduler.after(1 + this.#random.below(this.#delayUsMax), () => {
@@ -157,11 +208,12 @@ class RouterTrial {
     const node = random.pick(this.#nodes);
     if (random.chance(this.#movePermille)) this.#move();
     if (random.chance(this.#crashPermille)) this.#crash(node);
+    if (this.#leaving.chance(this.#leavePermille)) this.#leave(this.#leaving.pick(this.#nodes));
     if (random.chance(this.#resetPermille)) {
       const other = random.pick(this.#nodes);
       // Each has a connection to the other: the answers to what was asked by the one come by the other one.
       if (random.chance(500)) this.#lose(node, other);
-      else if (node !== other) this.#loseLink(node.id, other.id);
+      else if (node !== other) this.#links.break(node.id, other.id);
     }
     for (let count = random.between(0, 3); count > 0; count--) this.#ask(random.pick(this.#nodes));
   }
@@ -183,22 +235,51 @@ class RouterTrial {
     node.router = null;
     this.#open -= this.#group.onCrash(node.id);
     for (const other of this.#nodes) if (other !== node) this.#lose(node, other);
-    const quick = this.#random.chance(700);
-    this.#scheduler.after(1 + this.#random.below((quick ? 3 : 100) * US_PER_MS), () => {
-      if (node.router === null && !this.#isCalm) this.#start(node);
+    this.#startSoon(node, this.#random);
+  }
+
+  #startSoon(node: RouterNode, random: SimRandom): void {
+    const quick = random.chance(700);
+    // An answer to its next life that leaves by the connection to this one is lost: in order is what comes behind the goodbyes.
+    const leastUs = this.#isOrderly ? this.#delayUsMax : 0;
+    this.#scheduler.after(leastUs + 1 + random.below((quick ? 3 : 100) * US_PER_MS), () => {
+      if (node.router === null) this.#start(node);
     });
+  }
+
+  /** Stops in order, as `src/server/departure.ts` does it: now, or once nothing that was asked here is open any more. */
+  #leave(node: RouterNode): void {
+    const { router } = node;
+    if (router === null || node.isLeaving) return;
+    node.isLeaving = true;
+    router.drain();
+    if (this.#leaving.chance(this.#impatientPermille)) this.#close(node);
+    else this.#closeWhenIdle(node, router, DRAIN_LOOKS_MAX);
+  }
+
+  #closeWhenIdle(node: RouterNode, router: Router, looks: number): void {
+    // It has crashed meanwhile.
+    if (node.router !== router) return;
+    if (router.isIdle || looks === 0) this.#close(node);
+    else this.#scheduler.after(DRAIN_LOOK_US, () => this.#closeWhenIdle(node, router, looks - 1));
+  }
+
+  #close(node: RouterNode): void {
+    this.#run(node.id, (router) => {
+      router.stop();
+      this.#group.onLeave(node.id);
+      this.#links.leave(node.id, () => !this.#leaving.chance(this.#lostGoodbyePermille));
+    });
+    node.router = null;
+    node.process.crash();
+    this.#startSoon(node, this.#leaving);
   }
 
   /** What is under way between two nodes is lost, and both see that. */
   #lose(a: RouterNode, b: RouterNode): void {
     if (a === b) return;
-    this.#loseLink(a.id, b.id);
-    this.#loseLink(b.id, a.id);
-  }
-
-  #loseLink(from: number, to: number): void {
-    this.#linkOf(from, to).losses++;
-    this.#scheduler.after(1, () => this.#run(from, (router) => router.onPeerDown(to)));
+    this.#links.break(a.id, b.id);
+    this.#links.break(b.id, a.id);
   }
 
   #ask(node: RouterNode): void {
@@ -227,6 +308,10 @@ class RouterTrial {
   }
 
   #judge(id: number, isWrite: boolean, result: Result): void {
+    if (result.type === 'error' && result.code === 'unknown' && this.#isOrderly)
+      throw new Error(
+        `the outcome of ${id} is told to be unknown, though nothing was lost: ${result.message}`,
+      );
     if (result.type === 'error')
       this.#group.onAnswered(id, result.code === 'unavailable' ? 'refused' : 'open');
     else {
@@ -238,31 +323,8 @@ class RouterTrial {
     }
   }
 
-  #send(from: number, to: number, frame: PeerFrame): boolean {
-    const target = this.#nodes[to - 1];
-    if (target.router === null) return false;
-    const link = this.#linkOf(from, to);
-    const { losses } = link;
-    link.lastUs = Math.max(link.lastUs, this.#scheduler.nowUs) + 1 + this.#random.below(this.#delayUsMax);
-    this.#scheduler.at(link.lastUs, () => {
-      if (link.losses !== losses) return;
-      this.#run(to, (router) => {
-        if (frame.kind === 'request') router.onRequest(from, frame.id, frame.request);
-        else if (frame.kind === 'response') router.onResponse(from, frame.id, frame.result);
-      });
-    });
-    return true;
-  }
-
   #run(id: number, action: (router: Router) => void): void {
     const { router, process } = this.#nodes[id - 1];
     if (router !== null) process.run(() => action(router));
-  }
-
-  #linkOf(from: number, to: number): { losses: number; lastUs: number } {
-    const name = `${from}>${to}`;
-    const known = this.#links.get(name) ?? { losses: 0, lastUs: 0 };
-    this.#links.set(name, known);
-    return known;
   }
 }

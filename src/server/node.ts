@@ -368,6 +368,7 @@ export class Node {
         return;
       case 'hello':
       case 'refused':
+      case 'goodbye':
       case 'ping':
       case 'pong':
         return;
@@ -410,8 +411,10 @@ export class Node {
     }
     this.#peers.close(how);
     for (const connection of this.#connections) {
-      if (how === 'in-order') connection.close();
-      else connection.destroy();
+      const { handler } = connection;
+      if (how === 'at-once') connection.destroy();
+      else if (handler instanceof PeerAcceptor) handler.close();
+      else connection.close();
     }
     if (how === 'at-once') for (const { store } of this.#groups.values()) store.close();
   }

@@ -1,12 +1,13 @@
 /**
  * The incoming half of the talk with a peer: checks the greeting, then hands over what the peer says. Answers pings on
- * the same connection; everything else goes out over our own link to that peer.
+ * the same connection, and says goodbye there; everything else goes out over our own link to that peer.
  */
 import { sometimes } from '../base/rare.ts';
 import { FrameReader } from '../codec/frame.ts';
 import type { Logger, LogLevel } from '../io/logger.ts';
 import type { Connection, ConnectionHandler } from '../io/network.ts';
 import type { NodeId } from '../raft/message.ts';
+import { ReadRequests } from './last_read.ts';
 import { decodePeerFrame, encodePeerFrame, type Hello, type PeerFrame, PREAMBLE } from './peer_protocol.ts';
 
 export interface Refusal {
@@ -32,6 +33,7 @@ export class PeerAcceptor implements ConnectionHandler {
   readonly #options: PeerAcceptorOptions;
   readonly #connection: Connection;
   readonly #reader: FrameReader;
+  readonly #requests = new ReadRequests();
   #preambleSeen = 0;
   #from: NodeId | null = null;
   #isOpen = true;
@@ -63,6 +65,19 @@ export class PeerAcceptor implements ConnectionHandler {
     this.#connection.destroy();
   }
 
+  /**
+   * Closes in order. Nothing more is read here, and the peer is told which request was the last that was: what is still on
+   * its way need not be given up for lost.
+   */
+  close(): void {
+    // Before that it might be anybody who speaks here.
+    if (this.#isOpen && this.#preambleSeen === PREAMBLE.length) {
+      this.#connection.write(encodePeerFrame({ kind: 'goodbye', lastRead: this.#requests.last }));
+    }
+    this.#isOpen = false;
+    this.#connection.close();
+  }
+
   onClose(): void {
     this.#isOpen = false;
     this.#options.onClose(this.#connection);
@@ -85,6 +100,8 @@ export class PeerAcceptor implements ConnectionHandler {
       this.#greet(frame);
     } else if (frame.kind === 'ping') {
       this.#connection.write(PONG);
+    } else if (frame.kind === 'request' && !this.#requests.note(frame.group, frame.id)) {
+      this.#refuse(`its request ${frame.id} of group ${frame.group} follows one of a higher id`);
     } else {
       this.#options.onFrame(this.#from, frame);
     }

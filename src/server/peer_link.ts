@@ -5,7 +5,11 @@
  *
  * Liveness: the link pings while it is open; a peer that has not answered for `SILENCE_MS` is taken for gone, because a
  * half-open connection would otherwise swallow everything for minutes.
+ *
+ * A peer that stops says as its last word which request it has read last. That holds for this very connection, so it is
+ * told along with its end, or not at all.
  */
+import { sometimes } from '../base/rare.ts';
 import { concatBytes } from '../codec/bytes.ts';
 import { FrameReader } from '../codec/frame.ts';
 import type { Clock, Timer } from '../io/clock.ts';
@@ -13,6 +17,7 @@ import type { Logger } from '../io/logger.ts';
 import type { Address, Connection, Network } from '../io/network.ts';
 import type { Random } from '../io/random.ts';
 import type { NodeId } from '../raft/message.ts';
+import type { LastRead } from './last_read.ts';
 import { decodePeerFrame, encodePeerFrame, type Hello, type PeerFrame, PREAMBLE } from './peer_protocol.ts';
 
 export interface PeerLinkOptions {
@@ -29,8 +34,11 @@ export interface PeerLinkOptions {
   readonly onRefused: (why: string) => void;
   /** The link has opened: what was sent over an earlier connection may be lost. */
   readonly onUp: () => void;
-  /** The link was lost, or its buffer overflowed and was dropped. */
-  readonly onDown: () => void;
+  /**
+   * The link was lost, or its buffer overflowed and was dropped.
+   * @param lastRead Null: how far the peer has read is not known.
+   */
+  readonly onDown: (lastRead: LastRead | null) => void;
 }
 
 const PING_MS = 1000;
@@ -39,7 +47,8 @@ const REDIAL_MIN_MS = 50;
 const REDIAL_MAX_MS = 1000;
 /** More unsent bytes than this: the peer does not keep up, and the connection is given up. */
 const BUFFER_BYTES_MAX = 128 * 1024 * 1024;
-const CONTROL_FRAME_BYTES_MAX = 1024;
+/** Room for a goodbye about some thousands of groups. */
+const CONTROL_FRAME_BYTES_MAX = 64 * 1024;
 
 const PING = encodePeerFrame({ kind: 'ping' });
 
@@ -87,7 +96,7 @@ export class PeerLink {
     this.#connection = null;
     if (how === 'in-order' && this.#isUp) connection?.close();
     else connection?.destroy();
-    this.#lost();
+    this.#lost(null);
   }
 
   #dial(): void {
@@ -124,20 +133,31 @@ export class PeerLink {
     this.#heardAtMs = this.#options.clock.monotonicMs();
     // Only an answer proves that the peer takes us; a connection that it closes at once must not be retried in a hurry.
     this.#redialMs = REDIAL_MIN_MS;
-    try {
-      reader.push(bytes);
-      for (let body = reader.next(); body !== null; body = reader.next()) {
-        const frame = decodePeerFrame(body);
-        if (frame.kind === 'refused') this.#options.onRefused(frame.why);
+    reader.push(bytes);
+    for (let frame = this.#next(reader); frame !== null; frame = this.#next(reader)) {
+      if (frame.kind === 'refused') this.#options.onRefused(frame.why);
+      else if (frame.kind === 'goodbye') {
+        sometimes('a peer says goodbye');
+        this.#drop(frame.lastRead);
+        return;
       }
+    }
+  }
+
+  /** Null: nothing more has come whole, or what has come is damaged, and the connection dropped. */
+  #next(reader: FrameReader): PeerFrame | null {
+    try {
+      const body = reader.next();
+      return body === null ? null : decodePeerFrame(body);
     } catch {
-      this.#drop();
+      this.#drop(null);
+      return null;
     }
   }
 
   #onClose(): void {
     this.#connection = null;
-    this.#lost();
+    this.#lost(null);
     if (this.#closed) return;
     const delayMs = this.#redialMs + this.#options.random.below(this.#redialMs);
     this.#redialMs = Math.min(2 * this.#redialMs, REDIAL_MAX_MS);
@@ -145,12 +165,12 @@ export class PeerLink {
   }
 
   /** Ends a connection that is of no use any more; its `onClose` redials. */
-  #drop(): void {
+  #drop(lastRead: LastRead | null): void {
     this.#connection?.destroy();
-    this.#lost();
+    this.#lost(lastRead);
   }
 
-  #lost(): void {
+  #lost(lastRead: LastRead | null): void {
     this.#frames = [];
     if (!this.#isUp) return;
     this.#isUp = false;
@@ -158,7 +178,7 @@ export class PeerLink {
       node: this.#options.self,
       peer: this.#options.peer,
     });
-    this.#options.onDown();
+    this.#options.onDown(lastRead);
   }
 
   readonly #flush = (): void => {
@@ -168,7 +188,7 @@ export class PeerLink {
     const bytes = this.#frames.length === 1 ? this.#frames[0] : concatBytes(this.#frames);
     this.#frames = [];
     connection.write(bytes);
-    if (connection.bufferedBytes > BUFFER_BYTES_MAX) this.#drop();
+    if (connection.bufferedBytes > BUFFER_BYTES_MAX) this.#drop(null);
   };
 
   readonly #giveUpDialling = (): void => {
@@ -179,7 +199,7 @@ export class PeerLink {
     const { clock } = this.#options;
     if (!this.#isUp || this.#connection === null) return;
     if (clock.monotonicMs() - this.#heardAtMs > SILENCE_MS) {
-      this.#drop();
+      this.#drop(null);
       return;
     }
     this.#connection.write(PING);

@@ -1,7 +1,7 @@
 /**
  * What nodes say to each other over a peer connection: frames (see `codec/frame.ts`) of MessagePack arrays whose first
  * element is the kind. A connection carries one direction: the node that dialled speaks, the other only answers pings, or
- * says why it will never listen to it.
+ * says why it will never listen to it, or, when it stops, up to where it has listened.
  *
  * The dialling node opens with `PREAMBLE`, whose first byte no client dialect begins with, then a `hello`.
  */
@@ -10,6 +10,7 @@ import { EnvelopeError } from '../base/errors.ts';
 import { writeFrame } from '../codec/frame.ts';
 import { ANSWER_BYTES_MAX } from '../kv/request.ts';
 import type { NodeId } from '../raft/message.ts';
+import type { LastRead } from './last_read.ts';
 
 /** NUL, "EDB", then the version of the peer protocol. */
 export const PREAMBLE = new Uint8Array([0x00, 0x45, 0x44, 0x42, 0x03]);
@@ -23,6 +24,7 @@ export const FrameKind = {
   Pong: 5,
   Snapshot: 6,
   Refused: 16,
+  Goodbye: 17,
 } as const;
 
 /** Frames larger than this are refused: the largest value or answer, with room for what is around it. */
@@ -60,6 +62,8 @@ export type PeerFrame =
   | { readonly kind: 'snapshot'; readonly group: number; readonly message: readonly unknown[] }
   /** In answer to a hello that is turned down for good. */
   | { readonly kind: 'refused'; readonly why: string }
+  /** The last word of a node that stops, by each connection that it was spoken to by: it reads nothing more there. */
+  | { readonly kind: 'goodbye'; readonly lastRead: LastRead }
   | { readonly kind: 'ping' }
   | { readonly kind: 'pong' };
 
@@ -100,6 +104,8 @@ export function decodePeerFrame(body: Uint8Array): PeerFrame {
       return { kind: 'snapshot', group: unsigned(a), message: array(b) };
     case FrameKind.Refused:
       return { kind: 'refused', why: text(a) };
+    case FrameKind.Goodbye:
+      return { kind: 'goodbye', lastRead: lastRead(array(a)) };
     case FrameKind.Ping:
       return { kind: 'ping' };
     case FrameKind.Pong:
@@ -123,6 +129,8 @@ function fieldsOf(frame: PeerFrame): unknown[] {
       return [FrameKind.Snapshot, frame.group, frame.message];
     case 'refused':
       return [FrameKind.Refused, frame.why];
+    case 'goodbye':
+      return [FrameKind.Goodbye, [...frame.lastRead].flat()];
     case 'ping':
       return [FrameKind.Ping];
     case 'pong':
@@ -145,6 +153,15 @@ function text(value: unknown): string {
 function array(value: unknown): readonly unknown[] {
   if (!Array.isArray(value)) throw malformed('a field is not an array');
   return value;
+}
+
+/** Groups and ids by turns. */
+function lastRead(fields: readonly unknown[]): LastRead {
+  if (fields.length % 2 !== 0) throw malformed('a group has no id');
+  const last = new Map<number, number>();
+  for (let at = 0; at < fields.length; at += 2) last.set(unsigned(fields[at]), unsigned(fields[at + 1]));
+  if (2 * last.size !== fields.length) throw malformed('a group is named twice');
+  return last;
 }
 
 function malformed(what: string): EnvelopeError {

@@ -8,6 +8,7 @@ import type { Member } from '../raft/configuration.ts';
 import type { NodeId } from '../raft/message.ts';
 import type { HostedGroup } from './hosted_group.ts';
 import { IdentityRegistry } from './identity_registry.ts';
+import { lastReadOf } from './last_read.ts';
 import { FIRST_GROUP, type NodeOptions } from './node_options.ts';
 import type { Refusal } from './peer_acceptor.ts';
 import { clusterChecksum, formatAddress, parseAddress } from './peer_address.ts';
@@ -138,10 +139,10 @@ export class Peers {
       onUp: () => {
         for (const { replica } of this.#groups.values()) replica.onPeerReset(peer);
       },
-      onDown: () => {
-        for (const { replica, router } of this.#groups.values()) {
+      onDown: (lastRead) => {
+        for (const [group, { replica, router }] of this.#groups) {
           replica.onPeerLost(peer);
-          router.onPeerDown(peer);
+          router.onPeerDown(peer, lastRead === null ? null : lastReadOf(lastRead, group));
         }
       },
     });

@@ -2,8 +2,9 @@
  * Finds the node that can answer a request: this one if it leads or, for a read, follows closely (the replica asks the
  * leader for a read index), else the leader over the peer link, else it waits a bounded time for one.
  *
- * A request is handed on again only when it certainly was not executed (`unavailable`), or when it is a read: a write
- * whose fate is open is answered `unknown` and never repeated.
+ * A request is handed on again only when it certainly was not executed (it came back `unavailable`, or a leader that
+ * stops says that it has not read it), or when it is a read: a write whose fate is open is answered `unknown` and never
+ * repeated.
  *
  * A read that meets damage on the disk of the node that was to answer it is handed on too, from this node to the leader and
  * back: one of them may be intact, or mended, or another one lead soon. The error is the answer only when time is up.
@@ -80,9 +81,12 @@ interface Job {
   /** Until then a leader must have taken it. */
   readonly leaderDeadlineMs: number;
   /** Until then it must be answered. */
-  answerDeadlineMs: number;
-  /** The connection that it was sent by is gone; its answer, which comes by another one, may still be on its way. */
-  isCutOff: boolean;
+  readonly answerDeadlineMs: number;
+  /**
+   * The connection that it was sent by is gone; its answer, which comes by another one, may be on its way until then.
+   * Null: it is not gone.
+   */
+  cutOffUntilMs: number | null;
   /** A read that could not be answered here: the leader may know more, for one that a key has expired by now. */
   isForLeader: boolean;
   /** One behind it in its lane was, or may have been, executed: if it comes back, it is too late for it. */
@@ -98,6 +102,8 @@ interface Job {
 const SWEEP_MS = 50;
 /** How long an answer may come behind the end of the connection by which the request was sent. */
 const LAST_WORDS_MS = 200;
+/** The same when the peer has read the request and stops in order: it has sent the answer, unless it could not reach us. */
+const ANSWER_UNDER_WAY_MS = 2000;
 const STOPPING = errorResult('unavailable', 'the node is stopping');
 const NO_LEADER = errorResult('unavailable', 'no leader');
 const LOST = errorResult(
@@ -153,7 +159,7 @@ export class Router {
       state: 'sent',
       leaderDeadlineMs: nowMs + timeouts.noLeaderMs,
       answerDeadlineMs: nowMs + timeouts.answerMs,
-      isCutOff: false,
+      cutOffUntilMs: null,
       isForLeader: false,
       isOvertaken: false,
       peer: null,
@@ -172,20 +178,26 @@ export class Router {
   }
 
   /**
-   * The connection by which requests are sent there is gone. Reads are asked anew. A peer that stops in order has answered all
-   * that it has taken, but by a connection of its own, and which of the two ends shows first is chance.
+   * The connection by which requests are sent there is gone. Reads are asked anew, and so is what the peer has not read. A
+   * peer that stops in order has answered all that it has read, but by a connection of its own, and which of the two ends
+   * shows first is chance.
+   *
+   * @param lastRead The id of the last request that the peer has read from that very connection, `NONE_READ` if it has read
+   *   none; null: it has not said so.
    */
-  onPeerDown(peer: NodeId): void {
-    const lastMs = this.#options.clock.monotonicMs() + LAST_WORDS_MS;
+  onPeerDown(peer: NodeId, lastRead: number | null): void {
+    const waitMs = lastRead === null ? LAST_WORDS_MS : ANSWER_UNDER_WAY_MS;
+    const lastMs = this.#options.clock.monotonicMs() + waitMs;
     for (const [id, job] of this.#forwarded) {
-      if (job.peer !== peer || job.isCutOff) continue;
-      if (isWrite(job.request)) {
-        job.isCutOff = true;
-        job.answerDeadlineMs = Math.min(job.answerDeadlineMs, lastMs);
-        this.#planSweep();
-      } else {
+      if (job.peer !== peer || job.cutOffUntilMs !== null) continue;
+      const isUnread = lastRead !== null && id > lastRead;
+      if (isUnread || !isWrite(job.request)) {
+        if (isUnread) sometimes('a peer that stops has not read a request');
         this.#forwarded.delete(id);
         this.#takeBack(job);
+      } else {
+        job.cutOffUntilMs = lastMs;
+        this.#planSweep();
       }
     }
   }
@@ -206,7 +218,7 @@ export class Router {
     // Answers to requests that we have given up come late.
     if (job === undefined || job.peer !== from) return;
     this.#forwarded.delete(id);
-    if (job.isCutOff) sometimes('an answer comes behind the end of a connection');
+    if (job.cutOffUntilMs !== null) sometimes('an answer comes behind the end of a connection');
     this.#onResult(job, decodeResult(fields));
   }
 
@@ -346,7 +358,7 @@ export class Router {
     }
     job.state = 'returned';
     job.isForLeader = job.peer === null;
-    job.isCutOff = false;
+    job.cutOffUntilMs = null;
     job.peer = null;
     this.#waitTogether(job.lane);
   }
@@ -361,6 +373,11 @@ export class Router {
     assert(job.peer === null, 'a request is in one place at a time');
     const { clock, waitingMax } = this.#options;
     job.state = 'waiting';
+    if (this.#stopped) {
+      // It has come back, and what was on its way in its lane has just been given up.
+      this.#finish(job, STOPPING);
+      return;
+    }
     if (this.#waiting.length >= waitingMax || clock.monotonicMs() >= job.leaderDeadlineMs) {
       this.#finish(job, job.damage ?? job.refusal);
       return;
@@ -385,10 +402,11 @@ export class Router {
       else this.#dispatch(job);
     }
     for (const [id, job] of this.#forwarded) {
-      if (job.answerDeadlineMs > nowMs) continue;
+      const isCutOff = job.cutOffUntilMs !== null;
+      if (Math.min(job.answerDeadlineMs, job.cutOffUntilMs ?? Infinity) > nowMs) continue;
       this.#forwarded.delete(id);
-      if (job.isCutOff) sometimes('a write is lost with its leader');
-      this.#finish(job, job.isCutOff ? LOST : isWrite(job.request) ? LATE : NO_LEADER);
+      if (isCutOff) sometimes('a write is lost with its leader');
+      this.#finish(job, isCutOff ? LOST : isWrite(job.request) ? LATE : NO_LEADER);
     }
     if (this.#waiting.length > 0 || this.#forwarded.size > 0) this.#planSweep();
   };
@@ -410,7 +428,7 @@ function isOfThisNode(request: Request): boolean {
 function isNextToSend(job: Job, peer: NodeId | null): boolean {
   for (const earlier of job.lane.jobs) {
     if (earlier === job) return true;
-    if (earlier.state !== 'sent' || earlier.peer !== peer || earlier.isCutOff) return false;
+    if (earlier.state !== 'sent' || earlier.peer !== peer || earlier.cutOffUntilMs !== null) return false;
   }
   return true;
 }

@@ -67,6 +67,32 @@ class Writer {
 }
 
 describe('a rolling restart', () => {
+  it('loses no write that a node without a processor still had in hand for a leader that was gone by then', async () => {
+    const running = await ProcessCluster.start();
+    cluster = running;
+    const leader = await running.leader();
+    await running.allAnswer();
+    const slow = running.ports.find((port) => port !== leader) ?? 0;
+    const clients = [await running.connect(slow), await running.connect(slow)];
+    // Before the leader stops, the node has sent requests by the connection that will end.
+    for (const client of clients) await client.command('INCR', 'n');
+    running.freeze(slow);
+    const answers = clients.map((client) => [1, 2, 3].map(() => client.command('INCR', 'n')));
+    expect(await running.end(leader, 'SIGTERM')).toBe(0);
+    running.thaw(slow);
+    const counted: number[] = [];
+    for (const ofClient of answers) {
+      const replies = await Promise.all(ofClient);
+      expect(replies.filter(({ type }) => type !== 'integer')).toEqual([]);
+      const values = replies.map((reply) => (reply.type === 'integer' ? reply.value : 0));
+      // In the order in which this client asked, each once.
+      expect(values).toEqual(values.toSorted((a, b) => a - b));
+      counted.push(...values);
+    }
+    expect(counted.sort((a, b) => a - b)).toEqual([3, 4, 5, 6, 7, 8]);
+    for (const client of clients) client.close();
+  }, 60_000);
+
   it('fails no operation of a client that goes on to the next node', async () => {
     const running = await ProcessCluster.start();
     cluster = running;

@@ -1,0 +1,104 @@
+/** A leader stops in order while requests are on their way to it that it will never read. */
+import { describe, expect, it } from 'vitest';
+import { ServerRig, type TestClient } from './rig.ts';
+
+const GROUPS = [1, 2] as const;
+/** Handing over, draining and closing; less than a request waits for a leader. */
+const STOP_MS = 1500;
+
+interface Stopping {
+  readonly rig: ServerRig;
+  readonly leader: number;
+  readonly follower: number;
+}
+
+function settle(groups: readonly number[] = [1]): Stopping {
+  const rig = new ServerRig(3, { groups });
+  const leader = rig.leader();
+  rig.run(500);
+  return { rig, leader, follower: (leader % 3) + 1 };
+}
+
+/** From now on nothing that the follower sends arrives at the leader; the way back is free. */
+function holdUp({ rig, leader, follower }: Stopping): void {
+  rig.network.block(`node${follower}`, `node${leader}`);
+}
+
+function stop({ rig, leader }: Stopping): void {
+  const machine = rig.machine(leader);
+  machine.process.run(() => machine.node?.stop((error) => expect(error).toBeNull()));
+}
+
+/** The process of a node that has stopped ends, and a new one finds what was sent to the old one nowhere. */
+function restart({ rig, leader, follower }: Stopping): void {
+  rig.kill(leader);
+  rig.network.unblock(`node${follower}`, `node${leader}`);
+  rig.boot(leader);
+}
+
+function inGroup(rig: ServerRig, id: number, group: number): TestClient {
+  const client = rig.connect(id);
+  expect(client.ask(`GROUP ${group}\r\n`)).toBe('+OK\r\n');
+  return client;
+}
+
+describe('a leader that stops in order', () => {
+  it('has writes that it did not read carried out by the next leader, once and in their order', () => {
+    const stopping = settle();
+    const { rig, leader, follower } = stopping;
+    const client = rig.connect(follower);
+    expect(client.ask('APPEND k a\r\n')).toBe(':1\r\n');
+    holdUp(stopping);
+    client.send('APPEND k b\r\nAPPEND k c\r\nAPPEND k d\r\n');
+    rig.run(50);
+    stop(stopping);
+    rig.run(STOP_MS);
+    expect(rig.leader()).not.toBe(leader);
+    expect(client.take()).toBe(':2\r\n:3\r\n:4\r\n');
+    restart(stopping);
+    rig.run(2000);
+    expect(rig.connect(leader).ask('GET k\r\n')).toBe('$4\r\nabcd\r\n');
+  });
+
+  it('says it of each group', () => {
+    const stopping = settle(GROUPS);
+    const { rig, leader, follower } = stopping;
+    const operator = inGroup(rig, follower, 2);
+    operator.ask(`MEMBER TRANSFER ${leader}\r\n`, 1000);
+    const clients = GROUPS.map((group) => inGroup(rig, follower, group));
+    expect(clients[0].ask('APPEND k a\r\n')).toBe(':1\r\n');
+    holdUp(stopping);
+    for (const client of clients) client.send('APPEND k b\r\n');
+    rig.run(50);
+    stop(stopping);
+    rig.run(STOP_MS);
+    expect(clients.map((client) => client.take())).toEqual([':2\r\n', ':1\r\n']);
+  });
+
+  it('leaves open what it may have read when its goodbye is lost', () => {
+    const stopping = settle();
+    const { rig, leader, follower } = stopping;
+    const client = rig.connect(follower);
+    expect(client.ask('APPEND k a\r\n')).toBe(':1\r\n');
+    holdUp(stopping);
+    client.send('APPEND k b\r\n');
+    rig.run(50);
+    rig.network.resetConnections(`node${follower}`, `node${leader}`);
+    stop(stopping);
+    rig.run(STOP_MS);
+    expect(client.take()).toMatch(/^-ERR unknown outcome: the leader was lost before it answered/);
+  });
+
+  it('leaves open what it may have read when it crashes', () => {
+    const stopping = settle();
+    const { rig, leader, follower } = stopping;
+    const client = rig.connect(follower);
+    holdUp(stopping);
+    client.send('APPEND k b\r\n');
+    rig.run(50);
+    rig.crash(leader);
+    rig.network.resetConnections(`node${follower}`, `node${leader}`);
+    rig.run(STOP_MS);
+    expect(client.take()).toMatch(/^-ERR unknown outcome: the leader was lost before it answered/);
+  });
+});

@@ -1,0 +1,273 @@
+/** What a router does with requests on their way to a peer that goes. */
+import { describe, expect, it } from 'vitest';
+import { SimClock } from '../../sim/clock.ts';
+import { SimProcess } from '../../sim/process.ts';
+import { SimRandom } from '../../sim/random.ts';
+import { Scheduler } from '../../sim/scheduler.ts';
+import { utf8 } from '../../src/codec/bytes.ts';
+import { errorResult, type Request, type Result } from '../../src/kv/request.ts';
+import { encodeResult } from '../../src/kv/request_codec.ts';
+import { NONE_READ } from '../../src/server/last_read.ts';
+import type { PeerFrame } from '../../src/server/peer_protocol.ts';
+import { Lane, type RoutedReplica, Router } from '../../src/server/router.ts';
+
+const READ: Request = { type: 'get', bucket: 'b', key: utf8('k') };
+const STOPPING = errorResult('unavailable', 'the node is stopping');
+const US_PER_MS = 1000;
+
+function write(n: number): Request {
+  return { type: 'append', bucket: 'b', key: utf8('k'), value: utf8(`${n}`) };
+}
+
+/** Node 1's router; nodes 2 and 3 lead by turns. What is sent is collected, and answered by hand. */
+class Bench {
+  readonly scheduler = new Scheduler();
+  readonly router: Router;
+  /** As they came: the answers to the requests that were asked, by the number of the request. */
+  readonly answers: [number, string][] = [];
+  leader: number | null = 2;
+  readonly unreachable = new Set<number>();
+  #sent: { to: number; id: number }[] = [];
+  #asked = 0;
+
+  constructor() {
+    const process = new SimProcess('node1', this.scheduler);
+    const never = (): never => {
+      throw new Error('node 1 does not lead');
+    };
+    const bench = this;
+    const replica: RoutedReplica = {
+      get leader() {
+        return bench.leader;
+      },
+      isLeader: false,
+      isAlone: false,
+      servesReads: false,
+      propose: never,
+      read: never,
+      administer: never,
+    };
+    this.router = new Router({
+      group: 1,
+      replica,
+      clock: new SimClock(this.scheduler, process, { offsetMs: 0, driftPpm: 0 }),
+      random: new SimRandom('router'),
+      timeouts: { noLeaderMs: 3000, answerMs: 10_000 },
+      waitingMax: 100,
+      send: (to, frame) => this.#send(to, frame),
+    });
+  }
+
+  ask(request: Request, lane: Lane): void {
+    const number = ++this.#asked;
+    this.router.route(request, lane, (result) => {
+      const text = result.type === 'error' ? result.code : result.type;
+      this.answers.push([number, text]);
+    });
+  }
+
+  /** Ids of the requests that were sent there since this was last asked. */
+  takeSent(to: number): number[] {
+    const ids = this.#sent.filter((one) => one.to === to).map(({ id }) => id);
+    this.#sent = this.#sent.filter((one) => one.to !== to);
+    return ids;
+  }
+
+  /** The connection to a node ends, and is not made anew. */
+  lose(peer: number, lastRead: number | null): void {
+    this.unreachable.add(peer);
+    this.router.onPeerDown(peer, lastRead);
+  }
+
+  answer(from: number, id: number, result: Result = { type: 'count', count: 1 }): void {
+    this.router.onResponse(from, id, encodeResult(result));
+  }
+
+  move(leader: number): void {
+    this.leader = leader;
+    this.router.onLeaderChange();
+  }
+
+  run(ms: number): void {
+    this.scheduler.runUntil(this.scheduler.nowUs + ms * US_PER_MS);
+  }
+
+  #send(to: number, frame: PeerFrame): boolean {
+    if (this.unreachable.has(to) || frame.kind !== 'request') return false;
+    this.#sent.push({ to, id: frame.id });
+    return true;
+  }
+}
+
+describe('a router whose peer says goodbye', () => {
+  it('hands what the peer has not read to the next leader, and waits for the answer to the rest', () => {
+    const bench = new Bench();
+    for (const n of [1, 2, 3, 4]) bench.ask(write(n), new Lane());
+    const ids = bench.takeSent(2);
+    bench.lose(2, ids[1]);
+    bench.move(3);
+    expect(bench.takeSent(3)).toHaveLength(2);
+    bench.answer(2, ids[1]);
+    bench.answer(2, ids[0]);
+    expect(bench.answers).toEqual([
+      [2, 'count'],
+      [1, 'count'],
+    ]);
+  });
+
+  it('hands on everything when the peer has read nothing', () => {
+    const bench = new Bench();
+    for (const n of [1, 2]) bench.ask(write(n), new Lane());
+    bench.lose(2, NONE_READ);
+    bench.move(3);
+    for (const id of bench.takeSent(3)) bench.answer(3, id);
+    expect(bench.answers).toEqual([
+      [1, 'count'],
+      [2, 'count'],
+    ]);
+  });
+
+  it('sends nothing anew that the peer has read, and waits longer for what it certainly answers', () => {
+    const bench = new Bench();
+    for (const n of [1, 2]) bench.ask(write(n), new Lane());
+    const ids = bench.takeSent(2);
+    bench.lose(2, ids[1]);
+    bench.move(3);
+    bench.run(1900);
+    expect(bench.answers).toEqual([]);
+    bench.answer(2, ids[0]);
+    bench.run(200);
+    expect(bench.answers).toEqual([
+      [1, 'count'],
+      [2, 'unknown'],
+    ]);
+    expect(bench.takeSent(3)).toEqual([]);
+  });
+
+  it('keeps the order of a lane: what was not read goes on only behind the answers to what was', () => {
+    const bench = new Bench();
+    const lane = new Lane();
+    for (const n of [1, 2, 3]) bench.ask(write(n), lane);
+    const ids = bench.takeSent(2);
+    bench.lose(2, ids[0]);
+    bench.move(3);
+    bench.run(500);
+    expect(bench.takeSent(3)).toEqual([]);
+    bench.answer(2, ids[0]);
+    bench.run(100);
+    expect(bench.takeSent(3)).toHaveLength(2);
+  });
+
+  it('keeps the order of a lane: what was read and refused goes on before what was not read', () => {
+    const bench = new Bench();
+    const lane = new Lane();
+    for (const n of [1, 2]) bench.ask(write(n), lane);
+    const ids = bench.takeSent(2);
+    bench.lose(2, ids[0]);
+    bench.move(3);
+    bench.answer(2, ids[0], STOPPING);
+    bench.run(100);
+    for (const id of bench.takeSent(3)) bench.answer(3, id);
+    expect(bench.answers).toEqual([
+      [1, 'count'],
+      [2, 'count'],
+    ]);
+  });
+
+  it('gives the next leader all the time that is left, whatever was waited for at the end of a connection', () => {
+    for (const isTold of [true, false]) {
+      const bench = new Bench();
+      bench.ask(write(1), new Lane());
+      const [id] = bench.takeSent(2);
+      bench.lose(2, isTold ? id : null);
+      bench.run(100);
+      bench.answer(2, id, STOPPING);
+      bench.move(3);
+      const [again] = bench.takeSent(3);
+      bench.run(8000);
+      expect(bench.answers).toEqual([]);
+      bench.answer(3, again);
+      expect(bench.answers).toEqual([[1, 'count']]);
+    }
+  });
+
+  it('takes no notice of an answer to what it has taken back', () => {
+    const bench = new Bench();
+    bench.ask(write(1), new Lane());
+    const [id] = bench.takeSent(2);
+    bench.lose(2, NONE_READ);
+    bench.answer(2, id);
+    expect(bench.answers).toEqual([]);
+    bench.move(3);
+    expect(bench.takeSent(3)).toHaveLength(1);
+  });
+
+  it('asks reads anew, read or not', () => {
+    const bench = new Bench();
+    for (let n = 0; n < 2; n++) bench.ask(READ, new Lane());
+    const [first] = bench.takeSent(2);
+    bench.lose(2, first);
+    bench.move(3);
+    expect(bench.takeSent(3)).toHaveLength(2);
+  });
+
+  it('says that there is no leader when no other one comes, since nothing was executed', () => {
+    const bench = new Bench();
+    bench.ask(write(1), new Lane());
+    bench.lose(2, NONE_READ);
+    bench.run(3100);
+    expect(bench.answers).toEqual([[1, 'unavailable']]);
+  });
+
+  it('leaves alone what was sent by an earlier connection, whatever is said on a later one', () => {
+    const bench = new Bench();
+    bench.ask(write(1), new Lane());
+    bench.lose(2, null);
+    bench.unreachable.clear();
+    bench.router.onPeerDown(2, NONE_READ);
+    bench.move(3);
+    bench.run(300);
+    expect(bench.answers).toEqual([[1, 'unknown']]);
+    expect(bench.takeSent(3)).toEqual([]);
+  });
+
+  it('leaves alone what is on its way to another peer', () => {
+    const bench = new Bench();
+    bench.ask(write(1), new Lane());
+    bench.lose(3, NONE_READ);
+    bench.answer(2, bench.takeSent(2)[0]);
+    expect(bench.answers).toEqual([[1, 'count']]);
+  });
+});
+
+describe('a router that stops', () => {
+  it('refuses what came back and waits behind what is open, since it was not executed', () => {
+    const bench = new Bench();
+    const lane = new Lane();
+    for (const n of [1, 2]) bench.ask(write(n), lane);
+    bench.answer(2, bench.takeSent(2)[1], STOPPING);
+    bench.router.stop();
+    expect(bench.answers).toEqual([
+      [1, 'unknown'],
+      [2, 'unavailable'],
+    ]);
+  });
+});
+
+describe('a router whose peer goes without a word', () => {
+  it('leaves open what it has sent there, a moment later', () => {
+    const bench = new Bench();
+    for (const n of [1, 2]) bench.ask(write(n), new Lane());
+    const ids = bench.takeSent(2);
+    bench.lose(2, null);
+    bench.move(3);
+    bench.run(150);
+    bench.answer(2, ids[1]);
+    bench.run(150);
+    expect(bench.answers).toEqual([
+      [2, 'count'],
+      [1, 'unknown'],
+    ]);
+    expect(bench.takeSent(3)).toEqual([]);
+  });
+});
