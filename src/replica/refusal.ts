@@ -6,6 +6,14 @@ import { MENDING, NOT_LEADER } from './proposals.ts';
 import type { ReplicaOptions } from './replica_options.ts';
 
 export const HANDING_OVER = errorResult('unavailable', 'leadership is being handed over');
+export const BEING_REBUILT = errorResult(
+  'unavailable',
+  'what this node holds is being rebuilt from another node',
+);
+export const ODD_ONE_OUT = errorResult(
+  'unavailable',
+  'what this node holds differs from what a majority of the nodes holds, and is being rebuilt from one of them',
+);
 
 export function refusalResult(
   why: Refusal,

@@ -4,7 +4,7 @@
  */
 import { CorruptionError, toError } from '../base/errors.ts';
 import { rarely } from '../base/rare.ts';
-import { errorResult, type Result } from '../kv/request.ts';
+import type { Result } from '../kv/request.ts';
 import type { Index, Term } from '../log/entry.ts';
 import type { Configuration } from '../raft/configuration.ts';
 import type { NodeId } from '../raft/message.ts';
@@ -16,6 +16,7 @@ import { DamageReport, dropCovered } from './log_damage.ts';
 import { LogRetention } from './log_retention.ts';
 import type { Proposals } from './proposals.ts';
 import { RangeSource } from './range_source.ts';
+import { BEING_REBUILT, ODD_ONE_OUT } from './refusal.ts';
 import type { ReplicaOptions } from './replica_options.ts';
 import { isAboutDigests, type SnapshotMessage } from './snapshot_codec.ts';
 import { Snapshots, snapshotPath } from './snapshots.ts';
@@ -36,12 +37,6 @@ export interface StateCareOptions {
 /** What is held for a peer that fetches a range is let go when it has not asked for so long. */
 const RANGE_IDLE_MS = 30_000;
 const REINSTALLED_MAX = 3;
-
-const BEING_REBUILT = errorResult('unavailable', 'what this node holds is being rebuilt from another node');
-const ODD_ONE_OUT = errorResult(
-  'unavailable',
-  'what this node holds differs from what a majority of the nodes holds, and is being rebuilt from one of them',
-);
 
 export class StateCare {
   readonly #options: StateCareOptions;

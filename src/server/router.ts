@@ -30,6 +30,7 @@ import { decodeRequest, decodeResult, encodeRequest, encodeResult } from '../kv/
 import type { GroupId } from '../log/entry.ts';
 import type { NodeId } from '../raft/message.ts';
 import { LEADER_REBUILDS, MENDING } from '../replica/proposals.ts';
+import { BEING_REBUILT, ODD_ONE_OUT } from '../replica/refusal.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { PeerFrame } from './peer_protocol.ts';
 
@@ -106,6 +107,8 @@ const LAST_WORDS_MS = 200;
 const ANSWER_UNDER_WAY_MS = 2000;
 const STOPPING = errorResult('unavailable', 'the node is stopping');
 const NO_LEADER = errorResult('unavailable', 'no leader');
+/** More is said with these than with `NO_LEADER`. */
+const TOLD = [MENDING, LEADER_REBUILDS, BEING_REBUILT, ODD_ONE_OUT];
 const LOST = errorResult(
   'unknown',
   'the leader was lost before it answered: the write may or may not take effect',
@@ -437,7 +440,7 @@ function isNextToSend(job: Job, peer: NodeId | null): boolean {
 function toldOf(result: Result): Result | null {
   const isSame = (told: Result): boolean =>
     result.type === 'error' && told.type === 'error' && result.message === told.message;
-  return [MENDING, LEADER_REBUILDS].find(isSame) ?? null;
+  return TOLD.find(isSame) ?? null;
 }
 
 /** It was certainly not executed. */

@@ -264,6 +264,9 @@ describe('a node with damaged tables', () => {
     // Whom they could be rebuilt from must stay.
     expect(client.ask('MEMBER REMOVE 3\r\n', 3500)).toMatch(/^-ERR the leader can apply nothing, /);
     expect(client.ask('MEMBER LIST\r\n')).toContain('3 ');
+    expect(client.ask('GET counter\r\n', 3500)).toMatch(
+      /^-ERR what this node holds is being rebuilt from another node/,
+    );
     rig.boot(3);
     rig.run(10_000);
     for (const id of [1, 2]) expect(info(rig, id, 'rebuilt')).toBe('1');
