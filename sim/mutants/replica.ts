@@ -77,8 +77,15 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
     name: 'snapshot-replaced-too-early',
     what: 'the next snapshot is fetched into the file of one whose log does not durably begin behind it yet',
     file: 'src/replica/snapshots.ts',
-    find: '    return !this.#options.log.isResetDurable;\n',
-    replace: '    return this.#options.log.lastIndex < 0;\n',
+    find: '    return !log.isResetDurable || log.durableIndex < store.flushedIndex;\n',
+    replace: '    return log.durableIndex < store.flushedIndex;\n',
+  },
+  {
+    name: 'snapshot-replaced-before-its-entry',
+    what: 'the same where the log holds the entry that the snapshot ends with, and not durably yet',
+    file: 'src/replica/snapshots.ts',
+    find: '    return !log.isResetDurable || log.durableIndex < store.flushedIndex;\n',
+    replace: '    return !log.isResetDurable;\n',
   },
   {
     name: 'timer-left',

@@ -245,7 +245,7 @@ class InstallTrial {
           this.#later(() => {
             snapshots.onMessage(LEADER, chunk);
             this.#checkFile(store, group);
-            this.#strike(group);
+            this.#strike(store, group);
           });
         });
       },
@@ -273,6 +273,10 @@ class InstallTrial {
   #onInstalled(live: Live | null, index: Index, term: Term): void {
     if (live === null) return;
     const { group, log, machine, raft, store } = live;
+    // Another leader may have sent by now what this one did not have any more.
+    if (index > group.lastIndex && this.#random.chance(300)) {
+      this.#deliver(live, index - group.lastIndex + this.#random.between(0, BATCH_MAX));
+    }
     if (index > group.lastIndex) group.reset(index, term);
     raft.commitIndex = Math.max(raft.commitIndex, index);
     machine.reload();
@@ -280,13 +284,13 @@ class InstallTrial {
     log.flush();
     this.#planTurn(live);
     if (this.#random.chance(800)) this.#offer(live);
-    else this.#strike(group);
+    else this.#strike(store, group);
   }
 
   /** Power may fail in the middle of what is done with a file, and most of all where the log does not go on behind it yet. */
-  #strike(group: GroupLog): void {
+  #strike(store: Store, group: GroupLog): void {
     const random = this.#random;
-    const permille = group.isResetDurable ? STRIKE_PERMILLE : WORST_STRIKE_PERMILLE;
+    const permille = isLogBehind(store, group) ? WORST_STRIKE_PERMILLE : STRIKE_PERMILLE;
     if (!this.#hasPower || !random.chance(permille)) return;
     this.#powerFailsAtUs = this.#machine.scheduler.nowUs + random.between(1, STRIKE_US_MAX);
   }
@@ -380,7 +384,7 @@ class InstallTrial {
 
   /** A crash may leave the tables of what was installed and a log that does not reach there. */
   #checkFile(store: Store, group: GroupLog): void {
-    if (group.isResetDurable) return;
+    if (!isLogBehind(store, group)) return;
     const { disk, process } = this.#machine;
     const identity = readSnapshotIdentity(disk.attach(process), snapshotPath(NODE));
     if (identity?.index !== store.flushedIndex)
@@ -403,4 +407,9 @@ class InstallTrial {
       process.run(() => this.#check(live));
     }
   }
+}
+
+/** What is durable of it does not reach the tables yet. */
+function isLogBehind({ flushedIndex }: Store, { isResetDurable, durableIndex }: GroupLog): boolean {
+  return !isResetDurable || durableIndex < flushedIndex;
 }

@@ -5,7 +5,7 @@
  * An installation is safe at every step. The fetched file is durable before anything else. The store changes over with
  * one durable edit of its manifest; until then the old state counts. Then the log begins anew behind the snapshot's index;
  * should power fail in between, the next start finds tables that reach beyond the log, the file says with which term,
- * and `mendLog` does the rest. So the file stays until the log has durably begun there: no other is fetched before.
+ * and `mendLog` does the rest. So the file stays until the log durably goes on there: no other is fetched before.
  */
 import { CorruptionError } from '../base/errors.ts';
 import { maybe, rarely } from '../base/rare.ts';
@@ -98,9 +98,13 @@ export class Snapshots {
     return this.#fetch !== null || this.isInstalling || this.#isFileNeeded;
   }
 
-  /** The log does not durably begin behind what was installed last: after a crash, only the file says where it begins. */
+  /**
+   * The log does not durably begin behind what was installed last, or, where it holds the entry that this ends with, does
+   * not durably reach it: after a crash, only the file says where the log goes on.
+   */
   get #isFileNeeded(): boolean {
-    return !this.#options.log.isResetDurable;
+    const { log, store } = this.#options;
+    return !log.isResetDurable || log.durableIndex < store.flushedIndex;
   }
 
   /** Who fetches what this node gives out will need the entries behind this index; null: nobody does. */
