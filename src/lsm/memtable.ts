@@ -42,7 +42,7 @@ const EMPTY = new Uint8Array(0);
 /** With so many nodes clues are made to fit the keys for the first time, and then whenever a quarter more have come. */
 const FIRST_CHOICE = 64;
 /** Up to this many bytes a loop copies faster than a call. */
-const LOOP_BYTES_MAX = 112;
+const LOOP_BYTES_MAX = 16;
 
 /** A memtable to which nothing is added any more, as another thread can have it: its bytes are not copied. */
 export interface SharedMemtable {
