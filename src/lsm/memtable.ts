@@ -332,7 +332,10 @@ export class Memtable implements NodeKeys {
   }
 
   sequenceAt(node: number): Index {
-    return (this.#words[node + 2] >>> 0) + (this.#words[node + 3] & HIGH_BITS_MASK) * TWO_TO_32;
+    const low = this.#words[node + 2];
+    const high = this.#words[node + 3] & HIGH_BITS_MASK;
+    // Most are below 2^31, which needs no arithmetic of floating-point numbers.
+    return high === 0 && low >= 0 ? low : (low >>> 0) + high * TWO_TO_32;
   }
 
   kindAt(node: number): RecordKind {
