@@ -204,6 +204,13 @@ export const LSM_MUTANTS: readonly Mutant[] = [
     replace: 'below: [], kind',
   },
   {
+    name: 'overlap-moves-down',
+    what: 'level 0 moves down as it is although its runs overlap',
+    file: 'src/lsm/compaction.ts',
+    find: '    return isApart && MOVED_PART',
+    replace: '    return MOVED_PART',
+  },
+  {
     name: 'packed-block-too-long',
     what: 'a decompressed block is taken to end where its compressed bytes do',
     file: 'src/lsm/packed_block.ts',

@@ -74,6 +74,19 @@ export function copyRange(
   return at + length;
 }
 
+/** Up to so many bytes `copyWords` is faster than a view of the source and a call. */
+export const WORDS_BYTES_MAX = 128;
+
+/** Copies `source[start, end)` to `target` from `at` on, four bytes at a time. They are not the same memory. */
+export function copyWords(target: DataView, at: number, source: DataView, start: number, end: number): void {
+  let from = start;
+  let to = at;
+  for (const last = end - 4; from <= last; from += 4, to += 4) {
+    target.setInt32(to, source.getInt32(from, true), true);
+  }
+  for (; from < end; from++, to++) target.setUint8(to, source.getUint8(from));
+}
+
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;
   for (const part of parts) length += part.length;

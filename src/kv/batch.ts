@@ -105,6 +105,7 @@ export interface LastingPuts {
   putLasting(
     bucket: string,
     bytes: Uint8Array,
+    view: DataView,
     keyStart: number,
     keyEnd: number,
     valueStart: number,
@@ -119,6 +120,7 @@ export class BatchReader {
   /** Milliseconds; 0: it does not expire. */
   ttlMs = 0;
   readonly #bytes: Uint8Array;
+  readonly #view: DataView;
   readonly #varints: VarintReader;
   #keyStart = 0;
   #keyEnd = 0;
@@ -127,6 +129,7 @@ export class BatchReader {
 
   constructor(edits: Uint8Array) {
     this.#bytes = edits;
+    this.#view = new DataView(edits.buffer, edits.byteOffset, edits.length);
     this.#varints = new VarintReader(edits, 1);
   }
 
@@ -170,7 +173,15 @@ export class BatchReader {
 
   /** Puts what is at hand, which never expires. */
   putInto(keys: LastingPuts): void {
-    keys.putLasting(this.bucket, this.#bytes, this.#keyStart, this.#keyEnd, this.#valueStart, this.#valueEnd);
+    keys.putLasting(
+      this.bucket,
+      this.#bytes,
+      this.#view,
+      this.#keyStart,
+      this.#keyEnd,
+      this.#valueStart,
+      this.#valueEnd,
+    );
   }
 
   /** Where the field that begins with its length ends; `#varints` stands at its first byte then. */

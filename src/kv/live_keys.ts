@@ -76,17 +76,18 @@ export class LiveKeys {
     }
   }
 
-  /** As `put` of a key and a value that never expires, which stand in `bytes`. */
+  /** As `put` of a key and a value that never expires, which stand in `bytes`, of which `view` is a view. */
   putLasting(
     bucket: string,
     bytes: Uint8Array,
+    view: DataView,
     keyStart: number,
     keyEnd: number,
     valueStart: number,
     valueEnd: number,
   ): void {
     const name = lentStoreKey(bucket, bytes, keyStart, keyEnd);
-    this.cells.put(name, encodeStoredRange(bytes, valueStart, valueEnd, this.revision, NEVER));
+    this.cells.put(name, encodeStoredRange(bytes, valueStart, valueEnd, this.revision, NEVER, view));
   }
 
   delete(bucket: string, key: Uint8Array): void {

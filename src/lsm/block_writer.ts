@@ -80,6 +80,7 @@ export class BlockWriter {
     const length = Math.min(key.length, this.#lastLength);
     let shared = 0;
     while (shared < length && key[shared] === last[shared]) shared++;
+    const known = shared;
     const order = shared < length ? key[shared] - last[shared] : key.length - this.#lastLength;
     if (this.#records % this.#restartInterval === 0) {
       this.#restarts.push(this.#end);
@@ -93,8 +94,10 @@ export class BlockWriter {
     writeUint32(bytes, at, crc);
     at = copyRange(bytes, at + 4, key, shared, key.length);
     this.#end = copyRange(bytes, at, value, 0, value.length);
-    if (key.length > this.#last.length) this.#last = new Uint8Array(2 * key.length);
-    copyRange(this.#last, 0, key, 0, key.length);
+    if (key.length > last.length) {
+      this.#last = new Uint8Array(2 * key.length);
+      this.#last.set(key);
+    } else copyRange(last, known, key, known, key.length);
     this.#lastLength = key.length;
     this.#records++;
     return order;

@@ -72,7 +72,8 @@ export class FilterBuilder {
 }
 
 function addAll(filter: Uint8Array, hashes: Uint32Array): void {
-  const bits = (filter.length - 1) * 8;
+  // See `mayContain`.
+  const bits = ((filter.length - 1) * 8) >>> 0;
   const probes = filter[filter.length - 1];
   for (let i = 0; i < hashes.length; i++) {
     let probe = hashes[i];

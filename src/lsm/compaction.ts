@@ -3,8 +3,9 @@
  *
  * Levelled (after LevelDB and RocksDB): level 0 is due when it holds `mergeAtTables` runs, level i when it holds more than
  * `levelBytes * levelGrowth ^ (i - 1)` bytes. The most overdue level goes first, in relation to its limit. Level 0 is merged
- * as a whole with what it overlaps in level 1. Of a deeper level the table goes that overlaps the least of the next level
- * for its own size, and when it overlaps nothing it only moves.
+ * as a whole with what it overlaps in level 1, or, when nothing overlaps, as where keys come in order, its tables only
+ * move. Of a deeper level the table goes that overlaps the least of the next level for its own size, and when it overlaps
+ * nothing it only moves.
  *
  * Size-tiered (after RocksDB's universal compaction): with `mergeAtTables` runs something is due. All runs are merged when
  * the newer ones together are twice as large as the oldest; else a row of runs, from the newest on, as long as the next is
@@ -26,6 +27,8 @@ import type { Run, Version } from './version.ts';
 export const LEVELS = 7;
 /** How many times as large as the oldest run all newer ones together may be. */
 const SPACE_AMPLIFICATION_MAX = 2;
+/** Tables of level 0 that are smaller than this part of `tableBytes` are merged even if they could be moved: else many small ones would gather. */
+const MOVED_PART = 8;
 /** One record of so many has expired: then a table is worth writing anew. */
 const EXPIRED_PART = 4;
 
@@ -34,6 +37,7 @@ export interface CompactionOptions {
   readonly mergeAtTables: number;
   readonly levelBytes: number;
   readonly levelGrowth: number;
+  readonly tableBytes: number;
 }
 
 export interface Compaction {
@@ -136,18 +140,29 @@ function mergeLevelZero(
   const end = tables.map((table) => table.end).reduce((a, b) => (compareBytes(a, b) >= 0 ? a : b));
   const overlapped = runs.find(({ level }) => level === 1)?.overlapping(low, end) ?? [];
   if (isReadable(tables) && isReadable(overlapped)) {
+    const kind = overlapped.length === 0 && areMovable(tables, options) ? 'move' : 'merge';
+    if (kind === 'move') sometimes('level 0 moves down as it is');
     return {
       inputs: [...newest.map((run) => run.tables), overlapped],
       level: 1,
       run: 0,
       below: runs.filter(({ level }) => level > 1),
-      kind: 'merge',
+      kind,
     };
   }
   // What is newer than the damage can at least become fewer runs.
   const damaged = newest.findIndex((run) => !isReadable(run.tables));
   const count = damaged < 0 ? newest.length : damaged;
   return count >= Math.max(2, options.mergeAtTables) ? mergeRuns(runs, count) : null;
+}
+
+/** Nothing overlaps, and a merge would leave nothing out: keys came in order. */
+function areMovable(tables: readonly Table[], { tableBytes }: CompactionOptions): boolean {
+  const sorted = [...tables].sort((a, b) => compareBytes(a.low, b.low));
+  return sorted.every((table, at) => {
+    const isApart = at === 0 || compareBytes(sorted[at - 1].end, table.low) <= 0;
+    return isApart && MOVED_PART * table.sizeBytes >= tableBytes && isWithoutRemains(table);
+  });
 }
 
 /** The table of a level that costs the least to push down, for its size. */
@@ -224,8 +239,13 @@ function isReadable(tables: readonly Table[]): boolean {
 
 /** Nothing in it is deleted, superseded, hidden or expired. */
 function isClean({ tables }: Run, timeMs: number): boolean {
-  return tables.every(({ reader: { properties } }) => {
-    const { tombstones, superseded, rangeTombstones, expiring, firstExpiryMs } = properties;
-    return tombstones + superseded + rangeTombstones === 0 && (expiring === 0 || firstExpiryMs > timeMs);
+  return tables.every((table) => {
+    const { expiring, firstExpiryMs } = table.reader.properties;
+    return isWithoutRemains(table) && (expiring === 0 || firstExpiryMs > timeMs);
   });
+}
+
+function isWithoutRemains({ reader: { properties } }: Table): boolean {
+  const { tombstones, superseded, rangeTombstones } = properties;
+  return tombstones + superseded + rangeTombstones === 0;
 }

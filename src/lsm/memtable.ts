@@ -42,7 +42,7 @@ const EMPTY = new Uint8Array(0);
 /** With so many nodes clues are made to fit the keys for the first time, and then whenever a quarter more have come. */
 const FIRST_CHOICE = 64;
 /** Up to this many bytes a loop copies faster than a call. */
-const LOOP_BYTES_MAX = 112;
+const LOOP_BYTES_MAX = 16;
 
 /** A memtable to which nothing is added any more, as another thread can have it: its bytes are not copied. */
 export interface SharedMemtable {
@@ -332,7 +332,10 @@ export class Memtable implements NodeKeys {
   }
 
   sequenceAt(node: number): Index {
-    return (this.#words[node + 2] >>> 0) + (this.#words[node + 3] & HIGH_BITS_MASK) * TWO_TO_32;
+    const low = this.#words[node + 2];
+    const high = this.#words[node + 3] & HIGH_BITS_MASK;
+    // Most are below 2^31, which needs no arithmetic of floating-point numbers.
+    return high === 0 && low >= 0 ? low : (low >>> 0) + high * TWO_TO_32;
   }
 
   kindAt(node: number): RecordKind {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { copyRange, utf8 } from '../../src/codec/bytes.ts';
+import { copyRange, copyWords, utf8 } from '../../src/codec/bytes.ts';
 import { runs } from '../long.ts';
 
 describe('utf8', () => {
@@ -43,5 +43,23 @@ describe('copyRange', () => {
       }),
       { numRuns: runs(300) },
     );
+  });
+});
+
+describe('copyWords', () => {
+  it('copies a range of any length, wherever it begins, to its place, and nothing beside it', () => {
+    for (let length = 0; length <= 20; length++) {
+      for (let from = 0; from < 5; from++) {
+        for (let at = 0; at < 5; at++) {
+          // Bytes that would be no number, infinite, or negative zero if they were taken for one.
+          const source = Uint8Array.from({ length: 30 }, (_none, n) => [0xff, 0x7f, 0xf0, 0x80, 0, 1][n % 6]);
+          const target = new Uint8Array(new SharedArrayBuffer(30)).fill(0xaa);
+          copyWords(new DataView(target.buffer), at, new DataView(source.buffer), from, from + length);
+          const expected = Array.from(new Uint8Array(30).fill(0xaa));
+          expected.splice(at, length, ...source.subarray(from, from + length));
+          expect(Array.from(target)).toEqual(expected);
+        }
+      }
+    }
   });
 });
