@@ -27,9 +27,9 @@ export const LOG_MUTANTS: readonly Mutant[] = [
     name: 'sync-covers-later-appends',
     what: 'what was appended while a sync was under way counts as covered by it',
     file: 'src/log/log.ts',
-    find: '      if (state.writtenIndex <= state.durableIndex) continue;\n',
+    find: '      const isReset = state.resetBatch === this.#batches;\n',
     replace:
-      '      state.writtenIndex = state.lastIndex;\n      if (state.writtenIndex <= state.durableIndex) continue;\n',
+      '      state.writtenIndex = state.lastIndex;\n      const isReset = state.resetBatch === this.#batches;\n',
   },
   {
     name: 'durable-survives-truncation',
