@@ -431,9 +431,11 @@ const NO_LEADER = 'ERR no leader';
 /** A leader whose log or tables are damaged takes nothing before they are whole. */
 const MENDING = 'ERR the leader waits for damaged entries';
 const REBUILDING = 'ERR the leader can apply nothing';
+/** Nor is anything of a state read that another one is to take the place of. */
+export const STATE_REFUSED = 'ERR what this node holds ';
 
 function isBlocked(error: string): boolean {
-  return error.startsWith(MENDING) || error.startsWith(REBUILDING);
+  return [MENDING, REBUILDING, STATE_REFUSED].some((told) => error.startsWith(told));
 }
 
 /** It was not carried out, and will not be. */

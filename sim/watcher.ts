@@ -12,6 +12,7 @@ import { type ClientReply, ReplyReader } from '../src/client/reply_reader.ts';
 import { fromUtf8, utf8 } from '../src/codec/bytes.ts';
 import type { Clock, Timer } from '../src/io/clock.ts';
 import type { Address, Connection, Network } from '../src/io/network.ts';
+import { STATE_REFUSED } from './client.ts';
 import { format } from './dialect.ts';
 import type { SimRandom } from './random.ts';
 import { bucketName } from './workload.ts';
@@ -317,6 +318,7 @@ function textOf(reply: ClientReply | undefined): string | null {
 function isTransient(error: string): boolean {
   return (
     error === NO_LEADER ||
+    error.startsWith(STATE_REFUSED) ||
     error.startsWith('ERR overloaded') ||
     error === 'ERR the node is stopping' ||
     error.startsWith('ERR unknown outcome')

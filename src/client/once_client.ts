@@ -24,6 +24,7 @@ const ATTEMPT_MS = 5000;
 /** After these a repetition makes sense: nothing was executed, or nobody can tell and the session can. */
 const TRANSIENT = [
   'ERR no leader',
+  'ERR the leader ',
   'ERR overloaded',
   'ERR unknown outcome',
   'ERR the node is stopping',
