@@ -45,6 +45,8 @@ export interface CampaignSummary {
   readonly waited: number;
   /** Runs whose history was checked as a whole, as its pieces were too hard. */
   readonly wholeChecks: number;
+  /** Runs of which it is not known whether the history is linearizable: it was too hard for the search. */
+  readonly undecided: number;
   /** Seeds that reached each mark. */
   readonly marks: Readonly<Record<string, number>>;
   /** Marks that every campaign should reach, and that this one did not. */
@@ -67,6 +69,7 @@ const SUMMED = [
   'machinesLost',
   'waited',
   'wholeChecks',
+  'undecided',
 ] as const;
 /** How often people are shown how far it is: on a terminal in place, elsewhere by a line each time. */
 const PROGRESS_MS = 500;
@@ -101,6 +104,7 @@ export class Campaign {
     machinesLost: 0,
     waited: 0,
     wholeChecks: 0,
+    undecided: 0,
   };
 
   constructor(options: CampaignOptions) {
@@ -227,7 +231,7 @@ export function formatSummary(summary: CampaignSummary): string {
   const rate = summary.simulatedSecondsPerSecond;
   const declared = Object.keys(marks).length + marksNeverReached.length + rareMarksNotReached.length;
   const lines = [
-    `${seeds} seeds: ${seeds - failed.length} held, ${failed.length} failed`,
+    `${seeds} seeds: ${seeds - failed.length - summary.undecided} held, ${failed.length} failed`,
     `  ${summary.simulatedSeconds.toFixed(0)} s simulated in ${seconds.toFixed(1)} s: ${rate.toFixed(0)} simulated seconds per second on ${threads} threads (${(rate / threads).toFixed(0)} each)`,
     `  ${summary.events} events (${summary.eventsPerSecondPerThread.toFixed(0)} a second and thread), ${summary.operations} operations, ${summary.entries} entries committed`,
     `  ${summary.faults} faults, ${summary.crashes} crashes, ${summary.elections} elections, ${Object.keys(marks).length} of ${declared} marks reached`,
@@ -237,6 +241,8 @@ export function formatSummary(summary: CampaignSummary): string {
   );
   if (summary.wholeChecks > 0)
     lines.push(`  ${summary.wholeChecks} histories checked as a whole: their pieces were too hard`);
+  if (summary.undecided > 0)
+    lines.push(`  ${summary.undecided} histories NOT DECIDED: they were too hard as a whole, too`);
   for (const mark of marksNeverReached) lines.push(`  never reached: ${mark}`);
   for (const mark of rareMarksNotReached) lines.push(`  not reached, but rare: ${mark}`);
   for (const { seed, check } of failed) lines.push(`seed ${seed} FAILED: ${check}`);

@@ -142,11 +142,6 @@ export class Invariants {
     return pending.map(({ configuration }) => configuration);
   }
 
-  /** The write of a value has been in some node's log, be it for a moment. */
-  wasProposed(bucket: string, key: string, value: string): boolean {
-    return this.#writes.placesOf(bucket, key, value).length > 0;
-  }
-
   /** The write of a value stands in an entry behind all that is committed. */
   mayYetCommit(bucket: string, key: string, value: string): boolean {
     return this.#writes.placesOf(bucket, key, value).some(({ index }) => index > this.commitIndex);

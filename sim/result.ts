@@ -11,6 +11,8 @@ export interface RunResult {
   readonly operationsHeldMax: number;
   /** 1 when the history had to be checked as a whole, as its pieces were too hard; else 0. */
   readonly wholeChecks: number;
+  /** 1 when the whole was too hard as well: whether the history is linearizable is not known; else 0. */
+  readonly undecided: number;
   /** Strokes that broke something. */
   readonly faults: number;
   readonly crashes: number;

@@ -283,6 +283,7 @@ export class World {
       operations: this.history.count,
       operationsHeldMax: this.historyWatch.peak,
       wholeChecks: this.#reckoning.wholeChecks,
+      undecided: this.failed || this.#reckoning.undecided === null ? 0 : 1,
       faults: this.#strokes.filter(isFault).length,
       crashes: this.crashes,
       elections: this.invariants.elections,

@@ -161,13 +161,20 @@ function runTwice(seed: string, stormMs: number, replay: string): number {
   return 1;
 }
 
+function verdictOf({ failure, undecided }: RunResult): string {
+  if (failure !== null) return `FAILED: ${failure.check}`;
+  return undecided === 0 ? 'every check held' : 'no check failed';
+}
+
 /** @param replay Arguments that run it again. */
 export function describeRun(result: RunResult, seconds: number, replay: string): string {
   const lines = [
-    `seed ${result.seed}: ${result.failure === null ? 'every check held' : `FAILED: ${result.failure.check}`}`,
+    `seed ${result.seed}: ${verdictOf(result)}`,
     `  ${result.simulatedSeconds.toFixed(1)} s simulated in ${seconds.toFixed(2)} s: ${(result.simulatedSeconds / seconds).toFixed(0)} simulated seconds per second`,
     `  ${result.events} events, ${result.operations} operations, ${result.entries} entries committed, ${result.faults} faults, ${result.crashes} crashes, ${result.elections} elections`,
   ];
+  if (result.undecided > 0)
+    lines.push('  NOT DECIDED whether the history is linearizable: it was too hard to search');
   if (result.failure !== null) lines.push('', result.failure.message, '', `replay: npm run sim -- ${replay}`);
   return `${lines.join('\n')}\nhash ${result.hash}\n`;
 }

@@ -1,6 +1,8 @@
 /** What a campaign does beside running seeds. */
 import { describe, expect, it } from 'vitest';
-import { Campaign } from '../../sim/campaign.ts';
+import { Campaign, type CampaignSummary, formatSummary } from '../../sim/campaign.ts';
+import { describeRun } from '../../sim/commands/run.ts';
+import type { RunResult } from '../../sim/result.ts';
 
 const OPTIONS = {
   first: 1,
@@ -18,6 +20,48 @@ describe('a campaign', () => {
     // A number that no code there can count with.
     const campaign = new Campaign({ ...OPTIONS, first: 77, stormMs: 1n as unknown as number });
     await expect(campaign.run()).rejects.toThrow(/^the thread that ran seed 77 has died: ./);
+  });
+
+  it('counts a history that was too hard for neither', () => {
+    const figures = {
+      simulatedSeconds: 1,
+      events: 1,
+      operations: 1,
+      entries: 1,
+      faults: 0,
+      crashes: 0,
+      elections: 1,
+    };
+    const result: RunResult = {
+      ...figures,
+      seed: '1',
+      failure: null,
+      operationsHeldMax: 1,
+      wholeChecks: 0,
+      undecided: 1,
+      marks: [],
+      injuries: 0,
+      machinesLost: 0,
+      waited: 0,
+      hash: '0',
+    };
+    expect(describeRun(result, 1, '--seed 1')).toMatch(
+      /^seed 1: no check failed\n(.*\n)* {2}NOT DECIDED whether/,
+    );
+    const summary: CampaignSummary = {
+      ...result,
+      ok: true,
+      seeds: 3,
+      failed: [{ seed: '2', check: 'feed', message: '' }],
+      seconds: 1,
+      threads: 1,
+      simulatedSecondsPerSecond: 1,
+      eventsPerSecondPerThread: 1,
+      marks: {},
+      marksNeverReached: [],
+      rareMarksNotReached: [],
+    };
+    expect(formatSummary(summary)).toMatch(/^3 seeds: 1 held, 1 failed\n(.*\n)* {2}1 histories NOT DECIDED/);
   });
 
   it('that is stopped ends with what there is', async () => {
