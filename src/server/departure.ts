@@ -1,7 +1,7 @@
 /**
  * How a node leaves in order, so that its clients notice as little as possible: a leader hands leadership over first
- * (writes wait meanwhile, and go on to the successor), then what was asked is answered and nothing new is taken. Both
- * steps are bounded in time: a node that can't hand over, or whose group is stuck, stops all the same.
+ * (writes wait meanwhile, and go on to the successor), then what was asked is answered and nothing new is taken, and who was
+ * asking is told so. Both steps are bounded in time: a node that can't hand over, or whose group is stuck, stops all the same.
  */
 import { sometimes } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
@@ -18,13 +18,18 @@ export interface DepartureOptions {
   readonly handOverMs: number;
   /** How long requests under way may take to be answered. */
   readonly drainMs: number;
+  /**
+   * A client that was asking until `sinceMs`, when nothing new was taken any more, has not asked since: what it asks next
+   * would be lost with its connection, and it could not know that it was not carried out.
+   */
+  readonly hasClientsToTell: (sinceMs: number) => boolean;
   /** It is time to stop. Not called after `cancel`. */
   readonly done: () => void;
 }
 
 /** How often it is looked whether a step is over. */
 const LOOK_MS = 5;
-/** Long enough for a busy client to ask once more and to be told that the node stops. */
+/** Long enough for what is on its way to arrive. */
 const DRAIN_MIN_MS = 50;
 
 export class Departure {
@@ -55,7 +60,7 @@ export class Departure {
 
   readonly #look = (): void => {
     this.#timer = null;
-    const { replica, router, clock, done } = this.#options;
+    const { replica, clock, done } = this.#options;
     const nowMs = clock.monotonicMs();
     const isLate = nowMs >= this.#deadlineMs;
     // Until the successor is known here, what waits could not be sent to it.
@@ -70,12 +75,17 @@ export class Departure {
       if (hasLeft) sometimes('a leader that stops has handed over');
       this.#drain();
     } else if (this.#step === 'draining') {
-      const isQuiet = nowMs - this.#drainingSinceMs >= DRAIN_MIN_MS && router.isIdle && replica.isIdle;
       // One more look: the last answers are on their way out of this process.
-      if (isLate || isQuiet) this.#step = 'answered';
+      if (isLate || this.#isQuiet(nowMs)) this.#step = 'answered';
     }
     this.#timer = clock.after(LOOK_MS, this.#look);
   };
+
+  #isQuiet(nowMs: number): boolean {
+    const { replica, router, hasClientsToTell } = this.#options;
+    if (nowMs - this.#drainingSinceMs < DRAIN_MIN_MS || !router.isIdle || !replica.isIdle) return false;
+    return !hasClientsToTell(this.#drainingSinceMs);
+  }
 
   #drain(): void {
     this.#step = 'draining';

@@ -41,6 +41,7 @@ import { frameBytesMax, type PeerFrame, PREAMBLE } from './peer_protocol.ts';
 import { Peers } from './peers.ts';
 import { Router, type RouterTimeouts } from './router.ts';
 import { Session } from './session.ts';
+import { UnheardConnection } from './unheard_connection.ts';
 
 export type { NodeOptions } from './node_options.ts';
 
@@ -48,6 +49,8 @@ const CONNECTIONS_MAX = 10_000;
 const WAITING_MAX = 10_000;
 /** How long requests under way may delay a stop. */
 const DRAIN_MS = 1000;
+/** A client that has asked or connected no longer ago than this is about to ask. */
+const BUSY_MS = 500;
 const PROPOSAL_BYTES_MAX = 64 * 1024 * 1024;
 
 export const DEFAULT_TIMEOUTS: RouterTimeouts = { noLeaderMs: 3000, answerMs: 10_000 };
@@ -240,6 +243,7 @@ export class Node {
           logger,
           handOverMs: timing.electionTimeoutMs,
           drainMs: DRAIN_MS,
+          hasClientsToTell: (sinceMs) => this.#hasClientsToTell(sinceMs),
           done: () => {
             left--;
             if (left === 0) this.#close(done);
@@ -247,6 +251,14 @@ export class Node {
         }),
     );
     for (const departure of this.#departures) departure.start();
+  }
+
+  #hasClientsToTell(sinceMs: number): boolean {
+    for (const { handler } of this.#connections) {
+      const mayAsk = handler instanceof Session || handler instanceof UnheardConnection;
+      if (mayAsk && handler.isExpected(sinceMs, BUSY_MS)) return true;
+    }
+    return false;
   }
 
   #close(done: (error: Error | null) => void): void {
@@ -294,15 +306,11 @@ export class Node {
       return;
     }
     this.#connections.add(connection);
-    connection.handler = {
-      onData: (bytes) => {
-        if (bytes.length === 0) return;
-        connection.handler = this.#handlerFor(connection, bytes[0]);
-        connection.handler.onData(bytes);
-      },
-      onEnd: () => connection.destroy(),
-      onClose: () => this.#connections.delete(connection),
-    };
+    connection.handler = new UnheardConnection(connection, {
+      acceptedAtMs: this.#options.clock.monotonicMs(),
+      handlerFor: (firstByte) => this.#handlerFor(connection, firstByte),
+      onClose: (closed) => this.#connections.delete(closed),
+    });
   }
 
   #handlerFor(connection: Connection, firstByte: number): ConnectionHandler {

@@ -111,6 +111,7 @@ export class Session implements ConnectionHandler {
   /** The client has finished sending; what it has sent is still carried out. */
   #inputEnded = false;
   #ending: 'no' | 'after-answers' | 'closed' = 'no';
+  #heardAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(connection: Connection, options: SessionOptions) {
     this.#connection = connection;
@@ -121,8 +122,14 @@ export class Session implements ConnectionHandler {
       options.dialect === 'resp' ? new RespParser(options.limits) : new TextParser(options.limits);
   }
 
+  /** Its client has asked something in the last `busyMs` before `sinceMs`, and nothing since: it may be about to ask again. */
+  isExpected(sinceMs: number, busyMs: number): boolean {
+    return this.#ending === 'no' && this.#heardAtMs < sinceMs && this.#heardAtMs >= sinceMs - busyMs;
+  }
+
   onData(bytes: Uint8Array): void {
     if (this.#ending !== 'no') return;
+    this.#heardAtMs = this.#options.clock.monotonicMs();
     this.#parser.push(bytes);
     this.#proceed();
   }

@@ -102,3 +102,76 @@ describe('a leader that stops in order', () => {
     expect(client.take()).toMatch(/^-ERR unknown outcome: the leader was lost before it answered/);
   });
 });
+
+describe('clients of a node that stops in order', () => {
+  /** Stops a follower; how long that takes, in milliseconds. */
+  function stopping(): {
+    rig: ServerRig;
+    follower: number;
+    client: TestClient;
+    stop: () => { tookMs: number | null };
+  } {
+    const { rig, follower } = settle();
+    const client = rig.connect(follower);
+    expect(client.ask('SET k 1\r\n', 100)).toBe('+OK\r\n');
+    const stop = (): { tookMs: number | null } => {
+      const progress: { tookMs: number | null } = { tookMs: null };
+      const machine = rig.machine(follower);
+      const beganMs = rig.scheduler.nowUs / 1000;
+      machine.process.run(() =>
+        machine.node?.stop(() => {
+          progress.tookMs = rig.scheduler.nowUs / 1000 - beganMs;
+        }),
+      );
+      return progress;
+    };
+    return { rig, follower, client, stop };
+  }
+
+  it('are told so when they ask again, also some time later', () => {
+    const { rig, client, stop } = stopping();
+    const progress = stop();
+    rig.run(400);
+    expect(progress.tookMs).toBeNull();
+    expect(client.isClosed).toBe(false);
+    expect(client.ask('SET k 2\r\n', 50)).toBe('-ERR the node is stopping\r\n');
+    rig.run(100);
+    expect(client.isClosed).toBe(true);
+    expect(progress.tookMs).toBeLessThan(700);
+  });
+
+  it('are not waited for when they have been silent before, nor for long in any case', () => {
+    const silent = stopping();
+    silent.rig.run(2000);
+    const quick = silent.stop();
+    silent.rig.run(200);
+    expect(quick.tookMs).toBeLessThan(150);
+    const busy = stopping();
+    const slow = busy.stop();
+    busy.rig.run(1500);
+    expect(slow.tookMs).toBeGreaterThan(900);
+    expect(slow.tookMs).toBeLessThan(1200);
+  });
+
+  it('are told so as well when they have connected and not asked yet', () => {
+    const { rig, follower, client, stop } = stopping();
+    client.end();
+    const newcomer = rig.connect(follower);
+    rig.run(10);
+    const progress = stop();
+    rig.run(300);
+    expect(progress.tookMs).toBeNull();
+    expect(newcomer.ask('SET k 2\r\n', 50)).toBe('-ERR the node is stopping\r\n');
+    rig.run(100);
+    expect(progress.tookMs).toBeLessThan(600);
+  });
+
+  it('are not waited for when they have gone', () => {
+    const { rig, client, stop } = stopping();
+    client.end();
+    rig.run(50);
+    const progress = stop();
+    rig.run(200);
+    expect(progress.tookMs).toBeLessThan(150);
+  });
+});
