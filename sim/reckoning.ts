@@ -18,8 +18,8 @@ export class Reckoning {
   readonly #world: World;
   /** The pieces were too hard, and the whole was checked. */
   wholeChecks = 0;
-  /** The whole was too hard as well: what of it, for people. Null: it was decided. */
-  undecided: string | null = null;
+  /** The whole was too hard as well. */
+  isUndecided = false;
 
   constructor(world: World) {
     this.#world = world;
@@ -66,7 +66,7 @@ export class Reckoning {
       );
     } else if (verdict.ok === null) {
       // Nothing is known to be wrong, nor to be right.
-      this.undecided = `${verdict.key}: gave up after ${verdict.statesVisited} states`;
+      this.isUndecided = true;
     } else this.wholeChecks++;
   }
 

@@ -283,7 +283,7 @@ export class World {
       operations: this.history.count,
       operationsHeldMax: this.historyWatch.peak,
       wholeChecks: this.#reckoning.wholeChecks,
-      undecided: this.failed || this.#reckoning.undecided === null ? 0 : 1,
+      undecided: !this.failed && this.#reckoning.isUndecided ? 1 : 0,
       faults: this.#strokes.filter(isFault).length,
       crashes: this.crashes,
       elections: this.invariants.elections,

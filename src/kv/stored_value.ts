@@ -60,7 +60,11 @@ export function encodeStored(value: Uint8Array, revision: Index, expiresAtMs: nu
   return encodeStoredRange(value, 0, value.length, revision, expiresAtMs);
 }
 
-/** As `encodeStored` of `source[start, end)`. @param view Of `source`, for who has many to encode: then most are copied faster. */
+/**
+ * As `encodeStored` of `source[start, end)`.
+ *
+ * @param view Of `source`, for who has many to encode: then most are copied faster.
+ */
 export function encodeStoredRange(
   source: Uint8Array,
   start: number,

@@ -35,8 +35,8 @@ export class GroupLog implements LogDamage {
   readonly #storage: EntryStorage;
 
   /**
-   * Called, from the completion of a sync, whenever `durableIndex` has advanced or a reset is durable. It may append and flush; an exception
-   * that it throws goes to the disk's caller.
+   * Called, from the completion of a sync, whenever `durableIndex` has advanced or a reset is durable. It may append and
+   * flush; an exception that it throws goes to the disk's caller.
    */
   onDurable: (durableIndex: Index) => void = ignore;
 

@@ -27,7 +27,7 @@ import type { Run, Version } from './version.ts';
 export const LEVELS = 7;
 /** How many times as large as the oldest run all newer ones together may be. */
 const SPACE_AMPLIFICATION_MAX = 2;
-/** Tables of level 0 that are smaller than this part of `tableBytes` are merged even if they could be moved: else many small ones would gather. */
+/** Smaller tables of level 0 than this part of `tableBytes` are merged even if they could be moved: many would gather. */
 const MOVED_PART = 8;
 /** One record of so many has expired: then a table is worth writing anew. */
 const EXPIRED_PART = 4;

@@ -406,7 +406,7 @@ export class Router {
     }
     for (const [id, job] of this.#forwarded) {
       const isCutOff = job.cutOffUntilMs !== null;
-      if (Math.min(job.answerDeadlineMs, job.cutOffUntilMs ?? Infinity) > nowMs) continue;
+      if (Math.min(job.answerDeadlineMs, job.cutOffUntilMs ?? Number.POSITIVE_INFINITY) > nowMs) continue;
       this.#forwarded.delete(id);
       if (isCutOff) sometimes('a write is lost with its leader');
       this.#finish(job, isCutOff ? LOST : isWrite(job.request) ? LATE : NO_LEADER);
