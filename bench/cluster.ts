@@ -10,7 +10,7 @@ import { ProcessCluster } from '../test/process/cluster.ts';
 import { frame } from './floor/frames.ts';
 import { startFloor } from './floor/start.ts';
 import { type LoadOptions, type LoadResult, runLoad } from './load.ts';
-import { formatTable } from './table.ts';
+import { measureInTurns, type Row } from './rounds.ts';
 
 const CONNECTIONS = 50;
 const VALUE_BYTES = 100;
@@ -44,58 +44,18 @@ export async function benchCluster(): Promise<void> {
         reply,
       });
     const bulk = { bulkBytes: VALUE_BYTES };
-    const rows: { name: string; rounds: LoadResult[]; run: () => Promise<LoadResult> }[] = [
-      {
-        name: 'floor: append, sync, copy to two',
-        rounds: [],
-        run: () => measure([floor.port], frames, 'line'),
-      },
-      { name: 'SET, connections to the leader', rounds: [], run: () => measure([leader], sets, 'line') },
-      { name: 'SET, spread over the three nodes', rounds: [], run: () => measure(everyNode, sets, 'line') },
-      { name: 'GET, connections to the leader', rounds: [], run: () => measure([leader], gets, bulk) },
-      { name: 'GET, spread over the three nodes', rounds: [], run: () => measure(everyNode, gets, bulk) },
+    const rows: Row[] = [
+      { name: 'floor: append, sync, copy to two', run: () => measure([floor.port], frames, 'line') },
+      { name: 'SET, connections to the leader', run: () => measure([leader], sets, 'line') },
+      { name: 'SET, spread over the three nodes', run: () => measure(everyNode, sets, 'line') },
+      { name: 'GET, connections to the leader', run: () => measure([leader], gets, bulk) },
+      { name: 'GET, spread over the three nodes', run: () => measure(everyNode, gets, bulk) },
     ];
-    for (let round = 1; round <= ROUNDS; round++) {
-      for (const row of rows) {
-        process.stderr.write(`round ${round}/${ROUNDS}: ${row.name}\n`);
-        row.rounds.push(await row.run());
-      }
-    }
-    const floorRate = median(rows[0]?.rounds.map((round) => round.operationsPerSecond) ?? []);
-    const table = [
-      [
-        '50 connections, 100-byte values',
-        'ops/s (median)',
-        'min',
-        'max',
-        'p50 us',
-        'p99 us',
-        'of the floor',
-        'errors',
-      ],
-      ...rows.map(({ name, rounds }) => {
-        const rates = rounds.map((round) => round.operationsPerSecond);
-        return [
-          name,
-          median(rates).toFixed(0),
-          Math.min(...rates).toFixed(0),
-          Math.max(...rates).toFixed(0),
-          median(rounds.map((round) => round.latencyUs.p50)).toFixed(0),
-          median(rounds.map((round) => round.latencyUs.p99)).toFixed(0),
-          `${(median(rates) / floorRate).toFixed(2)}x`,
-          String(rounds.reduce((sum, round) => sum + round.errors, 0)),
-        ];
-      }),
-    ];
-    process.stdout.write(formatTable(table));
+    const title = `${CONNECTIONS} connections, ${VALUE_BYTES}-byte values`;
+    process.stdout.write(await measureInTurns(rows, { title, ratioTitle: 'of the floor', rounds: ROUNDS }));
   } finally {
     await floor.stop();
     await cluster.stop();
     rmSync(scratch, { recursive: true, force: true });
   }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
 }

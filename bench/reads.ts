@@ -3,8 +3,8 @@
  * lease, or what the node that is asked has applied. Rounds alternate; medians, and their ratio to the first row.
  */
 import { ProcessCluster } from '../test/process/cluster.ts';
-import { type LoadResult, runLoad } from './load.ts';
-import { formatTable } from './table.ts';
+import { runLoad } from './load.ts';
+import { measureInTurns, type Row } from './rounds.ts';
 
 const CONNECTIONS = 50;
 const VALUE_BYTES = 100;
@@ -19,59 +19,26 @@ export async function benchReads(): Promise<void> {
     const leader = await cluster.leader();
     const everyNode = [...cluster.ports];
     const value = 'v'.repeat(VALUE_BYTES);
-    const requestsOf = (verb: string): Buffer[] =>
-      Array.from({ length: KEYS }, (_none, n) => Buffer.from(`${verb} key:${n}\r\n`));
     const load = { connections: CONNECTIONS, operations: OPERATIONS, warmupOperations: WARMUP };
     const sets = Array.from({ length: KEYS }, (_none, n) => Buffer.from(`SET key:${n} ${value}\r\n`));
     await runLoad({ ...load, ports: [leader], requests: sets, reply: 'line' });
+    const row = (name: string, verb: string, ports: readonly number[]): Row => {
+      const requests = Array.from({ length: KEYS }, (_none, n) => Buffer.from(`${verb} key:${n}\r\n`));
+      return {
+        name: `${verb}, ${name}`,
+        run: () => runLoad({ ...load, ports, requests, reply: { bulkBytes: VALUE_BYTES } }),
+      };
+    };
+    const verbs = ['READ LINEARIZABLE GET', 'READ LEASE GET', 'READ STALE GET'];
     const rows = [
-      { name: 'READ LINEARIZABLE GET, to the leader', verb: 'READ LINEARIZABLE GET', ports: [leader] },
-      { name: 'READ LEASE GET, to the leader', verb: 'READ LEASE GET', ports: [leader] },
-      { name: 'READ STALE GET, to the leader', verb: 'READ STALE GET', ports: [leader] },
-      { name: 'READ LINEARIZABLE GET, to all nodes', verb: 'READ LINEARIZABLE GET', ports: everyNode },
-      { name: 'READ LEASE GET, to all nodes', verb: 'READ LEASE GET', ports: everyNode },
-      { name: 'READ STALE GET, to all nodes', verb: 'READ STALE GET', ports: everyNode },
-    ].map((row) => ({ ...row, requests: requestsOf(row.verb), rounds: [] as LoadResult[] }));
-    for (let round = 1; round <= ROUNDS; round++) {
-      for (const { name, ports, requests, rounds } of rows) {
-        process.stderr.write(`round ${round}/${ROUNDS}: ${name}\n`);
-        rounds.push(await runLoad({ ...load, ports, requests, reply: { bulkBytes: VALUE_BYTES } }));
-      }
-    }
-    const base = median(rows[0]?.rounds.map((round) => round.operationsPerSecond) ?? []);
+      ...verbs.map((verb) => row('to the leader', verb, [leader])),
+      ...verbs.map((verb) => row('to all nodes', verb, everyNode)),
+    ];
+    const title = `${CONNECTIONS} connections, ${VALUE_BYTES}-byte values`;
     process.stdout.write(
-      formatTable([
-        [
-          '50 connections, 100-byte values',
-          'ops/s (median)',
-          'min',
-          'max',
-          'p50 us',
-          'p99 us',
-          'of the first row',
-          'errors',
-        ],
-        ...rows.map(({ name, rounds }) => {
-          const rates = rounds.map((round) => round.operationsPerSecond);
-          return [
-            name,
-            median(rates).toFixed(0),
-            Math.min(...rates).toFixed(0),
-            Math.max(...rates).toFixed(0),
-            median(rounds.map((round) => round.latencyUs.p50)).toFixed(0),
-            median(rounds.map((round) => round.latencyUs.p99)).toFixed(0),
-            `${(median(rates) / base).toFixed(2)}x`,
-            String(rounds.reduce((sum, round) => sum + round.errors, 0)),
-          ];
-        }),
-      ]),
+      await measureInTurns(rows, { title, ratioTitle: 'of the first row', rounds: ROUNDS }),
     );
   } finally {
     await cluster.stop();
   }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
 }
