@@ -8,6 +8,9 @@ export interface WriterSettings {
   readonly reads: Reads;
 }
 
+/** The thread is to end when it has nothing left to do. */
+export const END = 'end';
+
 export interface BuildMessage {
   readonly id: number;
   readonly order: BuildOrder;

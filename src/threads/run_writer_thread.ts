@@ -12,6 +12,7 @@ import { OrderedBuild } from '../lsm/run_builder.ts';
 import {
   type BuildMessage,
   type BuildReply,
+  END,
   Phase,
   STEPS_WORD,
   sentError,
@@ -93,7 +94,11 @@ class Work {
   }
 }
 
-parentPort?.on('message', (message: BuildMessage) => {
+parentPort?.on('message', (message: BuildMessage | typeof END) => {
+  if (message === END) {
+    parentPort?.close();
+    return;
+  }
   const before = Atomics.compareExchange(message.phase, 0, Phase.Waiting, Phase.Begun);
   if (before === Phase.Waiting) new Work(message);
 });

@@ -10,6 +10,7 @@ import type { BuildOrder, RunBuilder, StartedBuild } from '../lsm/run_builder.ts
 import {
   type BuildMessage,
   type BuildReply,
+  END,
   PHASE_WORDS,
   Phase,
   receivedError,
@@ -56,14 +57,22 @@ export class ThreadRunBuilder implements RunBuilder {
     };
   }
 
-  /** Ends the thread, and says when it has. No build may be under way. */
+  /**
+   * Ends the thread, and says when it has: when it has given back what it had mapped, which would stay until the process
+   * ends if it were cut off. No build may be under way.
+   */
   async close(): Promise<void> {
     assert(this.#waiting.size === 0, 'a thread is ended when it has nothing to do', {
       builds: this.#waiting.size,
     });
     const worker = this.#worker;
     this.#worker = null;
-    await worker?.terminate();
+    if (worker === null) return;
+    await new Promise((resolve) => {
+      worker.once('exit', resolve);
+      worker.ref();
+      worker.postMessage(END);
+    });
   }
 
   #start(): Worker {

@@ -1,5 +1,15 @@
 import { execFile } from 'node:child_process';
-import { closeSync, fdatasync, openSync, readdirSync, readFileSync, truncateSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fdatasync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  truncateSync,
+  writeSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -18,6 +28,33 @@ for (const reads of ['mmap', 'pread', 'auto', 'direct'] as const) {
       settle,
     }));
   });
+}
+
+/** As many calls as koffi takes, each of which sleeps for a moment: the thread pool does nothing else until they end. */
+function fillThreadPool(): { readonly sleep: Sleep; readonly ended: () => number; readonly calls: number } {
+  const koffi = createRequire(import.meta.url)('koffi') as KoffiCalls;
+  const sleep = koffi.load(null).func('int usleep(uint32)');
+  let calls = 0;
+  let ended = 0;
+  const onEnd = (): void => {
+    ended++;
+  };
+  try {
+    for (;;) {
+      sleep.async(2000, onEnd);
+      calls++;
+    }
+  } catch {
+    return { sleep, ended: () => ended, calls };
+  }
+}
+
+interface Sleep {
+  async(microseconds: number, done: () => void): void;
+}
+
+interface KoffiCalls {
+  load(path: null): { func(declaration: string): Sleep };
 }
 
 let root: string;
@@ -173,30 +210,80 @@ describe('syncing a real file', () => {
   });
 });
 
+// Only Linux tells what is open in a file.
+describe.skipIf(process.platform !== 'linux' || !canMap())('removing a file', () => {
+  const openPaths = (): string[] =>
+    readdirSync('/proc/self/fd').flatMap((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`);
+      } catch {
+        // The one that the list was read through.
+        return [];
+      }
+    });
+
+  it('takes its name at once, and gives its space up behind the call', async () => {
+    const disk = new NodeDisk({ reads: 'pread' });
+    const path = `${root}/file`;
+    const file = disk.create(path);
+    file.append(new Uint8Array(1000));
+    file.close();
+    const { ended, calls } = fillThreadPool();
+    disk.remove(path);
+    expect(disk.exists(path)).toBe(false);
+    expect(openPaths()).toContain(`${path} (deleted)`);
+    const next = disk.create(path);
+    expect(next.size).toBe(0);
+    next.close();
+    await settle(() => !openPaths().includes(`${path} (deleted)`));
+    expect(disk.exists(path)).toBe(true);
+    await settle(() => ended() === calls);
+  });
+
+  it('leaves nothing open of what it could not remove', async () => {
+    const disk = new NodeDisk({ reads: 'pread' });
+    disk.makeDirectory(`${root}/directory`);
+    expect(caught(() => disk.remove(`${root}/directory`)).operation).toBe('remove');
+    expect(caught(() => disk.remove(`${root}/none`)).errno).toBe('ENOENT');
+    await settle(() => !openPaths().includes(`${root}/directory`));
+  });
+});
+
 describe.skipIf(!canMap())('mapping a file', () => {
   const disk = new NodeDisk({ reads: 'mmap' });
 
   // Only Linux tells of its mappings in a file.
+  it.skipIf(process.platform !== 'linux')('gives all of it back behind a close', async () => {
+    const path = `${root}/large`;
+    const bytes = 9 * 1024 * 1024 + 5;
+    write(path, new Uint8Array(bytes).fill(7));
+    const mapped = (): number =>
+      readFileSync('/proc/self/maps', 'utf8')
+        .split('\n')
+        .filter((line) => line.endsWith('/large')).length;
+    const files = [1, 2, 3].map(() => disk.open(path, 'random'));
+    for (const file of files) expect(file.view(bytes - 1, 1)[0]).toBe(7);
+    expect(mapped()).toBe(3);
+    files[0].close();
+    files[1].close();
+    await settle(() => mapped() === 1);
+    expect(files[2].view(0, bytes).every((byte) => byte === 7)).toBe(true);
+    files[2].close();
+    await settle(() => mapped() === 0);
+  });
+
   it.skipIf(process.platform !== 'linux')(
-    'gives all of it back behind a close, a part in each turn',
+    'gives it back also while koffi takes no call for the thread pool',
     async () => {
-      const path = `${root}/large`;
-      const bytes = 9 * 1024 * 1024 + 5;
-      const appended = disk.create(path);
-      appended.append(new Uint8Array(bytes).fill(7));
-      appended.close();
-      const mapped = (): number =>
-        readFileSync('/proc/self/maps', 'utf8')
-          .split('\n')
-          .filter((line) => line.endsWith('/large')).length;
+      const path = `${root}/file`;
+      write(path, new Uint8Array(3 * 1024 * 1024).fill(7));
+      const isMapped = (): boolean => readFileSync('/proc/self/maps', 'utf8').includes(path);
       const file = disk.open(path, 'random');
-      expect(file.view(bytes - 1, 1)[0]).toBe(7);
-      expect(mapped()).toBe(1);
+      const { sleep, ended, calls } = fillThreadPool();
+      expect(() => sleep.async(1, () => {})).toThrow('Too many');
       file.close();
-      for (let turns = 0; turns < 10 && mapped() > 0; turns++) {
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-      expect(mapped()).toBe(0);
+      await settle(() => !isMapped());
+      await settle(() => ended() === calls);
     },
   );
 

@@ -9,9 +9,12 @@ import { silentLogger } from '../../src/io/logger.ts';
 import { NodeClock } from '../../src/io/node/clock.ts';
 import { nodeCompressions } from '../../src/io/node/compression.ts';
 import { NodeDisk } from '../../src/io/node/disk.ts';
+import { canMap } from '../../src/io/node/mmap.ts';
 import { Store, type StoreOptions } from '../../src/lsm/store.ts';
 import { ThreadRunBuilder } from '../../src/threads/thread_run_builder.ts';
+import { settle } from '../io/node_harness.ts';
 
+const MIB = 1024 * 1024;
 /** A few hundred writes make dozens of flushes and merges of several tables each. */
 const TINY = {
   memtableBytes: 8 * 1024,
@@ -155,6 +158,31 @@ describe('a store whose tables are written by another thread', () => {
       again.close();
     }
   });
+
+  // Only Linux tells of its mappings in a file.
+  it.skipIf(process.platform !== 'linux' || !canMap())(
+    'leaves nothing mapped when its thread has ended',
+    async () => {
+      const store = await open({
+        mergeAtTables: 100,
+        memtableBytes: 4 * MIB,
+        tableBytes: 64 * MIB,
+        stepBytes: MIB,
+      });
+      for (let index = 1; index <= 40; index++) {
+        while (!store.writable) await new Promise((resolve) => setImmediate(resolve));
+        store.beginEntry(index);
+        store.put(utf8(`key-${index}`), new Uint8Array(MIB).fill(index));
+      }
+      const merge = merged(store);
+      // Amid the merge, when the thread has its tables mapped.
+      await settle(() => (store.compaction?.doneBytes ?? 0) > 4 * MIB);
+      store.close();
+      await builder.close();
+      expect(await merge).toBeInstanceOf(Error);
+      await settle(() => !readFileSync('/proc/self/maps', 'utf8').includes(directory));
+    },
+  );
 
   it('names the damaged file when a merge meets damage', async () => {
     const random = new SimRandom('damage');

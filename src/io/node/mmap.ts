@@ -10,6 +10,7 @@
  */
 import { createRequire } from 'node:module';
 import { getSystemErrorName } from 'node:util';
+import { Queue } from '../../base/queue.ts';
 
 export type MapOutcome =
   | { readonly ok: true; readonly mapping: Mapping }
@@ -25,11 +26,20 @@ interface Koffi {
 interface Calls {
   readonly koffi: Koffi;
   mmap(address: null, length: number, protection: number, flags: number, fd: number, offset: number): unknown;
-  munmap(address: bigint, length: number): number;
+  readonly munmap: Munmap;
 }
 
-/** Given back at a time: the system takes half a microsecond for each page that was read, which adds up in large files. */
-const UNMAPPED_BYTES_MAX = 4 * 1024 * 1024;
+interface Munmap {
+  (address: bigint, length: number): number;
+  /** The same on Node's thread pool. */
+  async(address: bigint, length: number, done: () => void): void;
+}
+
+/**
+ * Given back at a time. The system takes half a microsecond and more for each page that was read, in which no other thread
+ * of the process can map anything.
+ */
+const UNMAPPED_BYTES_MAX = 1024 * 1024;
 const PROT_READ = 1;
 const MAP_SHARED = 1;
 /** `(void *) -1`. It is no null pointer: a view of it could be made, and would end the process when touched. */
@@ -74,18 +84,50 @@ export class Mapping {
     this.bytes = new Uint8Array(mapCalls.koffi.view(pointer, length));
   }
 
-  /** Gives the memory back when this turn of the event loop is over, a part in each turn. Idempotent. */
+  /** Gives the memory back, from when this turn of the event loop is over. Idempotent. */
   close(): void {
     if (this.#pointer === null) return;
-    setImmediate(unmap, this.#calls, this.#calls.koffi.address(this.#pointer), this.bytes.length);
+    setImmediate(giveBack, this.#calls.munmap, this.#calls.koffi.address(this.#pointer), this.bytes.length);
     this.#pointer = null;
   }
 }
 
-function unmap(mapCalls: Calls, address: bigint, length: number): void {
-  const part = Math.min(length, UNMAPPED_BYTES_MAX);
-  mapCalls.munmap(address, part);
-  if (part < length) setImmediate(unmap, mapCalls, address + BigInt(part), length - part);
+interface Range {
+  readonly munmap: Munmap;
+  readonly address: bigint;
+  readonly length: number;
+}
+
+/**
+ * What waits to be given back by the thread pool, one part at a time: the last part of a removed file takes the file's
+ * pages along, which is milliseconds more.
+ */
+const ranges = new Queue<Range>();
+let isGivingBack = false;
+
+function giveBack(munmap: Munmap, address: bigint, length: number): void {
+  ranges.push({ munmap, address, length });
+  if (!isGivingBack) giveBackNext(0);
+}
+
+/** @param from How much of the first range is gone. */
+function giveBackNext(from: number): void {
+  const range = ranges.first;
+  isGivingBack = range !== null;
+  if (range === null) return;
+  const { munmap, address, length } = range;
+  const part = Math.min(length - from, UNMAPPED_BYTES_MAX);
+  const isLast = from + part === length;
+  if (isLast) ranges.shift();
+  const next = (): void => giveBackNext(isLast ? 0 : from + part);
+  const at = address + BigInt(from);
+  try {
+    munmap.async(at, part, next);
+  } catch {
+    // The program has as many other calls under way as `koffi` takes.
+    munmap(at, part);
+    setImmediate(next);
+  }
 }
 
 function refuse(errno: string, message: string): MapOutcome {
@@ -101,7 +143,7 @@ function loadCalls(): Calls | null {
     return {
       koffi,
       mmap: library.func('void* mmap(void*, size_t, int, int, int, int64)') as Calls['mmap'],
-      munmap: library.func('int munmap(uint64, size_t)') as Calls['munmap'],
+      munmap: library.func('int munmap(uint64, size_t)') as Munmap,
     };
   } catch {
     return null;
