@@ -35,6 +35,13 @@ const TWO_TO_32 = 0x1_0000_0000;
  * which everything would be copied. The system commits no memory for what is not touched.
  */
 const HEADROOM = 0.25;
+/**
+ * Arenas from a MiB on are made at least this large. What is smaller than 32 MiB, glibc may make of memory that was used
+ * before, and clears it at once: milliseconds in one turn. What is larger comes from the system each time, which clears a
+ * page when it is touched for the first time.
+ */
+const LAZY_BYTES = 33 * 1024 * 1024;
+const LAZY_FROM_BYTES = 1024 * 1024;
 /** What a range tombstone counts beside its keys, in bytes: more than it takes, because many make reads slow. */
 const RANGE_OVERHEAD_BYTES = 1024;
 const LOOSE_RANGES_MAX = 64;
@@ -84,8 +91,7 @@ export class Memtable implements NodeKeys {
 
   /** @param capacityBytes What it should hold; it grows when it must hold more. */
   constructor(capacityBytes: number) {
-    const words = Math.ceil((capacityBytes * (1 + HEADROOM)) / WORD_BYTES);
-    this.#firstBytes = words * WORD_BYTES + 1024;
+    this.#firstBytes = arenaBytes(capacityBytes);
     const buffer = new SharedArrayBuffer(this.#firstBytes);
     this.#buffer = buffer;
     this.#bytes = new Uint8Array(buffer);
@@ -400,6 +406,11 @@ export class Memtable implements NodeKeys {
     this.#bytes = bytes;
     this.#words = new Int32Array(buffer);
   }
+}
+
+function arenaBytes(capacityBytes: number): number {
+  const bytes = Math.ceil((capacityBytes * (1 + HEADROOM)) / WORD_BYTES) * WORD_BYTES + 1024;
+  return bytes < LAZY_FROM_BYTES ? bytes : Math.max(bytes, LAZY_BYTES);
 }
 
 /**
