@@ -103,12 +103,13 @@ function formatLatencies({ measured, workloads }: Report): string {
           ratio(p99, of('readidle', 'p99Us')),
           number(of(workload, 'awayP99Ms'), 1),
           number(of(workload, 'awayMaxMs'), 1),
+          number(of(workload, 'awayOwnMaxMs'), 1),
         ],
       ];
     }),
   );
   return formatTable([
-    ['single reads', 'p50 us', 'p99 us', 'p99 of idle', 'turn p99 ms', 'turn max ms'],
+    ['single reads', 'p50 us', 'p99 us', 'p99 of idle', 'turn p99 ms', 'turn max ms', 'of its own'],
     ...rows,
   ]);
 }

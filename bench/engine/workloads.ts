@@ -1,5 +1,6 @@
 /** The workloads of the bench of engines, by the names that LevelDB's `db_bench` gave them. They run beside the store. */
 import type { Contender } from './contender.ts';
+import { RunQueue } from './run_queue.ts';
 
 export const KEY_BYTES = 16;
 export const VALUE_BYTES = 100;
@@ -30,6 +31,8 @@ export interface Latencies {
   /** The longest time between two turns in which the reader did nothing itself, and the 99th percentile. */
   readonly awayMaxMs: number;
   readonly awayP99Ms: number;
+  /** The longest without what the thread waited for a processor in it; null where the system does not tell. */
+  readonly awayOwnMaxMs: number | null;
 }
 
 export type WorkloadName = keyof typeof WORKLOADS;
@@ -189,6 +192,8 @@ function seekRandomly(store: Contender, keys: number, draw: Draw): Promise<Outco
   });
 }
 
+const runQueue = RunQueue.open();
+
 /** Times every read, a few each turn, for a set time or until `meanwhile` has ended. */
 async function readTimed(
   store: Contender,
@@ -202,6 +207,7 @@ async function readTimed(
   });
   const reads: number[] = [];
   const away: number[] = [];
+  let awayOwnMaxMs = 0;
   const key = Buffer.alloc(KEY_BYTES);
   const start = performance.now();
   for (;;) {
@@ -213,9 +219,15 @@ async function readTimed(
       if (value?.length !== VALUE_BYTES) throw new Error(`no value for ${key.toString()}`);
     }
     if (isOver || (meanwhile === null && performance.now() - start > TIMED_MS)) break;
+    const waitedMs = runQueue?.waitedMs() ?? 0;
     const left = performance.now();
     await new Promise((resolve) => setImmediate(resolve));
-    away.push(performance.now() - left);
+    const awayMs = performance.now() - left;
+    away.push(awayMs);
+    if (awayMs > awayOwnMaxMs) {
+      const ownMs = awayMs - ((runQueue?.waitedMs() ?? 0) - waitedMs);
+      awayOwnMaxMs = Math.max(awayOwnMaxMs, ownMs);
+    }
   }
   await ending;
   const ms = performance.now() - start;
@@ -229,6 +241,7 @@ async function readTimed(
       p99Us: 1000 * quantile(reads, 0.99),
       awayP99Ms: quantile(away, 0.99),
       awayMaxMs: away[away.length - 1] ?? 0,
+      awayOwnMaxMs: runQueue === null ? null : awayOwnMaxMs,
     },
   };
 }
