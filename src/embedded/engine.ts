@@ -148,6 +148,7 @@ export class Engine {
     store.onWritable = () => this.#resume();
     store.onFailure = (error) => this.#fail(error);
     log.onFailure = (error) => this.#fail(error);
+    log.onRest = () => store.rest();
     this.#entries.onDurable = (index) => this.#onDurable(index);
   }
 

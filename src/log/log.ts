@@ -126,6 +126,9 @@ export class Log {
    */
   onFailure: (error: Error) => void = ignore;
 
+  /** Called each time that nothing has been written for some milliseconds, when all that was written before is durable. */
+  onRest: () => void = ignore;
+
   private constructor(options: LogOptions, segmentBytes: number, spare: SpareSegment, opened: OpenedLog) {
     const { recovered } = opened;
     this.#options = options;
@@ -471,8 +474,10 @@ export class Log {
       this.#markerTimer = null;
       if (!this.#wantsMarker()) return;
       this.#writeMarker();
+      if (this.#failure !== null) return;
       // A segment is sealed, its last marker included, before the next one is begun.
-      if (this.#failure === null && this.#file.position >= this.#segmentBytes) this.#syncMarker();
+      if (this.#file.position >= this.#segmentBytes) this.#syncMarker();
+      this.onRest();
     });
   }
 

@@ -29,6 +29,8 @@ export class Memtables {
   #active: Memtable;
   /** One that has been flushed, for the next that is needed: a new one is tens of megabytes that the system has to clear. */
   #spare: Memtable | null = null;
+  /** Nothing was written since `rest`. */
+  #isAtRest = false;
   /** From old to new. */
   #immutables: Immutable[] = [];
   #appliedIndex: Index;
@@ -84,6 +86,7 @@ export class Memtables {
     const isFull = this.filled >= 1 && !this.#active.isEmpty;
     if (isFull) this.rotate();
     this.#appliedIndex = index;
+    this.#isAtRest = false;
     return isFull;
   }
 
@@ -137,10 +140,17 @@ export class Memtables {
     this.#spare = null;
   }
 
+  /** Writes have come to rest: none is kept for the next until there is one more entry. */
+  rest(): void {
+    if (this.#spare !== null) rarely('a memtable that was kept is let go');
+    this.#spare = null;
+    this.#isAtRest = true;
+  }
+
   /** The oldest is in tables now. Kept for the next only where that is filling already: a store that rests keeps no memory. */
   retireOldest(): void {
     const flushed = this.#immutables.shift();
-    if (flushed === undefined || this.filled < SPARE_AT) return;
+    if (flushed === undefined || this.#isAtRest || this.filled < SPARE_AT) return;
     const { memtable } = flushed;
     if (!memtable.isReusable) {
       rarely('a memtable that was flushed is still read, or has grown');

@@ -269,6 +269,11 @@ export class Store {
     return approximateBytes(this.#tables.version, gte, lt);
   }
 
+  /** Nothing was written for a moment: memory that is kept only for fast writes is let go. */
+  rest(): void {
+    this.#memtables.rest();
+  }
+
   /**
    * `done` comes, later, when everything applied before the call is in tables and durable: `flushedIndex` is then no lower
    * than `appliedIndex` is now.

@@ -101,6 +101,9 @@ export class Node {
     this.#limits = options.limits ?? DEFAULT_LIMITS;
     this.#peers = new Peers(options, this.#groups, (error) => this.#fail(error));
     log.onFailure = (error) => this.#fail(error);
+    log.onRest = () => {
+      for (const { store } of this.#groups.values()) store.rest();
+    };
     for (const parts of groups) this.#groups.set(parts.group, this.#host(parts));
     const first = this.#groups.get(FIRST_GROUP);
     assert(first !== undefined, 'every node hosts the first group');

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { setRareProbe } from '../../src/base/rare.ts';
 import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
 import type { Engine } from '../../src/embedded/engine.ts';
 import type { Clock } from '../../src/io/clock.ts';
@@ -354,5 +355,29 @@ describe('the embedded engine', () => {
     rig.pass(100_000);
     expect(told).toEqual(['the store is closed', 'ok', 'closed']);
     expect(read(rig.mustOpen(), 'a')).toBe('1');
+  });
+
+  it('lets go of the memory that it keeps for fast writes when they rest', () => {
+    const marks = new Set<string>();
+    const letGo = 'a memtable that was kept is let go';
+    const rig = new EngineRig('rest', { store: { memtableBytes: 64 * 1024 } });
+    const engine = rig.mustOpen();
+    const isHalfFull = (): boolean => engine.statistics().memtableBytes > 32 * 1024;
+    setRareProbe({ sometimes: (name) => marks.add(name), maybe: () => false });
+    try {
+      const write = (): void => {
+        for (let n = 0; n < 8; n++) engine.write(set(KEYS[n % 4] ?? '', 'x'.repeat(500)), 'sync', () => {});
+      };
+      // Until one is in tables when the next is half full: it is kept for the one after that.
+      while (engine.statistics().flushes < 3 || engine.statistics().isFlushing || !isHalfFull()) {
+        rig.process.run(write);
+        rig.pass(500);
+      }
+      expect(marks).not.toContain(letGo);
+      rig.pass(1_000_000);
+      expect(marks).toContain(letGo);
+    } finally {
+      setRareProbe(null);
+    }
   });
 });

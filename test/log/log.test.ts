@@ -217,6 +217,45 @@ describe('a marker', () => {
   });
 });
 
+describe('a log at rest', () => {
+  it('says so once, when all that was written is durable', () => {
+    const machine = new Machine();
+    const log = machine.open();
+    const group = log.group(0);
+    const rests: number[] = [];
+    log.onRest = () => rests.push(group.durableIndex);
+    machine.settle();
+    expect(rests).toEqual([]);
+    group.append(entry(1, 1));
+    log.flush();
+    machine.finish();
+    expect(rests).toEqual([]);
+    machine.settle();
+    expect(rests).toEqual([1]);
+    machine.settle();
+    group.append(entry(2, 1));
+    log.flush();
+    machine.settle();
+    expect(rests).toEqual([1, 2]);
+  });
+
+  it('is not one that is being written to', () => {
+    const machine = new Machine();
+    const log = machine.open();
+    let rests = 0;
+    log.onRest = () => {
+      rests++;
+    };
+    log.group(0).append(entry(1, 1));
+    log.flush();
+    machine.finish();
+    log.group(0).append(entry(2, 1));
+    log.flush();
+    expect(machine.clock.runTimer()).toBe(true);
+    expect(rests).toBe(0);
+  });
+});
+
 describe('segments', () => {
   it('are allocated ahead, so that appending does not grow the file', () => {
     const machine = new Machine({ segmentBytes: 4096 });
