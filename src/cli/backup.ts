@@ -5,8 +5,9 @@
 import { runCopy } from '../backup/locked_target.ts';
 import { withoutSlash } from '../backup/paths.ts';
 import { copyStore, type StoreCopy } from '../inspect/store_copy.ts';
+import { lockToRead } from '../io/node/directory_lock.ts';
 import { describeBytes, Progress } from './progress.ts';
-import { assertStore, lockToRead, offlineDisk } from './store_directory.ts';
+import { assertStore, offlineDisk } from './store_directory.ts';
 
 const OF_A_NODE =
   "this is a node's directory: where others belong to its group, a backup is one of them all, made while none of them runs (docs/operations.md, Back up and restore)";

@@ -6,9 +6,10 @@ import type { KeySpan, Loss } from '../inspect/loss.ts';
 import { isNodeDirectory, type Repair, repairStore } from '../inspect/repair.ts';
 import { NodeClock } from '../io/node/clock.ts';
 import { nodeCompressions } from '../io/node/compression.ts';
+import { lockToRead } from '../io/node/directory_lock.ts';
 import { describeKey } from './describe.ts';
 import { Progress } from './progress.ts';
-import { assertStore, lockToRead, offlineDisk } from './store_directory.ts';
+import { assertStore, offlineDisk } from './store_directory.ts';
 
 export interface RepairCommand {
   readonly directory: string;

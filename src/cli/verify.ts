@@ -1,6 +1,6 @@
 /** `envelopedb verify DIR`: reads all files of a store that nobody has open, and says what is damaged. */
 import { type Damage, type Verification, verify } from '../inspect/verify.ts';
-import { lockDirectory } from '../io/node/directory_lock.ts';
+import { lockToRead } from '../io/node/directory_lock.ts';
 import { describeKey } from './describe.ts';
 import { Progress } from './progress.ts';
 import { assertStore, offlineDisk } from './store_directory.ts';
@@ -9,7 +9,7 @@ import { assertStore, offlineDisk } from './store_directory.ts';
 export function runVerify(directory: string): boolean {
   const disk = offlineDisk();
   assertStore(disk, directory);
-  const unlock = lockDirectory(directory);
+  const unlock = lockToRead(directory);
   const progress = new Progress(process.stderr);
   try {
     const found = verify(disk, directory, (bytes, of) => progress.show('checking', bytes, of));

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { EnvelopeError } from '../base/errors.ts';
-import { lockDirectory } from '../io/node/directory_lock.ts';
+import { lockToRead } from '../io/node/directory_lock.ts';
 import { NodeDisk } from '../io/node/disk.ts';
 import { isStore, type Verification, verifyInSteps } from './verify.ts';
 
@@ -30,7 +30,7 @@ export async function verifyStore(
     throw new EnvelopeError('USAGE', `${directory} holds no store`);
   }
   signal?.throwIfAborted();
-  const unlock = lockDirectory(directory);
+  const unlock = lockToRead(directory);
   const steps = verifyInSteps(disk, directory, (bytes, totalBytes) => onProgress?.({ bytes, totalBytes }));
   try {
     let beganMs = performance.now();

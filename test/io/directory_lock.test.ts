@@ -1,11 +1,13 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Worker } from 'node:worker_threads';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { lockDirectory } from '../../src/io/node/directory_lock.ts';
 import { makeRoot } from './node_harness.ts';
 
 const MODULE = new URL('../../src/io/node/directory_lock.ts', import.meta.url).href;
+const LOADER = new URL('../../scripts/typescript.mjs', import.meta.url).href;
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
 
 describe("a data directory's lock", () => {
@@ -60,6 +62,50 @@ describe("a data directory's lock", () => {
       writeFileSync(`${root}/LOCK`, `${process.ppid} 1\n`);
       lockDirectory(root);
       expect(holder()).toBe(String(process.pid));
+    },
+  );
+
+  it.skipIf(process.platform !== 'linux')(
+    'is taken over from a process that has ended, and whose parent has not asked how',
+    async () => {
+      // The parent becomes a program that knows of no child.
+      const parent = spawn('sh', ['-c', 'sleep 600 & echo $!; exec sleep 600'], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      try {
+        const pid = Number(await new Promise((resolve) => parent.stdout.once('data', resolve)));
+        const stat = (): string[] =>
+          readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+        process.kill(pid, 'SIGKILL');
+        await vi.waitFor(() => expect(stat()[0]).toBe('Z'), { timeout: 10_000 });
+        writeFileSync(`${root}/LOCK`, `${pid} ${stat()[19]}\n`);
+        lockDirectory(root);
+        expect(holder()).toBe(String(process.pid));
+      } finally {
+        parent.kill('SIGKILL');
+      }
+    },
+  );
+
+  it.skipIf(process.platform === 'win32')(
+    'is taken over from a thread of this process that was ended, and from none that lives',
+    async () => {
+      const script = `
+        import(${JSON.stringify(LOADER)}).then(() => import(${JSON.stringify(MODULE)})).then(({ lockDirectory }) => {
+          lockDirectory(${JSON.stringify(root)});
+          require('node:worker_threads').parentPort.postMessage('taken');
+          setInterval(() => {}, 1000);
+        });`;
+      const thread = new Worker(script, { eval: true });
+      await new Promise((resolve, reject) => {
+        thread.once('message', resolve);
+        thread.once('error', reject);
+      });
+      expect(() => lockDirectory(root)).toThrow(`in use by process ${process.pid}`);
+      await thread.terminate();
+      expect(readdirSync(root)).toEqual(['LOCK']);
+      lockDirectory(root);
+      expect(() => lockDirectory(root)).toThrow(`in use by process ${process.pid}`);
     },
   );
 
