@@ -20,13 +20,13 @@ export {
   type BucketOptions,
   type CompactOptions,
   type Database,
-  type OpenOptions,
   open,
   type Snapshot,
 } from './embedded/database.ts';
 export type { DatabaseStatistics } from './embedded/database_statistics.ts';
 export type { Encoded, Encoding, KeyEncoding, TypeOf, ValueEncoding } from './embedded/encoding.ts';
 export type { Durability, StoreTuning } from './embedded/engine.ts';
+export type { OpenOptions } from './embedded/open_options.ts';
 export type { Bounds, Range } from './embedded/range.ts';
 export type { Scan } from './embedded/scan.ts';
 export type { Damage, Verification } from './inspect/verify.ts';

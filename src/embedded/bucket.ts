@@ -12,6 +12,14 @@ import {
 } from '../kv/request.ts';
 import { NEVER, type StoredValue } from '../kv/stored_value.ts';
 import type { StoreIterator } from '../lsm/store_iterator.ts';
+import {
+  checkCondition,
+  checkDeletedRange,
+  checkedDurability,
+  checkLongWork,
+  checkRange,
+  told,
+} from './checks.ts';
 import { Cursor } from './cursor.ts';
 import { decodeRange, type Encoding } from './encoding.ts';
 import { type Durability, type Engine, live, type Moment } from './engine.ts';
@@ -151,6 +159,8 @@ export class Bucket<K, V> {
 
   /** The same by hand, and without copies: see `Cursor`. Close it. */
   cursor(options: ScanOptions<K> = {}): Cursor<K, V> {
+    checkRange(options);
+    checkLongWork(options);
     const limit = limitOf(options);
     const place = {
       engine: this.#engine,
@@ -176,6 +186,7 @@ export class Bucket<K, V> {
    */
   approximateBytes(bounds: Bounds<K> = {}): number {
     this.#engine.assertOpen();
+    checkRange(bounds);
     const { gte, lt } = this.#storeRange(spanOf(bounds, this.#keys));
     return this.#engine.store.approximateBytes(gte, lt);
   }
@@ -187,7 +198,7 @@ export class Bucket<K, V> {
         ttlMs === undefined
           ? { type: 'set', bucket: this.name, key: this.keyBytes(key), value: this.valueBytes(value) }
           : this.#conditional(key, value, ttlMs, { type: 'always' });
-      this.#engine.write(request, durability, (outcome) => {
+      this.#engine.write(request, this.#writable(durability), (outcome) => {
         const refusal = refusalOf(outcome);
         if (refusal === null) resolve();
         else reject(refusal);
@@ -214,6 +225,7 @@ export class Bucket<K, V> {
    * survives a crash.
    */
   async deleteRange(bounds: Bounds<K> = {}, options: WriteOptions = {}): Promise<void> {
+    checkDeletedRange(bounds);
     const { limit, reverse } = bounds as Range<K>;
     if (limit !== undefined || reverse !== undefined) {
       throw new EnvelopeError('INVALID', 'deleteRange takes neither limit nor reverse: clear does');
@@ -228,6 +240,8 @@ export class Bucket<K, V> {
    */
   async clear(range: Range<K> = {}, options: ClearOptions = {}): Promise<number> {
     const { signal, onProgress } = options;
+    checkDeletedRange(range);
+    checkLongWork(options);
     const limit = limitOf(range);
     let span = ownSpan(spanOf(range, this.#keys));
     let keys = 0;
@@ -308,11 +322,9 @@ export class Bucket<K, V> {
 
   async #deleteSpan(span: KeySpan, options: WriteOptions): Promise<void> {
     if (isEmpty(span)) return;
-    await written(
-      this.#engine,
-      { type: 'delete-range', bucket: this.name, ...span },
-      options.durability ?? 'sync',
-    );
+    const { durability = 'sync' } = options;
+    const request = { type: 'delete-range', bucket: this.name, ...span } as const;
+    await written(this.#engine, request, this.#writable(durability));
   }
 
   #conditional(
@@ -333,6 +345,7 @@ export class Bucket<K, V> {
   }
 
   #conditionOf(condition: If<V>): Condition {
+    checkCondition(condition);
     return condition.type === 'value'
       ? { type: 'value', value: this.valueBytes(condition.value) }
       : condition;
@@ -359,7 +372,13 @@ export class Bucket<K, V> {
   }
 
   async #write(request: PointWrite, { durability = 'sync' }: WriteOptions): Promise<Result> {
-    return await written(this.#engine, request, durability);
+    return await written(this.#engine, request, this.#writable(durability));
+  }
+
+  /** @throws EnvelopeError `INVALID`: of a snapshot's bucket, or of a durability that there is not. */
+  #writable(durability: Durability): Durability {
+    if (this.#moment !== null) throw new EnvelopeError('INVALID', 'a snapshot is not written to');
+    return checkedDurability(durability);
   }
 }
 
@@ -395,6 +414,9 @@ export function checkedTtlMs(ttlMs: number): number {
 
 /** @throws EnvelopeError `INVALID` */
 export function checkBucketName(name: string): void {
+  if (typeof name !== 'string') {
+    throw new EnvelopeError('INVALID', `a bucket's name is a string, not ${told(name)}`);
+  }
   const bytes = utf8(name).length;
   const isClean = !/[\0-\x20\x7f]/.test(name);
   if (bytes >= 1 && bytes <= BUCKET_BYTES_MAX && isClean) return;

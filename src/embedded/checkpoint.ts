@@ -6,6 +6,7 @@ import type { Target } from '../backup/target.ts';
 import { EnvelopeError } from '../base/errors.ts';
 import { NodeClock } from '../io/node/clock.ts';
 import { NodeDisk } from '../io/node/disk.ts';
+import { checkDirectory, checkLongWork } from './checks.ts';
 import type { Engine } from './engine.ts';
 
 export interface Checkpoint {
@@ -42,10 +43,13 @@ export class Copies {
   }
 
   async checkpoint(directory: string): Promise<Checkpoint> {
+    checkDirectory(directory);
     return await this.#start(directory, 'link', {});
   }
 
   async backup(directory: string, options: BackupOptions): Promise<Backup> {
+    checkDirectory(directory);
+    checkLongWork(options);
     options.signal?.throwIfAborted();
     const { revision, tables, copiedBytes } = await this.#start(directory, 'copy', options);
     return { revision, tables, copiedBytes };

@@ -4,7 +4,7 @@
  *
  * It holds files, and what it sees is kept by compaction, until it is closed: `using` is right for it.
  */
-import { assert } from '../base/assert.ts';
+import { EnvelopeError } from '../base/errors.ts';
 import { decodeStoredAt, NEVER, type StoredValue } from '../kv/stored_value.ts';
 import type { StoreIterator } from '../lsm/store_iterator.ts';
 import { ValuePlace } from '../lsm/value_place.ts';
@@ -72,7 +72,7 @@ export class Cursor<K, V> {
     return false;
   }
 
-  /** Where it stands. @throws AssertionError when the last `next` was not true. */
+  /** Where it stands. @throws EnvelopeError `INVALID` when the last `next` was not true. */
   get key(): K {
     this.#standing();
     const { keys, prefix } = this.#place;
@@ -125,7 +125,8 @@ export class Cursor<K, V> {
   }
 
   #standing(): StoredValue {
-    if (this.#stored === null) assert(false, 'a cursor is read while it stands on a key');
+    if (this.#stored === null)
+      throw new EnvelopeError('INVALID', 'a cursor is read while it stands on a key');
     return this.#stored;
   }
 }

@@ -4,12 +4,12 @@
  */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { EnvelopeError, LimitError } from '../base/errors.ts';
-import type { LogLevel } from '../io/logger.ts';
+import { EnvelopeError, LimitError, toError } from '../base/errors.ts';
 import { NodeClock } from '../io/node/clock.ts';
 import { nodeCompressions } from '../io/node/compression.ts';
 import { lockDirectory } from '../io/node/directory_lock.ts';
 import { NodeDisk } from '../io/node/disk.ts';
+import { attempt } from '../io/node/disk_error.ts';
 import { NodeLogger } from '../io/node/logger.ts';
 import type { PageCache, PageCacheStatistics } from '../io/node/page_cache.ts';
 import { BatchWriter } from '../kv/batch.ts';
@@ -24,44 +24,17 @@ import {
   written,
 } from './bucket.ts';
 import { type Backup, type BackupOptions, type Checkpoint, Copies } from './checkpoint.ts';
+import { checkDirectory, checkedDurability, checkLongWork, unknownField } from './checks.ts';
 import type { DatabaseStatistics } from './database_statistics.ts';
 import { giveBackBytes, lendBytes } from './edit_memory.ts';
 import { encodingOf, type KeyEncoding, type TypeOf, type ValueEncoding } from './encoding.ts';
-import { Engine, type EngineOptions, type Moment, type StoreTuning } from './engine.ts';
+import { Engine, type EngineOptions, type Moment } from './engine.ts';
+import { checkOpenOptions, type OpenOptions } from './open_options.ts';
 
 const BUFFERED_MS = 100;
-const SEGMENT_BYTES_MIN = 4096;
 const PROGRESS_MS = 100;
-const PAGE_CACHE_BYTES_MAX = 3 * 1024 * 1024 * 1024;
 /** Of keys and values, and a few bytes more for each. */
 const BATCH_BYTES_MAX = VALUE_BYTES_MAX;
-
-export interface OpenOptions {
-  /** False: a directory without a store is an error, and is left as it is. Default true. */
-  readonly createIfMissing?: boolean;
-  /** True: a directory with a store is an error. Default false. */
-  readonly errorIfExists?: boolean;
-  /** A buffered write survives a crash this many milliseconds later, and the time of a sync. */
-  readonly bufferedMs?: number;
-  /**
-   * Bytes of a segment of the log, from 4 KiB on; two are there at a time, or as many as the log needs. Default 16 MiB: less is
-   * for a store that is to take little room.
-   */
-  readonly segmentBytes?: number;
-  /** Sizes and limits of the storage engine, see docs/storage.md. */
-  readonly tuning?: StoreTuning;
-  readonly logLevel?: LogLevel | 'silent';
-  /**
-   * Tables are read past the system's cache into one of the store's own, of this many bytes, which is allocated at once.
-   * Without it they are mapped. See docs/storage.md.
-   */
-  readonly pageCacheBytes?: number;
-  /**
-   * Who writes tables: a `thread` of their own, which is the default, or the caller's, in `steps` of about a millisecond
-   * between other work.
-   */
-  readonly background?: 'thread' | 'steps';
-}
 
 export interface CompactOptions {
   /** Gives the merge up. */
@@ -77,30 +50,31 @@ export interface BucketOptions<K extends KeyEncoding, V extends ValueEncoding> {
 
 /**
  * Opens the store in a directory, which is made if it is missing.
- * @throws EnvelopeError `LOCKED` that names the process which holds it, `MISSING`, `EXISTS`; CorruptionError; DiskError
+ * @throws EnvelopeError `LOCKED` that names the process which holds it, `MISSING`, `EXISTS`, `INVALID` that names an option
+ * and what it may be; CorruptionError; DiskError
  */
 export async function open(directory: string, options: OpenOptions = {}): Promise<Database> {
-  const { createIfMissing = true, errorIfExists = false, segmentBytes } = options;
-  if (
-    segmentBytes !== undefined &&
-    !(Number.isSafeInteger(segmentBytes) && segmentBytes >= SEGMENT_BYTES_MIN)
-  ) {
-    throw new EnvelopeError(
-      'INVALID',
-      `segmentBytes is ${segmentBytes}: it is a whole number from ${SEGMENT_BYTES_MIN} on`,
-    );
-  }
+  checkDirectory(directory);
+  checkOpenOptions(options);
+  const { createIfMissing = true, errorIfExists = false } = options;
   if (!createIfMissing && !holdsStore(directory)) {
     throw new EnvelopeError('MISSING', `a store in ${directory} does not exist, and none is to be made`);
   }
-  const { pageCacheBytes } = options;
-  checkPageCache(pageCacheBytes);
-  mkdirSync(directory, { recursive: true });
+  attempt('mkdir', directory, () => mkdirSync(directory, { recursive: true }));
   const unlock = lockDirectory(directory);
-  if (errorIfExists && holdsStore(directory)) {
+  try {
+    if (errorIfExists && holdsStore(directory)) {
+      throw new EnvelopeError('EXISTS', `a store in ${directory} exists, and a new one is wanted`);
+    }
+    return await openLocked(directory, options, unlock);
+  } catch (error) {
     unlock();
-    throw new EnvelopeError('EXISTS', `a store in ${directory} exists, and a new one is wanted`);
+    throw error;
   }
+}
+
+async function openLocked(directory: string, options: OpenOptions, unlock: () => void): Promise<Database> {
+  const { pageCacheBytes, segmentBytes } = options;
   const { bufferedMs = BUFFERED_MS, tuning = {}, logLevel = 'silent', background = 'thread' } = options;
   const reads = pageCacheBytes === undefined ? 'auto' : 'direct';
   const thread = background === 'thread' ? new ThreadRunBuilder(reads) : null;
@@ -116,7 +90,6 @@ export async function open(directory: string, options: OpenOptions = {}): Promis
     compressions: nodeCompressions,
   }).catch((error: unknown) => {
     void thread?.close();
-    unlock();
     throw error;
   });
   return new Database(engine, disk.pageCache, () => {
@@ -128,14 +101,6 @@ export async function open(directory: string, options: OpenOptions = {}): Promis
 /** Whether anything of a store is there, also of one that a crash has cut short. */
 function holdsStore(directory: string): boolean {
   return ['log', 'tables'].some((part) => existsSync(join(directory, part)));
-}
-
-/** @throws EnvelopeError `INVALID` */
-function checkPageCache(bytes: number | undefined): void {
-  if (bytes === undefined || (Number.isSafeInteger(bytes) && bytes > 0 && bytes <= PAGE_CACHE_BYTES_MAX)) {
-    return;
-  }
-  throw new EnvelopeError('INVALID', `pageCacheBytes is ${bytes}: it is from 1 to ${PAGE_CACHE_BYTES_MAX}`);
 }
 
 function openEngine(options: EngineOptions): Promise<Engine> {
@@ -207,14 +172,22 @@ export class Database {
 
   /**
    * Merges all tables: what is deleted, superseded or expired is gone. The store serves meanwhile.
-   * @throws The reason of the signal, once what was written for the merge is given up; CorruptionError; DiskError
+   * @throws The reason of the signal, or what `onProgress` has thrown, once what was written for the merge is given up;
+   * CorruptionError; DiskError
    */
   async compact({ signal, onProgress }: CompactOptions = {}): Promise<void> {
+    checkLongWork({ signal, onProgress });
     signal?.throwIfAborted();
     let stop: (error: Error) => void = () => {};
+    const tell = (): void => {
+      try {
+        this.#tellProgress(onProgress);
+      } catch (error) {
+        stop(toError(error));
+      }
+    };
     const onAbort = (): void => stop(new EnvelopeError('ABORTED', 'the merge was given up'));
-    const timer =
-      onProgress === undefined ? null : setInterval(() => this.#tellProgress(onProgress), PROGRESS_MS);
+    const timer = onProgress === undefined ? null : setInterval(tell, PROGRESS_MS);
     try {
       await settled((done) => {
         stop = this.#engine.compact(done);
@@ -229,9 +202,9 @@ export class Database {
     }
   }
 
-  #tellProgress(onProgress: NonNullable<CompactOptions['onProgress']>): void {
+  #tellProgress(onProgress: CompactOptions['onProgress']): void {
     const { compaction } = this.#engine.store;
-    if (compaction?.isOfAll === true) onProgress(compaction);
+    if (compaction?.isOfAll === true) onProgress?.(compaction);
   }
 
   /**
@@ -319,6 +292,7 @@ export class Batch {
 
   /** Empties the batch, which can then be filled again. */
   async write({ durability = 'sync' }: WriteOptions = {}): Promise<void> {
+    checkedDurability(durability);
     if (this.#writer.size === 0) return;
     const edits = this.#writer.take();
     try {
@@ -365,12 +339,17 @@ export class Snapshot {
 function bucketOf<K extends KeyEncoding, V extends ValueEncoding>(
   engine: Engine,
   name: string,
-  { keys, values }: BucketOptions<K, V>,
+  { keys, values, ...others }: BucketOptions<K, V>,
   moment: Moment | null,
 ): Bucket<TypeOf<K>, TypeOf<V>> {
   checkBucketName(name);
-  const keyEncoding = encodingOf(keys ?? ('utf8' as K));
-  return new Bucket(engine, name, keyEncoding, encodingOf(values ?? ('utf8' as V)), moment);
+  for (const field in others) throw unknownField('a bucket', field, ['keys', 'values']);
+  if ((keys as unknown) === 'json') {
+    throw new EnvelopeError('INVALID', 'keys are utf8, view, buffer or an encoding of your own, not json');
+  }
+  const keyEncoding = encodingOf(keys === undefined ? ('utf8' as K) : keys);
+  const valueEncoding = encodingOf(values === undefined ? ('utf8' as V) : values);
+  return new Bucket(engine, name, keyEncoding, valueEncoding, moment);
 }
 
 function settled(task: (done: (error: Error | null) => void) => void): Promise<void> {

@@ -37,9 +37,12 @@ export type TypeOf<E extends ValueEncoding> = E extends EncodingName
     ? T
     : never;
 
+/** Of ES2024, and of Node 20. */
+const { isWellFormed } = String.prototype as unknown as { isWellFormed(this: string): boolean };
+
 const ENCODINGS: { readonly [E in EncodingName]: Encoding<Encoded[E]> } = {
   utf8: {
-    encode: (value) => utf8(checked(value, 'string')),
+    encode: (value) => utf8(checkedText(value)),
     decode: fromUtf8,
   },
   view: {
@@ -70,14 +73,28 @@ export function decodeRange<T>(encoding: Encoding<T>, bytes: Uint8Array, start: 
 
 /** @throws TypeError when there is no such encoding. */
 export function encodingOf<E extends ValueEncoding>(choice: E): Encoding<TypeOf<E>> {
-  const encoding: unknown = typeof choice === 'string' ? named(choice) : choice;
-  if (isEncoding<TypeOf<E>>(encoding)) return encoding;
+  if (typeof choice === 'string') return named(choice);
+  if (isEncoding<TypeOf<E>>(choice)) return checkedEncoding(choice);
   throw new TypeError('an encoding is a name, or an object with the functions `encode` and `decode`');
 }
 
-function named(name: string): unknown {
-  if (Object.hasOwn(ENCODINGS, name)) return ENCODINGS[name as EncodingName];
+function named<T>(name: string): Encoding<T> {
+  if (Object.hasOwn(ENCODINGS, name)) return ENCODINGS[name as EncodingName] as Encoding<T>;
   throw new TypeError(`no encoding is named '${name}': there are ${Object.keys(ENCODINGS).join(', ')}`);
+}
+
+/** What is no array of bytes has a length of its own, and would be written as something else. */
+function checkedEncoding<T>(encoding: Encoding<T>): Encoding<T> {
+  const { decodeRange } = encoding;
+  return {
+    encode: (value) => {
+      const bytes: unknown = encoding.encode(value);
+      if (bytes instanceof Uint8Array) return bytes;
+      throw new TypeError(`the \`encode\` of an encoding gives a Uint8Array, not ${typeof bytes}`);
+    },
+    decode: (bytes) => encoding.decode(bytes),
+    ...(decodeRange === undefined ? {} : { decodeRange: decodeRange.bind(encoding) }),
+  };
 }
 
 function isEncoding<T>(value: unknown): value is Encoding<T> {
@@ -86,9 +103,11 @@ function isEncoding<T>(value: unknown): value is Encoding<T> {
   return typeof encode === 'function' && typeof decode === 'function';
 }
 
-function checked(value: unknown, type: 'string'): string {
-  if (typeof value === 'string') return value;
-  throw new TypeError(`a ${type} is wanted, not ${typeof value}`);
+/** UTF-8 has no half of a surrogate pair: all of them would become one character, and keys that differ the same key. */
+function checkedText(value: unknown): string {
+  if (typeof value !== 'string') throw new TypeError(`a string is wanted, not ${typeof value}`);
+  if (isWellFormed.call(value)) return value;
+  throw new TypeError('half of a surrogate pair cannot be written as UTF-8: take the encoding view, or json');
 }
 
 function checkedBytes(value: Uint8Array): Uint8Array {

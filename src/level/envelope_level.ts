@@ -7,7 +7,8 @@
  */
 import { AbstractLevel } from 'abstract-level';
 import type { Bucket, BucketReader } from '../embedded/bucket.ts';
-import { Database, type OpenOptions, open } from '../embedded/database.ts';
+import { Database, open } from '../embedded/database.ts';
+import { type OpenOptions, openOptionsAmong } from '../embedded/open_options.ts';
 import { Turns } from '../embedded/turns.ts';
 import { EnvelopeChainedBatch } from './chained_batch.ts';
 import { LevelError, levelError } from './errors.ts';
@@ -140,7 +141,7 @@ export class EnvelopeLevel<KDefault = string, VDefault = string> extends Abstrac
   async _open(options: OpenOptions): Promise<void> {
     try {
       const place = this.#place;
-      const database = typeof place === 'string' ? await open(place, options) : place;
+      const database = typeof place === 'string' ? await open(place, openOptionsAmong(options)) : place;
       if (!database.isOpen) throw new LevelError('LEVEL_DATABASE_NOT_OPEN', 'the store is closed');
       const encodings = { keys: FORMATS.view, values: FORMATS.view };
       this.#opened = {

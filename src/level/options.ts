@@ -8,7 +8,7 @@ import type {
   AbstractPutOptions,
   Transcoder,
 } from 'abstract-level';
-import type { OpenOptions } from '../embedded/database.ts';
+import type { OpenOptions } from '../embedded/open_options.ts';
 import type { TimedOptions, WriteOptions } from './write_options.ts';
 
 export interface DatabaseOptions<K, V>

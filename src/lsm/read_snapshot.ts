@@ -2,7 +2,7 @@
  * A snapshot: reads as of a sequence number, whatever is written since. While it is held, flushes and compactions keep the
  * versions that it can see; it holds no files of its own.
  */
-import { assert } from '../base/assert.ts';
+import { EnvelopeError } from '../base/errors.ts';
 import type { Index } from '../log/entry.ts';
 import type { IteratorRange, StoreIterator } from './store_iterator.ts';
 import type { ValuePlace } from './value_place.ts';
@@ -58,8 +58,8 @@ export class ReadSnapshot {
     this.#source.onSnapshotReleased(this.sequence);
   }
 
-  /** What it sees may be gone. */
+  /** What it sees may be gone. @throws EnvelopeError `RELEASED` */
   #assertHeld(): void {
-    if (!this.#isHeld) assert(false, 'a snapshot is read while it is held', { sequence: this.sequence });
+    if (!this.#isHeld) throw new EnvelopeError('RELEASED', 'the snapshot was released');
   }
 }

@@ -444,7 +444,7 @@ describe('an embedded store', () => {
     await expect(open(other, { errorIfExists: true })).rejects.toMatchObject({ code: 'EXISTS' });
     await (await open(other, { createIfMissing: false })).close();
     for (const segmentBytes of [4095, 1e5 + 0.5, Number.NaN]) {
-      await expect(open(other, { segmentBytes })).rejects.toThrow(/segmentBytes is .* from 4096 on/);
+      await expect(open(other, { segmentBytes })).rejects.toThrow(/segmentBytes is .* from 4096 to/);
     }
   });
 
