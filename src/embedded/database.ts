@@ -14,6 +14,7 @@ import { NodeLogger } from '../io/node/logger.ts';
 import type { PageCache, PageCacheStatistics } from '../io/node/page_cache.ts';
 import { BatchWriter } from '../kv/batch.ts';
 import { DEFAULT_BUCKET, VALUE_BYTES_MAX } from '../kv/request.ts';
+import type { ReadSnapshot } from '../lsm/read_snapshot.ts';
 import { ThreadRunBuilder } from '../threads/thread_run_builder.ts';
 import {
   Bucket,
@@ -142,7 +143,9 @@ export class Database {
 
   /** The state of now, for reads that belong together; release it, or compaction keeps what it sees. */
   snapshot(): Snapshot {
-    return new Snapshot(this.#engine, this.#engine.moment());
+    const moment = this.#engine.moment();
+    forgotten.register(moment, moment.view, moment);
+    return new Snapshot(this.#engine, moment);
   }
 
   /** Until `close` is called. */
@@ -153,6 +156,14 @@ export class Database {
   /** Why writes are refused, although the store is open: a sync or a write of its files has failed. */
   get failure(): Error | null {
     return this.#engine.failure;
+  }
+
+  /**
+   * Why tables cannot be written at present: the disk is full. It is tried again each second (`outOfSpaceRetryMs`); until
+   * then all is readable, and writes wait as soon as memtables have no room. Null: nothing is in the way.
+   */
+  get outOfSpace(): Error | null {
+    return this.#engine.store.outOfSpace;
   }
 
   /** Counts, sizes and rates: see `DatabaseStatistics`. Costs some microseconds for each table. */
@@ -227,8 +238,9 @@ export class Database {
   }
 
   /**
-   * Makes durable what was written, buffered writes too, and lets go of the directory. Checkpoints and backups under way
-   * end with an error. Idempotent.
+   * Makes durable what was written, buffered writes too, and lets go of the directory. Writes that wait are carried out as
+   * far as memtables have room, and refused (`CLOSED`) beyond. Checkpoints and backups under way end with an error.
+   * Idempotent.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -309,7 +321,10 @@ export class Batch {
   }
 }
 
-/** Reads as of one moment. */
+/** Snapshots that nobody can read any more, and that were not released: compaction would keep what they see for good. */
+const forgotten = new FinalizationRegistry<ReadSnapshot>((view) => view.release());
+
+/** Reads as of one moment. One that is forgotten is released when the garbage collector finds that, which may be late. */
 export class Snapshot {
   readonly #engine: Engine;
   readonly #moment: Moment;
@@ -328,6 +343,7 @@ export class Snapshot {
 
   /** Idempotent. */
   release(): void {
+    forgotten.unregister(this.#moment);
     this.#moment.view.release();
   }
 

@@ -281,11 +281,19 @@ export class Engine {
     };
   }
 
-  /** Makes durable what was written, then closes the files. Idempotent; `done` comes later. */
+  /**
+   * Makes durable what was written, then closes the files. Writes that wait are carried out as far as memtables have room, and
+   * refused beyond. Idempotent; `done` comes later.
+   */
   close(done: (error: Error | null) => void): void {
     if (this.#closed) {
       this.#options.clock.later(() => done(null));
       return;
+    }
+    // They were called before: those that there is room for are carried out.
+    while (this.#postponed.size > 0 && this.#store.writable && this.#failure === null) {
+      const next = this.#postponed.shift();
+      if (next !== null) this.#carryOut(next);
     }
     this.#closed = true;
     this.#bufferedTimer?.cancel();

@@ -2,6 +2,7 @@
  * Has runs written by a thread of their own (see `run_writer_thread.ts`), which is started with the first order, or when one
  * is announced, and keeps the process from ending only while it works.
  */
+import { existsSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import { EnvelopeError, type Outcome } from '../base/errors.ts';
@@ -29,8 +30,12 @@ export class ThreadRunBuilder implements RunBuilder {
   #worker: Worker | null = null;
   #orders = 0;
 
-  /** @param reads How the tables to be merged are read. */
+  /**
+   * @param reads How the tables to be merged are read.
+   * @throws EnvelopeError `UNSUPPORTED` when the file that the thread runs is not there.
+   */
   constructor(reads: Reads) {
+    entry();
     this.#settings = { reads };
   }
 
@@ -114,8 +119,18 @@ function stop(phase: Int32Array): void {
   assert(outcome !== 'timed-out', 'a thread that writes tables ends a build when it is told to');
 }
 
-/** Sources are loaded through the loader that the project's scripts use; Node hands none down to its threads. */
+/**
+ * Sources are loaded through the loader that the project's scripts use; Node hands none down to its threads. A bundler takes
+ * the file for none of those that are needed, and one that makes CommonJS takes away where this one is: the store would fail
+ * only when its first memtable fills.
+ */
 function entry(): URL {
-  const isSource = import.meta.url.endsWith('.ts');
-  return new URL(isSource ? './from_sources.mjs' : './run_writer_thread.js', import.meta.url);
+  const here: string | undefined = import.meta.url;
+  const name = here?.endsWith('.ts') === true ? 'from_sources.mjs' : 'run_writer_thread.js';
+  const file = here === undefined ? null : new URL(name, here);
+  if (file !== null && existsSync(file)) return file;
+  throw new EnvelopeError(
+    'UNSUPPORTED',
+    `${name} is missing, which the thread that writes tables runs: tell the bundler that envelopedb is external, or open with background: 'steps'`,
+  );
 }

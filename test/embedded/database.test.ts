@@ -1,6 +1,8 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Database, type Encoding, open } from '../../src/index.ts';
@@ -455,6 +457,38 @@ describe('an embedded store', () => {
     const files = readdirSync(other, { recursive: true, encoding: 'utf8' });
     const bytes = files.reduce((sum, name) => sum + statSync(join(other, name)).size, 0);
     expect(bytes).toBeLessThan(256 * 1024);
+  });
+
+  it('carries out the writes that were called before it was closed, and refuses those behind', async () => {
+    const bucket = db.bucket();
+    const value = 'x'.repeat(1000);
+    const writes = Array.from({ length: 500 }, (_none, n) =>
+      bucket.put(`k${n}`, value, { durability: n % 2 === 0 ? 'sync' : 'buffered' }),
+    );
+    const closed = db.close();
+    await expect(bucket.put('late', value)).rejects.toMatchObject({ code: 'CLOSED' });
+    await Promise.all(writes);
+    await closed;
+    db = await open(directory);
+    expect(await db.bucket().count()).toBe(500);
+  });
+
+  it('lets go of a snapshot that was forgotten, but of none that can still be read', async () => {
+    const bucket = db.bucket();
+    await bucket.put('a', '1');
+    const read = db.snapshot().bucket();
+    for (let n = 0; n < 100; n++) db.snapshot();
+    await bucket.put('a', '2');
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    await vi.waitFor(
+      () => {
+        collect();
+        expect(db.stats().snapshots).toBe(1);
+      },
+      { timeout: 10_000 },
+    );
+    expect(read.get('a')).toBe('1');
   });
 
   it('closes by itself at the end of its scope', async () => {

@@ -42,6 +42,7 @@ describe('the package as it is installed', () => {
 
   beforeAll(() => {
     consumer = new Consumer();
+    consumer.install('@types/node');
   }, 120_000);
 
   afterAll(() => consumer.remove());
@@ -85,24 +86,45 @@ describe('the package as it is installed', () => {
     expect(printed).toBe('a 1\nb 2\n');
   });
 
+  it('says so when a bundler has left out the thread that writes tables, and does without it', () => {
+    const program = (options: string): string =>
+      `import { open } from 'envelopedb';
+      open('./data', ${options}).then(async (db) => {
+        for (let i = 0; i < 2000; i++) await db.bucket().put('k' + i, 'v', { durability: 'buffered' });
+        await db.compact();
+        console.log(await db.bucket().count());
+        await db.close();
+      }, (error) => console.log(error.code, error.message));`;
+    const steps = program("{ background: 'steps', tuning: { memtableBytes: 16384 } }");
+    for (const format of ['esm', 'cjs'] as const) {
+      expect(consumer.runBundled('thread', program('{}'), { format })).toMatch(
+        /^UNSUPPORTED run_writer_thread\.js is missing, .* envelopedb is external, or .* background: 'steps'/,
+      );
+      expect(consumer.runBundled('steps', steps, { format })).toBe('2000\n');
+    }
+    const packages = 'external' as const;
+    expect(consumer.runBundled('whole', program('{}'), { format: 'esm', packages })).toBe('2000\n');
+  }, 60_000);
+
   it.each(['README.md', 'docs/embedding.md'])('runs the examples of %s as they are written', (page) => {
     const examples = [...readFileSync(join(ROOT, page), 'utf8').matchAll(/```ts\n(.*?)```/gs)];
     expect(examples.length).toBeGreaterThan(1);
+    const sources: Record<string, string> = {};
     for (const [at, [, text]] of examples.entries()) {
       // One that goes on from those before needs a store.
       const opening = text.includes('open(') ? '' : "await using db = await open('./data');\n";
       const imports = text.includes('import ') ? '' : "import { open } from 'envelopedb';\n";
       const source = text.includes('import ') ? text : `${imports}${opening}${text}`;
+      sources[`example${at}.ts`] = `${source}\nexport {};\n`;
       const { code } = transformSync(source, { loader: 'ts', format: 'esm', target: 'node20' });
       consumer.run(`example${at}.js`, code);
     }
+    consumer.check(sources);
   }, 60_000);
 
   it('has types that say what its doors take', () => {
-    consumer.install('@types/node');
-    consumer.check(
-      'types.ts',
-      `import { type DatabaseStatistics, open } from 'envelopedb';
+    consumer.check({
+      'types.ts': `import { type DatabaseStatistics, open } from 'envelopedb';
       import { EnvelopeLevel } from 'envelopedb/level';
       import { runSeed } from 'envelopedb/sim';
       const db = await open('./data');
@@ -115,6 +137,6 @@ describe('the package as it is installed', () => {
       // @ts-expect-error: its values are numbers.
       await level.put('a', 'text');
       console.log(score, bytes, stats.levels, runSeed('1', { stormMs: 1 }).failure);`,
-    );
+    });
   }, 60_000);
 });

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type BuildOptions, buildSync } from 'esbuild';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -36,12 +37,30 @@ export class Consumer {
     return this.#run(process.execPath, [name]);
   }
 
-  /** @throws Error with what the compiler finds wrong. */
-  check(name: string, text: string): void {
-    writeFileSync(join(this.#directory, name), text);
+  /** As `run`, of what a bundler makes of the program, in a directory of its own. */
+  runBundled(name: string, text: string, options: BuildOptions): string {
+    const entry = join(this.#directory, name);
+    writeFileSync(entry, text);
+    const outfile = `bundled/${name}.${options.format === 'cjs' ? 'cjs' : 'mjs'}`;
+    buildSync({
+      absWorkingDir: this.#directory,
+      entryPoints: [entry],
+      bundle: true,
+      platform: 'node',
+      logLevel: 'silent',
+      outfile,
+      ...options,
+    });
+    return this.#run(process.execPath, [outfile]);
+  }
+
+  /** @param files By name. @throws Error with what the compiler finds wrong. */
+  check(files: Readonly<Record<string, string>>): void {
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(this.#directory, name), text);
     const compiler = join(ROOT, 'node_modules/typescript/bin/tsc');
-    const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2023', '--types', 'node'];
-    this.#run(process.execPath, [compiler, ...options, name]);
+    const target = ['--module', 'nodenext', '--target', 'es2023', '--lib', 'es2023,esnext.disposable'];
+    const options = ['--noEmit', '--strict', ...target, '--types', 'node'];
+    this.#run(process.execPath, [compiler, ...options, ...Object.keys(files)]);
   }
 
   remove(): void {
