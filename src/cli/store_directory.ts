@@ -1,5 +1,5 @@
 /** What commands that work on a store's directory, offline, have in common. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { EnvelopeError } from '../base/errors.ts';
 import { isStore } from '../inspect/verify.ts';
 import { NodeDisk } from '../io/node/disk.ts';
@@ -12,6 +12,8 @@ export function offlineDisk(): NodeDisk {
 /** @throws EnvelopeError `USAGE` */
 export function assertStore(disk: NodeDisk, directory: string): void {
   if (!existsSync(directory)) throw new EnvelopeError('USAGE', `there is no directory ${directory}`);
+  if (!statSync(directory).isDirectory())
+    throw new EnvelopeError('USAGE', `${directory} is a file, not a store's directory`);
   if (isStore(disk, directory)) return;
   const nodes = readdirSync(directory).filter((name) => /^node-\d+$/.test(name));
   const hint =

@@ -26,6 +26,7 @@ export function runVerify(directory: string): boolean {
 export function describeVerification(directory: string, found: Verification): string {
   const lines = found.damage.map(describeDamage);
   for (const path of found.leftovers) lines.push(`${path}: not in use, the next start removes it`);
+  for (const path of found.unknown) lines.push(`${path}: not a file of a store, not checked`);
   const { damage, tables, logRecords, bytes } = found;
   const extent = `${tables} tables, ${logRecords} records of the log, ${bytes} bytes`;
   const places = damage.length === 1 ? 'place' : 'places';

@@ -10,7 +10,7 @@
  */
 import type { HeldState } from '../backup/live_copy.ts';
 import { assert } from '../base/assert.ts';
-import { CorruptionError, EnvelopeError, type Outcome, toError } from '../base/errors.ts';
+import { EnvelopeError, type Outcome, toError } from '../base/errors.ts';
 import { Queue } from '../base/queue.ts';
 import { rarely } from '../base/rare.ts';
 import type { Clock, Timer } from '../io/clock.ts';
@@ -26,8 +26,10 @@ import { lendEncodedWrite } from '../kv/write_codec.ts';
 import { EntryKind, type Index } from '../log/entry.ts';
 import type { GroupLog } from '../log/group_log.ts';
 import { Log } from '../log/log.ts';
+import { assertJoined, assertNoLog, holdsLog } from '../log/log_presence.ts';
 import { recordBytes } from '../log/record.ts';
 import { type AbandonMerge, type ReadSnapshot, Store, type StoreOptions } from '../lsm/store.ts';
+import { readState } from '../lsm/store_files.ts';
 import type { IteratorRange, StoreIterator } from '../lsm/store_iterator.ts';
 import { type DatabaseStatistics, databaseStatistics } from './database_statistics.ts';
 import { ownedWrite } from './owned_write.ts';
@@ -109,6 +111,15 @@ export class Engine {
   static open(options: EngineOptions, done: (outcome: Outcome<Engine>) => void): void {
     const { disk, directory, clock, logger, segmentBytes } = options;
     const fail = (error: unknown): void => done({ ok: false, error: toError(error) });
+    try {
+      // Opening it would make a new one, and nobody would know.
+      if (!holdsLog(disk, `${directory}/log`) && disk.exists(`${directory}/tables`)) {
+        assertNoLog(`${directory}/log`, readState(disk, `${directory}/tables`).flushedIndex);
+      }
+    } catch (error) {
+      clock.later(() => fail(error));
+      return;
+    }
     const tuning = { cacheBytes: LOG_CACHE_BYTES, ...(segmentBytes === undefined ? {} : { segmentBytes }) };
     Log.open({ disk, directory: `${directory}/log`, clock, logger, ...tuning }, (log) => {
       if (!log.ok) return fail(log.error);
@@ -136,13 +147,7 @@ export class Engine {
     this.#entries = log.group(GROUP);
     this.#store = store;
     const { flushedIndex } = store;
-    if (this.#entries.firstIndex > flushedIndex + 1) {
-      throw new CorruptionError(
-        `${options.directory}/tables`,
-        0,
-        `they end with write ${flushedIndex}, and the log begins with ${this.#entries.firstIndex}`,
-      );
-    }
+    assertJoined(options.directory, flushedIndex, this.#entries.firstIndex);
     if (this.#entries.lastIndex < flushedIndex) this.#entries.reset(flushedIndex, TERM);
     this.#machine = new StateMachine(store, NO_JOURNAL);
     store.onWritable = () => this.#resume();

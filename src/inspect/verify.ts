@@ -1,16 +1,21 @@
 /**
- * Checks every byte of a store's files, offline: the log, the manifest, all tables, term and vote. Changes nothing, and
+ * Checks every byte of a store's files, offline: the log, the manifest, all tables, term and vote, and what else a node or
+ * a backup has. That tables and log fit together is checked as well: either may be missing as a whole. Changes nothing, and
  * goes on behind what it finds, so that one run tells of all damage.
  *
  * Half-written ends that a crash has left are not damage: the next start cuts them.
  */
-import { CorruptionError } from '../base/errors.ts';
+
+import { LIST, storeFiles } from '../backup/paths.ts';
+import { CorruptionError, EnvelopeError } from '../base/errors.ts';
 import type { Disk } from '../io/disk.ts';
+import { assertJoined, assertNoLog, holdsLog } from '../log/log_presence.ts';
 import { recoverLog } from '../log/recovery.ts';
 import type { TableEntry } from '../lsm/manifest.ts';
 import { readState, tablePath } from '../lsm/store_files.ts';
 import { openTable, type TableReader } from '../lsm/table_reader.ts';
 import { damageInVotes } from '../replica/hard_state_file.ts';
+import { findingIn } from './verify_small.ts';
 
 export interface Damage {
   readonly path: string;
@@ -29,6 +34,8 @@ export interface Verification {
   readonly bytes: number;
   /** Files that nothing refers to: a crash has left them, and the next start removes them. */
   readonly leftovers: readonly string[];
+  /** Files and directories that are not a store's: nothing is known of what they should hold. */
+  readonly unknown: readonly string[];
 }
 
 /** There is nothing of a store in a directory. */
@@ -67,6 +74,9 @@ class Verifier {
   readonly #onProgress: (bytes: number, of: number) => void;
   readonly #damage: Damage[] = [];
   readonly #leftovers: string[] = [];
+  readonly #unknown: string[] = [];
+  /** What tables cover of the log; null: the manifest does not tell. */
+  #flushedIndex: number | null = null;
   #bytes = 0;
   #bytesInAll = 0;
 
@@ -83,6 +93,7 @@ class Verifier {
     const tables = yield* this.#verifyTables(`${directory}/tables`);
     const logRecords = this.#verifyLog(`${directory}/log`);
     this.#advance(logBytes);
+    this.#verifyOthers();
     for (const { path, offset, what } of damageInVotes(this.#disk, directory)) {
       this.#damage.push({ path, offset, what, keys: null });
     }
@@ -92,24 +103,72 @@ class Verifier {
       logRecords,
       bytes: this.#bytes,
       leftovers: this.#leftovers,
+      unknown: this.#unknown,
     };
   }
 
   #verifyLog(directory: string): number {
-    if (!this.#disk.exists(directory)) return 0;
-    let records = 0;
-    this.#guard(null, () => {
-      ({ records } = recoverLog(this.#disk, directory));
-    });
-    return records;
+    if (!holdsLog(this.#disk, directory)) {
+      this.#guard(null, () => assertNoLog(directory, this.#flushedIndex ?? 0));
+      return 0;
+    }
+    try {
+      const { records, groups } = recoverLog(this.#disk, directory);
+      const [group] = groups.values();
+      if (groups.size === 1 && this.#flushedIndex !== null && !this.#isOfNode()) {
+        const { firstIndex } = group;
+        this.#guard(null, () => assertJoined(this.#directory, this.#flushedIndex ?? 0, firstIndex));
+      }
+      return records;
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error;
+      this.#note(error, null);
+      return this.#nameAll(directory, error);
+    }
+  }
+
+  /** What is damaged in the log beside the first that was met. */
+  #nameAll(directory: string, first: CorruptionError): number {
+    try {
+      const { records, damage } = recoverLog(this.#disk, directory, 'name');
+      for (const error of damage) {
+        if (error.path !== first.path || error.offset !== first.offset) this.#note(error, null);
+      }
+      return records;
+    } catch (error) {
+      if (!(error instanceof EnvelopeError)) throw error;
+      return 0;
+    }
+  }
+
+  /** A node may be about to get another state, which lets its tables and its log be apart. */
+  #isOfNode(): boolean {
+    return ['vote-a', 'vote-b'].some((name) => this.#disk.exists(`${this.#directory}/${name}`));
+  }
+
+  #verifyOthers(): void {
+    const directory = this.#directory;
+    const { files, unknown } = storeFiles(this.#disk, directory);
+    this.#unknown.push(...unknown.map((name) => `${directory}/${name}`));
+    const others = files.filter((name) => !name.includes('/') && !name.startsWith('vote-'));
+    for (const name of this.#disk.exists(`${directory}/${LIST}`) ? [...others, LIST] : others) {
+      const finding = findingIn(this.#disk, directory, name);
+      if (finding?.type === 'damage') this.#note(finding.error, null);
+      else if (finding?.type === 'unfinished') this.#leftovers.push(`${directory}/${name}`);
+    }
   }
 
   *#verifyTables(directory: string): Generator<null, number, void> {
-    if (!this.#disk.exists(directory)) return 0;
+    if (!this.#disk.exists(directory)) {
+      this.#flushedIndex = 0;
+      return 0;
+    }
     const there = tablesIn(this.#disk.list(directory));
     let known: readonly TableEntry[] | null = null;
     this.#guard(null, () => {
-      known = readState(this.#disk, directory).tables;
+      const { tables, flushedIndex } = readState(this.#disk, directory);
+      known = tables;
+      this.#flushedIndex = flushedIndex;
     });
     // Without a manifest that can be read, all tables are worth a look.
     const listed = new Map((known ?? ([] as TableEntry[])).map((entry) => [entry.number, entry]));
@@ -147,10 +206,14 @@ class Verifier {
       task();
     } catch (error) {
       if (!(error instanceof CorruptionError)) throw error;
-      const { path, offset } = error;
-      const what = error.message.slice(error.message.indexOf(': ') + 2);
-      this.#damage.push({ path, offset, what, keys });
+      this.#note(error, keys);
     }
+  }
+
+  #note(error: CorruptionError, keys: Damage['keys']): void {
+    const { path, offset } = error;
+    const what = error.message.slice(error.message.indexOf(': ') + 2);
+    this.#damage.push({ path, offset, what, keys });
   }
 
   #sizeOf(directory: string): number {
