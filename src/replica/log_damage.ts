@@ -48,7 +48,7 @@ export function checkFit(
     throw new CorruptionError(
       'log',
       0,
-      `the tables cover index ${flushedIndex}, the log ends at ${log.lastIndex}: log records are missing`,
+      `the tables cover index ${flushedIndex}, the log ends at ${log.lastIndex}: log records are missing, its last segments maybe: put them back, or replace the node`,
     );
   }
   if (flushedIndex < log.firstIndex - 1) {

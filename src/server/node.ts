@@ -33,7 +33,7 @@ import { careStatus } from './care_status.ts';
 import { CursorTable } from './cursor_table.ts';
 import { Departure } from './departure.ts';
 import type { GroupParts, HostedGroup } from './hosted_group.ts';
-import { directoryOf, type NodeParts, openParts } from './node_opening.ts';
+import { directoryOf, type NodeParts, openParts, releaseParts } from './node_opening.ts';
 import { FIRST_GROUP, type NodeOptions } from './node_options.ts';
 import { PeerAcceptor } from './peer_acceptor.ts';
 import { formatAddress } from './peer_address.ts';
@@ -89,6 +89,7 @@ export class Node {
         node.#start();
         done({ ok: true, value: node });
       } catch (error) {
+        releaseParts(parts.value);
         done({ ok: false, error: toError(error) });
       }
     });

@@ -39,6 +39,17 @@ export function openParts(options: NodeOptions, done: (outcome: Outcome<NodePart
   });
 }
 
+/**
+ * Of a node that cannot be made of them: their timers would keep the process alive, and the directory locked. The log is
+ * left alone: to close it is to write its end, and a segment that is missing behind it may still be put back.
+ */
+export function releaseParts({ groups }: NodeParts): void {
+  for (const { store, hardState } of groups) {
+    store.close();
+    hardState.close();
+  }
+}
+
 type Opener<T> = (group: GroupId, opened: (outcome: Outcome<T>) => void) => void;
 
 /** Opens something for each group, one after the other; `done` gets them in the order of the groups. */
