@@ -156,6 +156,8 @@ export class Store {
     const onDiskError = (table: Table, error: unknown): void => {
       logger.log('warn', 'table-not-scrubbed', { path: table.path, why: toError(error).message });
     };
+    // Of what cannot even be opened no event tells: whoever owns the store asks for `quarantined`.
+    for (const table of this.quarantined) if (table.damage !== null) this.#tellDamage(table, table.damage);
     const version = (): Version => this.#tables.version;
     const { onDamage } = host;
     this.#scrubber =
@@ -510,11 +512,14 @@ export class Store {
   #noteDamage(table: Table, error: CorruptionError): void {
     if (this.#options.damagedTables === 'quarantine') table.quarantine(error);
     rarely('a damaged table is put aside');
-    if (!this.#damagedTold.has(table)) {
-      this.#options.logger.log('error', 'table-damaged', { path: table.path, why: error.message });
-    }
-    this.#damagedTold.add(table);
+    this.#tellDamage(table, error);
     this.onDamage(table, error);
+  }
+
+  #tellDamage(table: Table, { message: why }: CorruptionError): void {
+    if (this.#damagedTold.has(table)) return;
+    this.#options.logger.log('error', 'table-damaged', { path: table.path, why });
+    this.#damagedTold.add(table);
   }
 
   #reviewPressure(): void {

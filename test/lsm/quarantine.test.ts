@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { CorruptionError } from '../../src/base/errors.ts';
 import { utf8 } from '../../src/codec/bytes.ts';
 import { crc32 } from '../../src/codec/crc32.ts';
+import type { Logger } from '../../src/io/logger.ts';
 import { writeUint32 } from '../../src/lsm/bytes.ts';
 import type { Store, StoreOptions } from '../../src/lsm/store.ts';
 import { placeSeed } from '../../src/lsm/table_format.ts';
@@ -49,6 +50,22 @@ function unreadable(store: Store, path: string): string[] {
 }
 
 describe('a store with a damaged table', () => {
+  it('tells the log, once, of one that cannot even be opened', () => {
+    const { rig, tables } = storeOfTables();
+    const [, path = ''] = tables;
+    rig.disk.flipByte(path, rig.disk.readRaw(path).length - 10);
+    const told: unknown[] = [];
+    const logger: Logger = {
+      log: (level, event, fields) => {
+        if (event === 'table-damaged') told.push({ level, path: fields?.path });
+      },
+    };
+    const store = rig.open({ ...OPTIONS, logger });
+    expect(told).toEqual([{ level: 'error', path }]);
+    expect(unreadable(store, path).length).toBeGreaterThan(1);
+    expect(told).toHaveLength(1);
+  });
+
   it('opens, and serves all keys but those of the table, which give errors that name the file', () => {
     const { rig, tables } = storeOfTables();
     const [, path = ''] = tables;
