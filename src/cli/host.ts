@@ -15,7 +15,7 @@ import { NodeNetwork } from '../io/node/network.ts';
 import { NodeRandom } from '../io/node/random.ts';
 import { Node, type NodeOptions } from '../server/node.ts';
 import { ThreadRunBuilder } from '../threads/thread_run_builder.ts';
-import { founderIdentity, join, readIdentity } from './identity.ts';
+import { founderIdentity, join, joinAnew, readIdentity, writeIdentity } from './identity.ts';
 
 export type HostOptions = Start & Common;
 
@@ -32,6 +32,8 @@ const SEGMENTS = 8;
 export const SCRUB_BYTES_PER_SECOND = 4 * 1024 * 1024;
 /** How tables may be compressed; the first is no compression. */
 export const COMPRESSIONS: readonly string[] = ['none', ...nodeCompressions.map(({ name }) => name)];
+/** How tables may be read; the first unless said otherwise. See `Reads`. */
+export const TABLE_READS: readonly string[] = ['mapped', 'pieces'];
 
 interface Common {
   readonly directory: string;
@@ -42,6 +44,8 @@ interface Common {
   readonly scrubBytesPerSecond?: number;
   /** One of `COMPRESSIONS`; the first unless said otherwise. */
   readonly compression?: string;
+  /** One of `TABLE_READS`; the first unless said otherwise. */
+  readonly readTables?: string;
   readonly logLevel: LogLevel | 'silent';
 }
 
@@ -50,6 +54,11 @@ export async function startNode(options: HostOptions): Promise<Node> {
   const { directory } = options;
   mkdirSync(directory, { recursive: true });
   lockDirectory(directory);
+  // A group that does not take this node must not cost it what it holds.
+  const anew =
+    options.clear && options.type === 'joined' && options.via !== null
+      ? await joinAnew(options.via, options.self)
+      : null;
   if (options.clear)
     for (const part of [
       'log',
@@ -64,13 +73,14 @@ export async function startNode(options: HostOptions): Promise<Node> {
     ])
       clear(`${directory}/${part}`);
   if (options.clear) clearMatching(directory, /^identity-\d+(\.new)?$/);
+  if (anew !== null) writeIdentity(directory, anew);
   const place = await placeOf(options);
   return await new Promise<Node>((resolve, reject) => {
     Node.open(
       {
         ...place,
         directory,
-        disk: new NodeDisk({ reads: 'auto' }),
+        disk: new NodeDisk({ reads: options.readTables === TABLE_READS[1] ? 'pread' : 'auto' }),
         clock: new NodeClock(),
         network: new NodeNetwork(),
         random: new NodeRandom(),

@@ -65,6 +65,20 @@ export async function join(directory: string, via: Address, self: Address): Prom
     writeIdentity(directory, known);
   }
   if (known.node > 0) return known;
+  const joined = await askToJoin(known.identity, via, self);
+  writeIdentity(directory, joined);
+  return joined;
+}
+
+/**
+ * As `join`, of a node whose directory is to be emptied once the group has taken it, and not before: nothing is written
+ * here. A node that ends in between is a member without a directory, which must be removed.
+ */
+export async function joinAnew(via: Address, self: Address): Promise<Identity> {
+  return await askToJoin(randomInt(1, IDENTITY_MAX), via, self);
+}
+
+async function askToJoin(identity: number, via: Address, self: Address): Promise<Identity> {
   const client = await Client.connect(via);
   try {
     const info = await client.command('INFO');
@@ -73,14 +87,12 @@ export async function join(directory: string, via: Address, self: Address): Prom
     if (!Number.isSafeInteger(cluster)) {
       throw new EnvelopeError('USAGE', `${via.host}:${via.port} does not say to which cluster it belongs`);
     }
-    const reply = await client.command('MEMBER', 'ADD', `${self.host}:${self.port}`, String(known.identity));
+    const reply = await client.command('MEMBER', 'ADD', `${self.host}:${self.port}`, String(identity));
     if (reply.type !== 'integer') {
       const why = reply.type === 'error' ? reply.text : `a ${reply.type} reply`;
       throw new EnvelopeError('JOIN', `the group did not add this node: ${why}`);
     }
-    const joined = { identity: known.identity, node: reply.value, cluster };
-    writeIdentity(directory, joined);
-    return joined;
+    return { identity, node: reply.value, cluster };
   } finally {
     client.close();
   }
@@ -112,7 +124,8 @@ export function founderIdentity(directory: string): number {
   return identity;
 }
 
-function writeIdentity(directory: string, identity: Identity): void {
+/** Durable when it returns. */
+export function writeIdentity(directory: string, identity: Identity): void {
   writeJson(directory, FILE, identity);
 }
 

@@ -46,8 +46,8 @@ export class ProcessCluster {
   }
 
   /** Starts a node that joins the cluster by way of another, or starts one that has joined before. */
-  join(port: number, via: number): void {
-    this.#spawn(port, ['--join', `${HOST}:${via}`]);
+  join(port: number, via: number, ...options: readonly string[]): void {
+    this.#spawn(port, ['--join', `${HOST}:${via}`, ...options]);
   }
 
   /** What `envelopedb member` prints, on either stream. */
