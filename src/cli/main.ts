@@ -5,7 +5,7 @@ import type { LogLevel } from '../io/logger.ts';
 import { type CommandSpec, parse } from './args.ts';
 import { runBackup, runRestore } from './backup.ts';
 import { runCluster } from './cluster.ts';
-import { COMPRESSIONS, SCRUB_BYTES_PER_SECOND } from './host.ts';
+import { COMPRESSIONS, SCRUB_BYTES_PER_SECOND, TABLE_READS } from './host.ts';
 import { runInspect } from './inspect.ts';
 import { runMember } from './member.ts';
 import { runNode } from './node.ts';
@@ -52,7 +52,15 @@ const SCRUB = {
 } as const;
 
 /** Of a node that keeps tables. */
-const COMPRESSION = {
+const TABLES = {
+  'read-tables': {
+    type: 'string',
+    valueName: 'HOW',
+    default: 'mapped',
+    choices: TABLE_READS,
+    description:
+      'Mapped into memory where that is possible; or in pieces, for a disk that fails to read some',
+  },
   compression: {
     type: 'string',
     valueName: 'NAME',
@@ -113,7 +121,7 @@ const SPECS: readonly CommandSpec[] = [
       clear: { type: 'flag', description: "Wipe this node's data first" },
       ...LOG_BYTES,
       ...SCRUB,
-      ...COMPRESSION,
+      ...TABLES,
       ...LOGGING,
     },
   },
@@ -243,7 +251,7 @@ const SPECS: readonly CommandSpec[] = [
       clear: { type: 'flag', description: 'Wipe the data first' },
       ...LOG_BYTES,
       ...SCRUB,
-      ...COMPRESSION,
+      ...TABLES,
       ...LOGGING,
     },
   },
@@ -276,6 +284,7 @@ async function main(): Promise<void> {
         logBytes: Number(values['log-bytes']),
         scrubBytesPerSecond: Number(values['scrub-bytes-per-second']),
         compression: String(values.compression),
+        readTables: String(values['read-tables']),
       });
       return;
     case 'member': {
@@ -322,6 +331,7 @@ async function main(): Promise<void> {
         logBytes: Number(values['log-bytes']),
         scrubBytesPerSecond: Number(values['scrub-bytes-per-second']),
         compression: String(values.compression),
+        readTables: String(values['read-tables']),
       });
   }
 }

@@ -19,14 +19,16 @@ export interface NodeCommand {
   readonly scrubBytesPerSecond: number;
   /** One of `COMPRESSIONS`. */
   readonly compression: string;
+  /** One of `TABLE_READS`. */
+  readonly readTables: string;
   readonly logLevel: LogLevel | 'silent';
 }
 
 export async function runNode(command: NodeCommand): Promise<void> {
   const port = parsePort(command.port, 'PORT');
   const directory = `${command.data}/node-${port}`;
-  const { clear, logBytes, scrubBytesPerSecond, compression, logLevel } = command;
-  const common = { directory, clear, logBytes, scrubBytesPerSecond, compression, logLevel };
+  const { clear, logBytes, scrubBytesPerSecond, compression, readTables, logLevel } = command;
+  const common = { directory, clear, logBytes, scrubBytesPerSecond, compression, readTables, logLevel };
   const self = { host: command.host, port };
   const joined = clear ? null : readIdentity(directory);
   if (command.join !== '' || joined !== null) {

@@ -13,6 +13,8 @@ export interface ServerCommand {
   readonly scrubBytesPerSecond: number;
   /** One of `COMPRESSIONS`. */
   readonly compression: string;
+  /** One of `TABLE_READS`. */
+  readonly readTables: string;
   readonly logLevel: LogLevel | 'silent';
 }
 
@@ -26,6 +28,7 @@ export async function runServer(command: ServerCommand): Promise<void> {
     logBytes: command.logBytes,
     scrubBytesPerSecond: command.scrubBytesPerSecond,
     compression: command.compression,
+    readTables: command.readTables,
     logLevel: command.logLevel,
   });
   stopOnSignal(node);

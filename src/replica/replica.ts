@@ -389,8 +389,11 @@ export class Replica {
     const { leader, term } = this.#raft;
     if (leader === this.#lastLeader && term === this.#lastTerm) return;
     this.#lastTerm = term;
-    if (leader !== null && leader !== this.#lastLeader) {
-      this.#options.logger.log('info', 'leader-known', { node: this.#options.id, leader, term });
+    const { id: node, logger } = this.#options;
+    if (leader === null && this.#lastLeader !== null) {
+      logger.log('info', 'leader-lost', { node, leader: this.#lastLeader, term });
+    } else if (leader !== null && leader !== this.#lastLeader) {
+      logger.log('info', 'leader-known', { node, leader, term });
     }
     this.#lastLeader = leader;
     this.onLeaderChange(leader);
