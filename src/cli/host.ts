@@ -4,7 +4,7 @@
  */
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { EnvelopeError } from '../base/errors.ts';
-import type { LogLevel } from '../io/logger.ts';
+import type { Logger, LogLevel } from '../io/logger.ts';
 import type { Address } from '../io/network.ts';
 import { NodeClock } from '../io/node/clock.ts';
 import { nodeCompressions } from '../io/node/compression.ts';
@@ -12,8 +12,10 @@ import { lockDirectory } from '../io/node/directory_lock.ts';
 import { NodeDisk } from '../io/node/disk.ts';
 import { NodeLogger } from '../io/node/logger.ts';
 import { NodeNetwork } from '../io/node/network.ts';
+import { openFilesMax } from '../io/node/open_files.ts';
 import { NodeRandom } from '../io/node/random.ts';
 import { Node, type NodeOptions } from '../server/node.ts';
+import { CONNECTIONS_MAX } from '../server/node_options.ts';
 import { ThreadRunBuilder } from '../threads/thread_run_builder.ts';
 import { founderIdentity, join, joinAnew, readIdentity, writeIdentity } from './identity.ts';
 
@@ -32,6 +34,8 @@ const SEGMENTS = 8;
 export const SCRUB_BYTES_PER_SECOND = 4 * 1024 * 1024;
 /** How tables may be compressed; the first is no compression. */
 export const COMPRESSIONS: readonly string[] = ['none', ...nodeCompressions.map(({ name }) => name)];
+/** Of the descriptors that the system allows; half of them where it allows fewer than twice as many. */
+const RESERVED_FILES = 256;
 /** How tables may be read; the first unless said otherwise. See `Reads`. */
 export const TABLE_READS: readonly string[] = ['mapped', 'pieces'];
 
@@ -75,6 +79,7 @@ export async function startNode(options: HostOptions): Promise<Node> {
   if (options.clear) clearMatching(directory, /^identity-\d+(\.new)?$/);
   if (anew !== null) writeIdentity(directory, anew);
   const place = await placeOf(options);
+  const logger = new NodeLogger({ level: options.logLevel });
   return await new Promise<Node>((resolve, reject) => {
     Node.open(
       {
@@ -84,7 +89,8 @@ export async function startNode(options: HostOptions): Promise<Node> {
         clock: new NodeClock(),
         network: new NodeNetwork(),
         random: new NodeRandom(),
-        logger: new NodeLogger({ level: options.logLevel }),
+        logger,
+        connectionsMax: connectionsMax(logger),
         ...logTuning(options.logBytes),
         store: {
           runBuilder: new ThreadRunBuilder('auto'),
@@ -103,6 +109,16 @@ export async function startNode(options: HostOptions): Promise<Node> {
       },
     );
   });
+}
+
+/** So many that clients cannot take the descriptors that the node needs for its files: it would end without them. */
+function connectionsMax(logger: Logger): number {
+  const files = openFilesMax();
+  if (files === null) return CONNECTIONS_MAX;
+  const connections = Math.max(Math.floor(files / 2), files - RESERVED_FILES);
+  if (connections >= CONNECTIONS_MAX) return CONNECTIONS_MAX;
+  logger.log('warn', 'connections-limited', { connections, open_files: files });
+  return connections;
 }
 
 /** Only whole segments are given up: where little is to be kept, they are small. */

@@ -34,18 +34,20 @@ import { CursorTable } from './cursor_table.ts';
 import { Departure } from './departure.ts';
 import type { GroupParts, HostedGroup } from './hosted_group.ts';
 import { directoryOf, type NodeParts, openParts, releaseParts } from './node_opening.ts';
-import { FIRST_GROUP, type NodeOptions } from './node_options.ts';
+import { CONNECTIONS_MAX, FIRST_GROUP, type NodeOptions } from './node_options.ts';
 import { PeerAcceptor } from './peer_acceptor.ts';
 import { formatAddress } from './peer_address.ts';
 import { frameBytesMax, type PeerFrame, PREAMBLE } from './peer_protocol.ts';
 import { Peers } from './peers.ts';
+import { RefusedClient } from './refused_client.ts';
 import { Router, type RouterTimeouts } from './router.ts';
 import { Session } from './session.ts';
 import { UnheardConnection } from './unheard_connection.ts';
 
 export type { NodeOptions } from './node_options.ts';
 
-const CONNECTIONS_MAX = 10_000;
+/** Beyond those of clients: however many these are, the other nodes get through. */
+const PEER_CONNECTIONS_SPARE = 16;
 const WAITING_MAX = 10_000;
 /** How long requests under way may delay a stop. */
 const DRAIN_MS = 1000;
@@ -303,8 +305,12 @@ export class Node {
     else this.#options.logger.log('warn', 'accept-failed', { node: this.#options.id, why: error.message });
   }
 
+  get #connectionsMax(): number {
+    return this.#options.connectionsMax ?? CONNECTIONS_MAX;
+  }
+
   #onConnection(connection: Connection): void {
-    if (this.#stopped || this.#connections.size >= (this.#options.connectionsMax ?? CONNECTIONS_MAX)) {
+    if (this.#stopped || this.#connections.size >= this.#connectionsMax + PEER_CONNECTIONS_SPARE) {
       connection.handler = { onData: () => {}, onClose: () => {} };
       connection.destroy();
       return;
@@ -332,6 +338,9 @@ export class Node {
         onFrame: (from, frame) => this.#onPeerFrame(connection, from, frame),
         onClose,
       });
+    }
+    if (this.#connections.size > this.#connectionsMax) {
+      return new RefusedClient(connection, this.#connectionsMax, onClose);
     }
     return new Session(connection, {
       dialect: firstByte === 0x2a ? 'resp' : 'text',

@@ -14,6 +14,9 @@ import type { NodeId } from '../raft/message.ts';
 import type { SnapshotLimits } from '../replica/snapshots.ts';
 import type { RouterTimeouts } from './router.ts';
 
+/** `connectionsMax`, unless said otherwise. */
+export const CONNECTIONS_MAX = 10_000;
+
 export interface NodeOptions {
   /** Place of this node in `members`, from 1; of a node that was added later, the number that it was given. */
   readonly id: NodeId;
@@ -50,7 +53,7 @@ export interface NodeOptions {
   readonly timeouts?: RouterTimeouts;
   readonly log?: Tuning<LogOptions>;
   readonly store?: Tuning<StoreOptions>;
-  /** Client and peer connections at a time; further ones are closed at once. */
+  /** Connections at a time, those of other nodes counted; a further client is told so and its connection closed. */
   readonly connectionsMax?: number;
   /** The node met what it cannot go on with. It has stopped. */
   readonly onFailure: (error: Error) => void;
