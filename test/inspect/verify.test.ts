@@ -119,6 +119,17 @@ describe('verification', () => {
     }
   });
 
+  it('goes on behind what is damaged in the log', () => {
+    const rig = makeStore();
+    const [log = ''] = rig.disk.files().filter((path) => path.endsWith('.log'));
+    for (const offset of [100, 900]) flip(rig, log, offset);
+    const { damage, logRecords } = check(rig);
+    expect(damage).toMatchObject([{ path: log }, { path: log }]);
+    expect(damage[0]?.offset).toBeLessThanOrEqual(100);
+    expect(damage[1]?.offset).toBeGreaterThan(800);
+    expect(logRecords).toBeGreaterThan(0);
+  });
+
   it('finds damage to what the log attests, and a table that is missing', () => {
     const rig = makeStore();
     const [log = ''] = rig.disk.files().filter((path) => path.endsWith('.log'));
