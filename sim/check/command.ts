@@ -1,7 +1,6 @@
 /** `npm run sim -- check FILE`: is the history in a file linearizable? */
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { readInput, UsageError } from '../commands/arguments.ts';
+import { readBytes, UsageError } from '../commands/arguments.ts';
 import { checkCalls } from './check_calls.ts';
 import { explain } from './explain.ts';
 import { HistoryFileError, parseHistory } from './history_file.ts';
@@ -21,19 +20,18 @@ Exit code: 0 linearizable, 1 not, 2 bad input or wrong usage, 3 not decided in t
 
 /** Where the command reads and writes, and what tells it the time. */
 export interface CheckSurroundings {
-  readonly read: (file: string) => string;
+  readonly read: (file: string) => string | Uint8Array;
   readonly write: (text: string) => void;
   readonly writeError: (text: string) => void;
   /** Wall time, only for the limit. */
   readonly nowMs: () => number;
 }
 
-const STANDARD_INPUT = 0;
 /** Of one part: about what fits into a gigabyte. */
 const STATES_MAX = 20_000_000;
 
 const SURROUNDINGS: CheckSurroundings = {
-  read: (file) => (file === '-' ? readFileSync(STANDARD_INPUT, 'utf8') : readInput(file)),
+  read: readBytes,
   write: (text) => process.stdout.write(text),
   writeError: (text) => process.stderr.write(text),
   nowMs: () => performance.now(),

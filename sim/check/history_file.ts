@@ -4,6 +4,7 @@
  *     {"process":0,"call":12,"return":15,"op":{"type":"write","key":"k","value":"1"},"result":{"type":"ok"}}
  */
 import { EnvelopeError } from '../../src/base/errors.ts';
+import { duplicateField } from './duplicate_field.ts';
 import type { Call, Guard, KeyOp, Op, Result, Value } from './model.ts';
 
 /** Not a history: the message names the line, and the field where it is one field's fault. */
@@ -20,13 +21,47 @@ export class HistoryFileError extends EnvelopeError {
   }
 }
 
-/** Empty lines are passed over. Calls are numbered as they stand. @throws HistoryFileError */
-export function parseHistory(text: string): Call[] {
+const BYTE_ORDER_MARK = '\uFEFF';
+const LINE_FEED = 0x0a;
+/** Well below what a text can hold. */
+const LINE_BYTES_MAX = 1 << 28;
+
+/**
+ * Empty lines are passed over, and a byte order mark before the first line. Calls are numbered as they stand.
+ *
+ * @param source A file as bytes may be larger than a text can be; they must be UTF-8.
+ * @throws HistoryFileError
+ */
+export function parseHistory(source: string | Uint8Array): Call[] {
   const calls: Call[] = [];
-  for (const [at, line] of text.split('\n').entries()) {
-    if (line.trim() !== '') calls.push(parseLine(line, at + 1, calls.length));
+  let number = 0;
+  for (const line of typeof source === 'string' ? source.split('\n') : linesOf(source)) {
+    number++;
+    const text = number === 1 && line.startsWith(BYTE_ORDER_MARK) ? line.slice(1) : line;
+    if (text.trim() !== '') calls.push(parseLine(text, number, calls.length));
   }
   return calls;
+}
+
+/** Bytes that are no text are refused: read as replacement characters, two keys could become one. */
+function* linesOf(bytes: Uint8Array): Generator<string> {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  let number = 0;
+  for (let start = 0; start < bytes.length; ) {
+    number++;
+    const found = bytes.indexOf(LINE_FEED, start);
+    const end = found < 0 ? bytes.length : found;
+    if (end - start > LINE_BYTES_MAX)
+      throw new HistoryFileError(number, '', `is longer than ${LINE_BYTES_MAX} bytes`);
+    let line: string;
+    try {
+      line = decoder.decode(bytes.subarray(start, end));
+    } catch {
+      throw new HistoryFileError(number, '', 'is not UTF-8');
+    }
+    yield line;
+    start = end + 1;
+  }
 }
 
 /** One line a call, by time of invocation. */
@@ -55,6 +90,8 @@ function parseLine(line: string, number: number, id: number): Call {
   } catch {
     throw new HistoryFileError(number, '', 'is not JSON');
   }
+  const twice = duplicateField(line);
+  if (twice !== null) throw new HistoryFileError(number, twice, 'is there twice');
   const at = new Field(number, '', json);
   const process = at.get('process').integer();
   const call = at.get('call').time();

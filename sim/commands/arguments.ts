@@ -31,8 +31,19 @@ export function refuse(
 
 /** The text of a file. @throws UsageError that names it when it cannot be read */
 export function readInput(file: string): string {
+  return readNamed(file, () => readFileSync(file, 'utf8'));
+}
+
+const STANDARD_INPUT = 0;
+
+/** The bytes of a file, or with - for it of standard input. @throws UsageError that names it when it cannot be read */
+export function readBytes(file: string): Uint8Array {
+  return readNamed(file, () => readFileSync(file === '-' ? STANDARD_INPUT : file));
+}
+
+function readNamed<T>(file: string, read: () => T): T {
   try {
-    return readFileSync(file, 'utf8');
+    return read();
   } catch (error) {
     throw new UsageError(`cannot read ${file}: ${messageOf(error)}`);
   }

@@ -72,6 +72,22 @@ describe('the package as it is installed', () => {
     expect(printed).toBe('null true\n');
   }, 120_000);
 
+  it('runs the counter service of docs/simulation.md, and prints what stands there', () => {
+    const page = readFileSync(join(ROOT, 'docs/simulation.md'), 'utf8');
+    const program = /```js\n(import \{ runLab \}.*?)```\n/s.exec(page)?.[1] ?? '';
+    const printed = /\$ node counter\.mjs\n([^`]*)```/.exec(page)?.[1] ?? 'nothing is said to be printed';
+    expect(consumer.run('counter.mjs', program)).toBe(printed);
+  }, 60_000);
+
+  it('checks histories as docs/histories.md says', () => {
+    const page = readFileSync(join(ROOT, 'docs/histories.md'), 'utf8');
+    const example = /```ts\n(.*?)```/s.exec(page)?.[1] ?? '';
+    consumer.check({ 'history.ts': example });
+    const { code } = transformSync(example, { loader: 'ts', format: 'esm', target: 'node20' });
+    const told = code.replace(/^stream\.finish\(\)\.type;/m, 'console.log(stream.finish().type);');
+    expect(consumer.run('history.js', told)).toBe('linearizable\n');
+  }, 60_000);
+
   it('is a database of Level where abstract-level is installed', () => {
     consumer.install('abstract-level');
     const printed = consumer.run(

@@ -14,7 +14,7 @@ function readLine(value: unknown): string {
 }
 
 /** The message of the error that the text is refused with. */
-function refusal(text: string): string {
+function refusal(text: string | Uint8Array): string {
   try {
     parseHistory(text);
   } catch (error) {
@@ -84,6 +84,84 @@ describe('history files', () => {
     );
     expect(refusal(readLine(undefined))).toBe('line 1: result.value is missing');
     expect(refusal(readLine(7))).toBe('line 1: result.value is neither a string nor null');
+  });
+
+  it('begin with a byte order mark where an editor has put one, and with no more', () => {
+    const mark = '\uFEFF';
+    const bytes = new TextEncoder().encode(`${mark}${line()}\n${line()}`);
+    expect(parseHistory(bytes)).toEqual(parseHistory(`${mark}${line()}\n${line()}`));
+    expect(parseHistory(bytes)).toHaveLength(2);
+    expect(refusal(`${mark}${mark}${line()}`)).toBe('line 1: is not JSON');
+    expect(refusal(`${line()}\n${mark}${line()}`)).toBe('line 2: is not JSON');
+  });
+
+  it('are read from bytes as from text', () => {
+    const key = line({ op: { type: 'write', key: 'schlüssel ☃ 🗝', value: '' } });
+    const text = `${key}\r\n\n${line()}\n${readLine(null)}`;
+    expect(parseHistory(new TextEncoder().encode(text))).toEqual(parseHistory(text));
+    expect(parseHistory(new Uint8Array(0))).toEqual([]);
+  });
+
+  it('are refused where bytes are no text: two keys would be read as one', () => {
+    const [head, tail] = readLine(null).split('"k"');
+    const of = (byte: number): Buffer =>
+      Buffer.concat([Buffer.from(`${line()}\n${head}"`), Buffer.of(byte), Buffer.from(`"${tail}\n`)]);
+    expect(refusal(of(0x6b))).toBe('accepted');
+    expect(refusal(of(0xff))).toBe('line 2: is not UTF-8');
+    expect(refusal(of(0xe2))).toBe('line 2: is not UTF-8');
+    expect(refusal(new Uint8Array((1 << 28) + 1))).toBe('line 1: is longer than 268435456 bytes');
+  });
+
+  it('are refused where a field is there twice: only one of the two would be checked', () => {
+    const twice = (text: string, what: string): string => line().replace(text, `${text},${what}`);
+    expect(refusal(twice('"call":12', '"call":13'))).toBe('line 1: call is there twice');
+    expect(refusal(twice('"key":"k"', '"key":"k"'))).toBe('line 1: op.key is there twice');
+    expect(refusal(twice('"key":"k"', '"k\\u0065y":"j"'))).toBe('line 1: op.key is there twice');
+    const steps = '[{"type":"read","key":"a"},{"type":"read","key":"b","key":"c"}]';
+    const transaction = `{"type":"transaction","steps":${steps}}`;
+    expect(refusal(line().replace(/\{"type":"write"[^}]*\}/, transaction))).toBe(
+      'line 1: op.steps[1].key is there twice',
+    );
+  });
+
+  it('may hold a name twice in different objects, and quotation marks, commas and brackets in texts', () => {
+    const text = line({ op: { type: 'write', key: '"call":1,"call":2,{', value: '\\"]},"key":' } });
+    expect(parseHistory(text)).toHaveLength(1);
+    const comment = { call: 1, op: [{ call: 1 }, { call: 2 }, [], {}], result: ['call', 'call'] };
+    expect(parseHistory(line({ comment }))).toHaveLength(1);
+  });
+
+  it('are refused whatever is wrong with whatever field, by its name', () => {
+    const junk = [undefined, null, true, 1.5, 'x', [], {}, 2 ** 60];
+    const wrong: [string, (value: unknown) => string, unknown[]][] = [
+      ['process', (process) => line({ process }), junk],
+      ['call', (call) => line({ call }), junk.filter((one) => one !== 1.5)],
+      ['return', (value) => line({ return: value }), junk.filter((one) => one !== 1.5)],
+      ['op', (op) => line({ op }), junk],
+      ['result', (result) => line({ result }), junk],
+      ['op.type', (type) => line({ op: { type, key: 'k', value: '' } }), junk],
+      ['op.key', (key) => line({ op: { type: 'write', key, value: '' } }), junk.filter((one) => one !== 'x')],
+      [
+        'op.value',
+        (value) => line({ op: { type: 'write', key: 'k', value } }),
+        junk.filter((one) => one !== 'x'),
+      ],
+      ['result.type', (type) => line({ result: { type } }), junk],
+    ];
+    for (const [field, make, values] of wrong) {
+      for (const value of values) {
+        // What is no object has no type.
+        const names = field === 'op' || field === 'result' ? [field, `${field}.type`] : [field];
+        const message = refusal(make(value));
+        expect(
+          names.some((name) => message.startsWith(`line 1: ${name} `)),
+          `${field} ${message}`,
+        ).toBe(true);
+      }
+    }
+    expect(refusal(line({ return: 1.5 }))).toBe('line 1: return is before the call');
+    expect(refusal(line({ call: -5, return: -6 }))).toBe('line 1: return is before the call');
+    expect(refusal(line({ call: -5, return: -4 }))).toBe('accepted');
   });
 
   it('are refused with the place in a list', () => {
