@@ -183,7 +183,7 @@ export const PLAIN_SURROUNDINGS: Surroundings = {
   ownership: 'trusted',
 };
 
-const PLAIN_WORKLOAD: Workload = {
+export const PLAIN_WORKLOAD: Workload = {
   buckets: 1,
   keysPerBucket: 1,
   hotPermille: 0,

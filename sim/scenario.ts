@@ -8,13 +8,14 @@
  */
 import { EnvelopeError } from '../src/base/errors.ts';
 import { completeOptions, type WorldOptions } from './options.ts';
+import { optionsProblem } from './options_shape.ts';
+import { strokeProblem } from './stroke_shape.ts';
 import { describeStroke, type Stroke } from './strokes.ts';
 import { type Batch, describeRequest } from './workload.ts';
 
 export const SCENARIO_FORMAT = 1;
 /** Of nodes, spares, clients or watchers. */
 const COUNT_MAX = 7;
-const NODE_FIELDS: ReadonlySet<string> = new Set(['node', 'peer', 'subject']);
 
 export interface Scenario {
   readonly format: typeof SCENARIO_FORMAT;
@@ -113,14 +114,12 @@ function problemOf({ options, strokes, batches }: Scenario): string | null {
     if (!isWithin(options.timing?.[name], 1, Number.MAX_SAFE_INTEGER))
       return `\`options.timing.${name}\` is not a whole number from 1`;
   }
+  const oddOption = optionsProblem(options);
+  if (oddOption !== null) return oddOption;
   const machines = options.nodes + options.spares;
   for (const [at, stroke] of strokes.entries()) {
-    for (const [name, node] of Object.entries(stroke)) {
-      if (NODE_FIELDS.has(name) && !isWithin(node, 1, machines))
-        return `\`strokes[${at}].${name}\` is not a node from 1 to ${machines}`;
-    }
-    if (!canBeTold(() => describeStroke(stroke)))
-      return `\`strokes[${at}]\` is not a stroke that is known: ${JSON.stringify(stroke)}`;
+    const problem = strokeProblem({ ...stroke }, machines);
+    if (problem !== null) return `\`strokes[${at}]\`: ${problem}, in ${JSON.stringify(stroke)}`;
   }
   for (const [at, { client, node, requests }] of batches.entries()) {
     if (!isWithin(client, 1, COUNT_MAX))
