@@ -239,7 +239,9 @@ export class Nemesis {
     if (this.#exiled !== null) this.#strike({ kind: 'join', routes: this.#exiled });
     const others = this.#nodes.filter((node) => node !== leader);
     const inside = [leader];
-    for (let room = this.#random.below((this.#nodes.length + 1) >> 1); room > 0; room--) {
+    // Without a majority: else it would go on leading, and the carousel stand still.
+    const insideMax = Math.max(1, this.#nodes.length >> 1);
+    for (let room = this.#random.below(insideMax); room > 0; room--) {
       inside.push(...others.splice(this.#random.below(others.length), 1));
     }
     const routes = inside.flatMap((a) =>

@@ -112,7 +112,7 @@ export interface FaultMix {
   readonly crashNewLeaderPermille: number;
   /** Of a thousand rare marks that a node reaches, after how many it crashes within milliseconds. */
   readonly crashAtMarkPermille: number;
-  /** Of a thousand new leaders, how many are cut off, soon, with fewer than half of the nodes; who was before comes back. */
+  /** Of a thousand new leaders, how many are cut off, soon, with half of the nodes at most; who was before comes back. */
   readonly carouselPermille: number;
   /** Of a thousand starts, how many end in a crash before the node has recovered. */
   readonly crashAtBootPermille: number;
@@ -240,6 +240,7 @@ const MAYBES = [
   'slow-install',
 ] as const;
 
+const SIX_NODES_PERMILLE = 20;
 const UNRECOVERABLE_PERMILLE = 60;
 const MEMBER_CHANGES_PERMILLE = 250;
 const CLOCKS_LEFT_ALONE = { driftEveryMs: 0, wallJumpEveryMs: 0, freezeEveryMs: 0, frozenLeaderEveryMs: 0 };
@@ -259,8 +260,9 @@ export function drawOptions(random: SimRandom): WorldOptions {
   const heartbeatMs = timing.pick([50, 50, 100, 150]);
   const damage = random.fork('damage').chance(UNRECOVERABLE_PERMILLE) ? 'unrecoverable' : 'recoverable';
   const { spares, ...memberFaults } = drawMemberChanges(random.fork('members'), damage);
+  const nodes = topology.pick([3, 3, 3, 3, 3, 3, 5, 5, 1, 2, 4, 7]);
   return {
-    nodes: topology.pick([3, 3, 3, 3, 3, 3, 5, 5, 1, 2, 4, 7]),
+    nodes: random.fork('six nodes').chance(SIX_NODES_PERMILLE) ? 6 : nodes,
     spares,
     clients: topology.between(2, 7),
     watchers: random.fork('watchers').pick([0, 0, 1, 1, 3]),
