@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { FailureStore } from './failure_store.ts';
 import { declaredMarks } from './marks.ts';
-import { type Failure, isOfTrial, type RunResult } from './result.ts';
+import { type Failure, isOfTrial, type RunOptions, type RunResult } from './result.ts';
 import { Trace } from './trace.ts';
 import type { SeedOrder } from './worker.ts';
 
@@ -14,6 +14,8 @@ export interface CampaignOptions {
   /** Wall time after which no new seed is begun; null: until the seeds are through. */
   readonly seconds: number | null;
   readonly stormMs: number;
+  /** `none`: whole clusters alone. */
+  readonly trials: NonNullable<RunOptions['trials']>;
   /** Worker threads; null: one per core. */
   readonly jobs: number | null;
   readonly untilFailure: boolean;
@@ -135,7 +137,7 @@ export class Campaign {
       const handOut = (): void => {
         order = this.#takeOrder();
         if (order === null) worker.terminate().then(() => resolve(), reject);
-        else worker.postMessage(order);
+        else worker.postMessage({ ...order, trials: this.#options.trials });
       };
       worker.on('message', (result: RunResult) => {
         if (order !== null) this.#take(order, result);

@@ -1,5 +1,6 @@
 /** A worker thread of a campaign: runs the seeds that it is handed, one after the other. */
 import { parentPort } from 'node:worker_threads';
+import type { RunOptions } from './result.ts';
 import { runSeed } from './world.ts';
 
 export interface SeedOrder {
@@ -7,6 +8,6 @@ export interface SeedOrder {
   readonly stormMs: number;
 }
 
-parentPort?.on('message', ({ seed, stormMs }: SeedOrder) => {
-  parentPort?.postMessage(runSeed(seed, { stormMs }));
+parentPort?.on('message', ({ seed, stormMs, trials }: SeedOrder & Required<Pick<RunOptions, 'trials'>>) => {
+  parentPort?.postMessage(runSeed(seed, { stormMs, trials }));
 });

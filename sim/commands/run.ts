@@ -15,6 +15,7 @@ Runs EnvelopeDB's server code in a simulated world, deterministically from a see
   --minutes M      run seeds for so long instead                (also: --seconds)
   --first N        the number of the first seed                 (default 1)
   --storm-ms MS    simulated time in which faults are injected  (default 20000)
+  --no-trials      whole clusters alone, without the trials of single parts
   --jobs J         worker threads                               (default: cores)
   --until-failure  stop at the first failing seed
   --failures FILE  keep failing seeds there, and run them first the next time
@@ -38,6 +39,7 @@ const OF_A_CAMPAIGN = [
   'minutes',
   'seconds',
   'first',
+  'no-trials',
   'jobs',
   'until-failure',
   'failures',
@@ -45,6 +47,8 @@ const OF_A_CAMPAIGN = [
   'json',
 ] as const;
 const OF_A_RECORD = ['trace', 'report', 'transcript', 'history'] as const;
+/** A seed whose trial failed would be taken to hold, and marks that trials reach to be dark. */
+const NEEDS_TRIALS = ['failures', 'require-marks'] as const;
 const DEFAULT_SEEDS = 200;
 const DEFAULT_STORM_MS = 20_000;
 
@@ -58,6 +62,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
       seconds: { type: 'string' },
       first: { type: 'string' },
       'storm-ms': { type: 'string' },
+      'no-trials': { type: 'boolean' },
       jobs: { type: 'string' },
       'until-failure': { type: 'boolean' },
       failures: { type: 'string' },
@@ -95,6 +100,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     });
   }
   refuse(values, ['twice', 'mutant', ...OF_A_RECORD], 'is for one run: name its seed with --seed');
+  if (values['no-trials'] === true)
+    refuse(values, NEEDS_TRIALS, 'needs the trials, which --no-trials leaves out');
   const minutes = count(values.minutes, 'minutes', 0, 1);
   const seconds = 60 * minutes + count(values.seconds, 'seconds', 0, 1);
   const campaign = new Campaign({
@@ -102,6 +109,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     seeds: values.seeds === undefined && seconds > 0 ? null : count(values.seeds, 'seeds', DEFAULT_SEEDS, 1),
     seconds: seconds > 0 ? seconds : null,
     stormMs,
+    trials: values['no-trials'] === true ? 'none' : 'all',
     jobs: values.jobs === undefined ? null : count(values.jobs, 'jobs', 1, 1),
     untilFailure: values['until-failure'] === true,
     failures: values.failures ?? null,

@@ -3,17 +3,19 @@ import { describe, expect, it } from 'vitest';
 import { Campaign, type CampaignSummary, formatSummary } from '../../sim/campaign.ts';
 import { describeRun } from '../../sim/commands/run.ts';
 import type { RunResult } from '../../sim/result.ts';
+import { runSeed } from '../../sim/world.ts';
 
 const OPTIONS = {
   first: 1,
   seeds: 1000,
   seconds: null,
   stormMs: 200,
+  trials: 'all',
   jobs: 1,
   untilFailure: false,
   failures: null,
   requireMarks: false,
-};
+} as const;
 
 describe('a campaign', () => {
   it('names the seed whose thread has died', async () => {
@@ -63,6 +65,13 @@ describe('a campaign', () => {
     };
     expect(formatSummary(summary)).toMatch(/^3 seeds: 1 held, 1 failed\n(.*\n)* {2}1 histories NOT DECIDED/);
   });
+
+  it('of whole clusters alone has their marks and no others', async () => {
+    const summary = await new Campaign({ ...OPTIONS, seeds: 1, trials: 'none' }).run();
+    const { events, marks } = runSeed('1', { stormMs: OPTIONS.stormMs, trials: 'none' });
+    expect(summary).toMatchObject({ ok: true, events });
+    expect(Object.keys(summary.marks)).toEqual(marks);
+  }, 60_000);
 
   it('that is stopped ends with what there is', async () => {
     const campaign = new Campaign(OPTIONS);

@@ -47,6 +47,8 @@ describe('a run', () => {
     expect(report).toBe('--report is for one run: name its seed with --seed');
     const twice = await refusal(() => runCommand(['--seed', '7', '--twice', '--trace']));
     expect(twice).toBe('--trace does not go with --twice');
+    const store = await refusal(() => runCommand(['--no-trials', '--failures', join(directory, 'f.json')]));
+    expect(store).toBe('--failures needs the trials, which --no-trials leaves out');
     const mutant = await refusal(() => runCommand(['--mutant', 'second-vote']));
     expect(mutant).toBe('--mutant is for one run: name its seed with --seed');
   });
@@ -158,6 +160,7 @@ describe('the store of failing seeds', () => {
     seeds: 1,
     seconds: null,
     stormMs: 200,
+    trials: 'all',
     jobs: 1,
     untilFailure: false,
     failures: null,
