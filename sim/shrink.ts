@@ -16,7 +16,7 @@ import {
 } from './options.ts';
 import type { RunResult } from './result.ts';
 import { eventCount, type Scenario } from './scenario.ts';
-import type { Stroke } from './strokes.ts';
+import type { OperatorCommand, Stroke } from './strokes.ts';
 import { runScenario } from './world.ts';
 
 export interface ShrinkOptions {
@@ -241,6 +241,10 @@ export function withoutNode(scenario: Scenario, node: number): Scenario {
       if (stroke.node !== node && stroke.subject !== node) {
         strokes.push({ ...stroke, node: renumber(stroke.node), subject: renumber(stroke.subject) });
       }
+    } else if (stroke.kind === 'command') {
+      const text = withoutSuccessor(stroke.text, node, renumber);
+      if (stroke.node !== node && text !== null)
+        strokes.push({ ...stroke, node: renumber(stroke.node), text });
     } else if (!('node' in stroke)) {
       strokes.push(stroke);
     } else if (stroke.node !== node) {
@@ -260,4 +264,15 @@ export function withoutNode(scenario: Scenario, node: number): Scenario {
       node: batch.node === node ? (node % nodes) + 1 : renumber(batch.node),
     })),
   };
+}
+
+/** A transfer goes to the same machine under its new number; null: to the one that is left out. */
+function withoutSuccessor(
+  text: OperatorCommand,
+  node: number,
+  renumber: (other: number) => number,
+): OperatorCommand | null {
+  const successor = /^MEMBER TRANSFER (\d+)$/.exec(text)?.[1];
+  if (successor === undefined) return text;
+  return Number(successor) === node ? null : `MEMBER TRANSFER ${renumber(Number(successor))}`;
 }

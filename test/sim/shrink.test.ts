@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { RunResult } from '../../sim/result.ts';
 import { eventCount, type Scenario } from '../../sim/scenario.ts';
-import { Shrinker } from '../../sim/shrink.ts';
+import { Shrinker, withoutNode } from '../../sim/shrink.ts';
+import type { OperatorCommand } from '../../sim/strokes.ts';
 import { recordSeed } from '../../sim/world.ts';
 
 const { scenario, result } = recordSeed('7', 3000);
@@ -48,5 +49,19 @@ describe('the shrinker', () => {
       return run(tried);
     }, 10);
     expect(runs).toBeLessThanOrEqual(10);
+  });
+});
+
+describe('a scenario without a node', () => {
+  it('transfers the leadership to the machines that it went to before, under their new numbers', () => {
+    const command = (text: OperatorCommand) => ({ atUs: 5, kind: 'command', node: 3, text }) as const;
+    const texts = ['MEMBER TRANSFER 1', 'MEMBER TRANSFER 2', 'MEMBER TRANSFER 3', 'MERGE'] as const;
+    const { strokes } = withoutNode({ ...scenario, strokes: texts.map(command) }, 2);
+    expect(strokes).toEqual(
+      (['MEMBER TRANSFER 1', 'MEMBER TRANSFER 2', 'MERGE'] as const).map((text) => ({
+        ...command(text),
+        node: 2,
+      })),
+    );
   });
 });
