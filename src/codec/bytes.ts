@@ -55,6 +55,13 @@ export function fromUtf8(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
+/** Null when the bytes are not UTF-8. */
+export function strictUtf8(bytes: Uint8Array): string | null {
+  const text = decoder.decode(bytes);
+  // What is malformed becomes U+FFFD, which may also have been there.
+  return !text.includes('\ufffd') || equalBytes(utf8(text), bytes) ? text : null;
+}
+
 /** From this many bytes on a call copies faster than a loop; where it needs a view of the source, from the higher one. */
 const CALL_BYTES_MIN = 32;
 const CALL_WITH_VIEW_BYTES_MIN = 128;

@@ -1,6 +1,6 @@
 /** Reads of named keys. Values are copied: what the store hands out is a view that ends with the turn. */
 import { unreachable } from '../base/assert.ts';
-import { fromUtf8 } from '../codec/bytes.ts';
+import { strictUtf8 } from '../codec/bytes.ts';
 import { jsonGet } from './json_path.ts';
 import type { LiveKeys } from './live_keys.ts';
 import { ANSWER_BYTES_MAX, errorResult, ITEM_BYTES, type PointRead, type Result } from './request.ts';
@@ -8,6 +8,8 @@ import { NEVER } from './stored_value.ts';
 
 const NO_VALUE: Result = { type: 'value', value: null };
 const NOTHING: Result = { type: 'nothing' };
+/** A part of it could not be told as it is. */
+const NOT_UTF8: Result = errorResult('invalid', 'invalid JSON: not UTF-8');
 const MS_PER_SECOND = 1000;
 
 /** @throws CorruptionError, DiskError when it cannot be told. */
@@ -20,7 +22,9 @@ export function readPoint(keys: LiveKeys, read: PointRead): Result {
     }
     case 'json-get': {
       const found = keys.find(bucket, read.key);
-      return found === null ? NO_VALUE : jsonGet(fromUtf8(found.copy()), read.path);
+      if (found === null) return NO_VALUE;
+      const document = strictUtf8(found.copy());
+      return document === null ? NOT_UTF8 : jsonGet(document, read.path);
     }
     case 'exists': {
       let count = 0;

@@ -3,7 +3,7 @@
  * Deterministic: they see the store, the entry and its time, and nothing else.
  */
 import { unreachable } from '../base/assert.ts';
-import { concatBytes, equalBytes, fromUtf8, utf8 } from '../codec/bytes.ts';
+import { concatBytes, equalBytes, strictUtf8, utf8 } from '../codec/bytes.ts';
 import { INTEGER_MAX, INTEGER_MIN, parseInteger } from './integer.ts';
 import { type Edit, jsonAdd, jsonDelete, jsonSet } from './json_edit.ts';
 import type { LiveKeys } from './live_keys.ts';
@@ -195,10 +195,9 @@ function expire(keys: LiveKeys, write: Of<'expire'>): Result {
 function documentOf(keys: LiveKeys, write: Of<'json-set' | 'json-delete' | 'json-add'>): Edit {
   const found = keys.find(write.bucket, write.key);
   if (found === null) return { type: 'absent' };
-  const text = fromUtf8(found.copy());
+  const text = strictUtf8(found.copy());
   // Malformed UTF-8 would come back changed.
-  if (!equalBytes(utf8(text), found.value)) return { type: 'error', message: 'invalid JSON: not UTF-8' };
-  return { type: 'document', text };
+  return text === null ? { type: 'error', message: 'invalid JSON: not UTF-8' } : { type: 'document', text };
 }
 
 /** @param answer Null: the value that the edit names. */

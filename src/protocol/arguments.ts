@@ -1,8 +1,11 @@
 /** Arguments of commands: their checks, and the words that say what is wrong with them. */
-import { equalBytes, fromUtf8, utf8 } from '../codec/bytes.ts';
 import type { ClientCommand, ProtocolLimits } from './command.ts';
 
 const UNKNOWN_BYTES_SHOWN = 64;
+/** Keys that one command names: all of them are done in one turn. */
+const KEYS_MAX = 10_000;
+/** Words of one command, its verb among them: each costs an object, however short it is. */
+export const WORDS_MAX = 64 * 1024;
 const TO_UPPER = 0xdf;
 
 export function invalid(message: string): Invalid {
@@ -40,6 +43,15 @@ export function checkKeys(keys: readonly Uint8Array[], limits: ProtocolLimits): 
   return null;
 }
 
+export function tooManyKeys(verb: string, keys: readonly Uint8Array[]): Invalid | null {
+  if (keys.length <= KEYS_MAX) return null;
+  return invalid(`'${verb}' names ${keys.length} keys, the limit is ${KEYS_MAX} (max command keys)`);
+}
+
+export function tooManyWords(words: string): Invalid {
+  return invalid(`the command has ${words} words, the limit is ${WORDS_MAX} (max command words)`);
+}
+
 export function checkValue(value: Uint8Array, limits: ProtocolLimits): Invalid | null {
   return value.length > limits.valueBytes ? valueTooLong(value.length, limits) : null;
 }
@@ -67,12 +79,6 @@ export function integerIn(bytes: Uint8Array, min: number, max: number): number |
   if (!/^-?\d+$/.test(text)) return null;
   const value = Number(text);
   return Number.isSafeInteger(value) && value >= min && value <= max ? value : null;
-}
-
-/** Null when the bytes are not UTF-8. */
-export function strictText(bytes: Uint8Array): string | null {
-  const text = fromUtf8(bytes);
-  return equalBytes(utf8(text), bytes) ? text : null;
 }
 
 export function isInvalid(value: object): value is Invalid {

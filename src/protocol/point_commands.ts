@@ -1,5 +1,5 @@
 /** Commands that read or write named keys, beyond the plainest: options of SET, counters, expiries, JSON parts. */
-import { fromUtf8 } from '../codec/bytes.ts';
+import { fromUtf8, strictUtf8 } from '../codec/bytes.ts';
 import { parseInteger } from '../kv/integer.ts';
 import {
   type Condition,
@@ -18,8 +18,8 @@ import {
   isInvalid,
   isWord,
   printable,
-  strictText,
   syntaxError,
+  tooManyKeys,
   wrongCount,
 } from './arguments.ts';
 import type { ClientCommand, ProtocolLimits, Unbound } from './command.ts';
@@ -28,7 +28,6 @@ type UnboundPoint = Unbound<Point>;
 type SetIf = Unbound<Extract<PointWrite, { type: 'set-if' }>>;
 
 const SECOND = 1000;
-const KEYS_MAX = 10_000;
 
 const NEVER: Expiry = { type: 'never' };
 const ALWAYS: Condition = { type: 'always' };
@@ -193,7 +192,7 @@ export function setMany(
   if (args.length % 2 !== 0) return wrongCount(verb);
   const keys = args.filter((_arg, at) => at % 2 === 0);
   const values = args.filter((_arg, at) => at % 2 === 1);
-  const bad = tooMany(verb, keys) ?? checkKeys(keys, limits);
+  const bad = tooManyKeys(verb, keys) ?? checkKeys(keys, limits);
   if (bad !== null) return bad;
   for (const value of values) {
     const badValue = checkValue(value, limits);
@@ -203,12 +202,7 @@ export function setMany(
 }
 
 export function getMany(args: readonly Uint8Array[], limits: ProtocolLimits): ClientCommand {
-  return tooMany('MGET', args) ?? checkKeys(args, limits) ?? point({ type: 'get-many', keys: args });
-}
-
-function tooMany(verb: string, keys: readonly Uint8Array[]): Invalid | null {
-  if (keys.length <= KEYS_MAX) return null;
-  return invalid(`'${verb}' names ${keys.length} keys, the limit is ${KEYS_MAX} (max command keys)`);
+  return tooManyKeys('MGET', args) ?? checkKeys(args, limits) ?? point({ type: 'get-many', keys: args });
 }
 
 const WHENS = { NX: 'never-expires', XX: 'expires', GT: 'later', LT: 'sooner' } as const;
@@ -241,25 +235,39 @@ export function ofKey(
   return checkKeys([value.key], limits) ?? point(value);
 }
 
+export function jsonGet(args: readonly Uint8Array[], limits: ProtocolLimits): ClientCommand {
+  const [key, bytes] = args;
+  const path = strictUtf8(bytes);
+  if (path === null) return badPath();
+  return checkKeys([key], limits) ?? { verb: 'json-get', key, path };
+}
+
 export function jsonSet(args: readonly Uint8Array[], limits: ProtocolLimits): ClientCommand {
-  const [key, path, value] = args;
-  const json = strictText(value);
+  const [key, bytes, value] = args;
+  const path = strictUtf8(bytes);
+  if (path === null) return badPath();
+  const json = strictUtf8(value);
   if (json === null) return invalid('invalid JSON value: not UTF-8');
   return (
-    checkKeys([key], limits) ??
-    checkValue(value, limits) ??
-    point({ type: 'json-set', key, path: fromUtf8(path), json })
+    checkKeys([key], limits) ?? checkValue(value, limits) ?? point({ type: 'json-set', key, path, json })
   );
 }
 
 export function jsonDelete(args: readonly Uint8Array[], limits: ProtocolLimits): ClientCommand {
-  const [key, path] = args;
-  return checkKeys([key], limits) ?? point({ type: 'json-delete', key, path: fromUtf8(path) });
+  const [key, bytes] = args;
+  const path = strictUtf8(bytes);
+  if (path === null) return badPath();
+  return checkKeys([key], limits) ?? point({ type: 'json-delete', key, path });
 }
 
 export function jsonAdd(args: readonly Uint8Array[], limits: ProtocolLimits): ClientCommand {
-  const [key, path, by] = args;
-  return (
-    checkKeys([key], limits) ?? point({ type: 'json-add', key, path: fromUtf8(path), by: printable(by) })
-  );
+  const [key, bytes, by] = args;
+  const path = strictUtf8(bytes);
+  if (path === null) return badPath();
+  // Whether it is a number is found out where it is added.
+  return checkKeys([key], limits) ?? point({ type: 'json-add', key, path, by: fromUtf8(by) });
+}
+
+function badPath(): Invalid {
+  return invalid('invalid path: not UTF-8');
 }

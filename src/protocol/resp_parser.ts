@@ -5,7 +5,7 @@
  * whole, and only looked at again when enough have come. What is longer than a limit is skipped as it arrives.
  */
 import { concatBytes } from '../codec/bytes.ts';
-import { fatal, invalid } from './arguments.ts';
+import { fatal, invalid, tooManyWords, WORDS_MAX } from './arguments.ts';
 import type { ClientCommand, ProtocolLimits } from './command.ts';
 import type { CommandParser } from './parser.ts';
 import { joinSmallPieces } from './pieces.ts';
@@ -81,7 +81,8 @@ export class RespParser implements CommandParser {
     this.#elements = elements;
     this.#args = [];
     this.#argBytes = 0;
-    this.#objection = null;
+    // The words of a command that is refused are not kept, only counted.
+    this.#objection = elements > WORDS_MAX ? tooManyWords(String(elements)).message : null;
   }
 
   #finish(): ClientCommand {

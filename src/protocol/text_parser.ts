@@ -6,7 +6,16 @@
  * the limit nothing is kept; it is skipped up to its end and answered with the limit's name.
  */
 import { concatBytes } from '../codec/bytes.ts';
-import { invalid, isWord, keyTooLong, valueTooLong, wrongCount } from './arguments.ts';
+import {
+  invalid,
+  isWord,
+  keyTooLong,
+  tooManyWords,
+  valueTooLong,
+  WORDS_MAX,
+  wrongCount,
+} from './arguments.ts';
+import { refuseCarried } from './carried.ts';
 import type { ClientCommand, ProtocolLimits } from './command.ts';
 import type { CommandParser } from './parser.ts';
 import { joinSmallPieces } from './pieces.ts';
@@ -99,17 +108,26 @@ export class TextParser implements CommandParser {
     const length = line.length > 0 && line[line.length - 1] === CR ? line.length - 1 : line.length;
     if (length === 0) return null;
     if (length > this.#limits.lineBytes) return this.#lineTooLong(length);
-    return this.#parse(length === line.length ? line : line.subarray(0, length));
+    return this.#parse(length === line.length ? line : line.subarray(0, length), 'alone');
   }
 
   #lineTooLong(bytes: number): ClientCommand {
     return invalid(`line is ${bytes} bytes, the limit is ${this.#limits.lineBytes} (max line bytes)`);
   }
 
-  #parse(line: Uint8Array): ClientCommand | null {
+  /** @param place `carried`: behind SESSION DO. */
+  #parse(line: Uint8Array, place: 'alone' | 'carried'): ClientCommand | null {
     const verbEnd = line.indexOf(SPACE);
+    const verb = verbEnd < 0 ? line : line.subarray(0, verbEnd);
+    const refused = place === 'carried' ? refuseCarried('SESSION DO', verb) : null;
+    if (refused !== null) return refused;
     if (verbEnd < 0) return makeCommand(line, NO_ARGUMENTS, this.#limits);
-    const verb = line.subarray(0, verbEnd);
+    if (verbEnd === 0) {
+      // Spaces before the verb are harmless.
+      let start = 0;
+      while (start < line.length && line[start] === SPACE) start++;
+      return start === line.length ? null : this.#parse(line.subarray(start), place);
+    }
     if (isWord(verb, 'SET')) return this.#parseSet(line, verbEnd + 1);
     if (isWord(verb, 'SESSION')) {
       const command = this.#parseOnce(line, verbEnd + 1);
@@ -118,12 +136,7 @@ export class TextParser implements CommandParser {
     const args = isWord(verb, 'SETX')
       ? cutBehindValueWord(line, verbEnd + 1)
       : cut(line, verbEnd + 1, wordsBeforeValue(verb));
-    if (verbEnd === 0) {
-      // Spaces before the verb are harmless.
-      let start = 0;
-      while (start < line.length && line[start] === SPACE) start++;
-      return start === line.length ? null : this.#parse(line.subarray(start));
-    }
+    if (args.length >= WORDS_MAX) return tooManyWords(`more than ${WORDS_MAX}`);
     if (args.length > 1 && (isWord(verb, 'DEL') || isWord(verb, 'EXISTS'))) {
       return wrongCount(isWord(verb, 'DEL') ? 'DEL' : 'EXISTS');
     }
@@ -134,7 +147,7 @@ export class TextParser implements CommandParser {
   #parseOnce(line: Uint8Array, start: number): ClientCommand | null {
     const words = cut(line, start, 3);
     if (words.length < 4 || !isWord(words[0], 'DO')) return null;
-    const command = this.#parse(words[3]);
+    const command = this.#parse(words[3], 'carried');
     return command === null ? wrongCount('SESSION DO') : once(words[1], words[2], command);
   }
 
@@ -161,7 +174,7 @@ const BEFORE_VALUE = [
 
 function wordsBeforeValue(verb: Uint8Array): number {
   for (const [name, words] of BEFORE_VALUE) if (isWord(verb, name)) return words;
-  return Number.POSITIVE_INFINITY;
+  return WORDS_MAX;
 }
 
 /**
@@ -186,7 +199,7 @@ function cut(line: Uint8Array, start: number, wordsMax: number): Uint8Array[] {
 
 /** `key [options] VALUE value`: the value is the rest of the line. */
 function cutBehindValueWord(line: Uint8Array, start: number): Uint8Array[] {
-  const words = cut(line, start, Number.POSITIVE_INFINITY);
+  const words = cut(line, start, WORDS_MAX);
   let at = 1;
   while (at < words.length && !isWord(words[at], 'VALUE')) at += takesArgument(words[at]) ? 2 : 1;
   return at < words.length ? cut(line, start, at + 1) : words;

@@ -4,7 +4,17 @@
  */
 import { fromUtf8, utf8 } from '../codec/bytes.ts';
 import { BUCKET_BYTES_MAX, DEFAULT_BUCKET } from '../kv/request.ts';
-import { checkKeys, checkValue, integerIn, invalid, isWord, printable, wrongCount } from './arguments.ts';
+import {
+  checkKeys,
+  checkValue,
+  integerIn,
+  invalid,
+  isWord,
+  printable,
+  tooManyKeys,
+  wrongCount,
+} from './arguments.ts';
+import { refuseCarried } from './carried.ts';
 import type { ClientCommand, ProtocolLimits } from './command.ts';
 import { feed } from './feed_command.ts';
 import { member } from './member_commands.ts';
@@ -125,13 +135,11 @@ export function makeCommand(
     case 'GET':
       return checkKeys(args, limits) ?? { verb: 'get', key: args[0] };
     case 'JGET':
-      return (
-        checkKeys(args.slice(0, 1), limits) ?? { verb: 'json-get', key: args[0], path: fromUtf8(args[1]) }
-      );
+      return points.jsonGet(args, limits);
     case 'DEL':
-      return checkKeys(args, limits) ?? { verb: 'delete', keys: args };
+      return tooManyKeys(name, args) ?? checkKeys(args, limits) ?? { verb: 'delete', keys: args };
     case 'EXISTS':
-      return checkKeys(args, limits) ?? { verb: 'exists', keys: args };
+      return tooManyKeys(name, args) ?? checkKeys(args, limits) ?? { verb: 'exists', keys: args };
     case 'SETX':
       return points.setOptionsFirst(args, limits);
     case 'SETNX':
@@ -194,7 +202,7 @@ export function makeCommand(
     case 'FEED':
       return feed(args, limits);
     case 'READ':
-      return read(args, (words) => makeCommand(words[0], words.slice(1), limits));
+      return read(args, (words) => carried('READ', words, limits));
     case 'CONSISTENCY':
       return consistency(args);
     case 'DROP':
@@ -207,11 +215,11 @@ export function makeCommand(
     case 'UNWATCH':
       return BARE[name];
     case 'WATCH':
-      return checkKeys(args, limits) ?? { verb: 'watch', keys: args };
+      return tooManyKeys(name, args) ?? checkKeys(args, limits) ?? { verb: 'watch', keys: args };
     case 'TXN':
-      return transaction(args, limits, (words) => makeCommand(words[0], words.slice(1), limits));
+      return transaction(args, limits, (words) => carried('TXN', words, limits));
     case 'SESSION':
-      return session(args, (words) => makeCommand(words[0], words.slice(1), limits));
+      return session(args, (words) => carried('SESSION DO', words, limits));
     case 'USE':
       return use(args[0]);
     case 'GROUP':
@@ -244,6 +252,15 @@ export function makeCommand(
     case 'QUIT':
       return { verb: 'quit' };
   }
+}
+
+/** Of a command that `carrier` carries, its verb among the words. */
+function carried(
+  carrier: Parameters<typeof refuseCarried>[0],
+  words: readonly Uint8Array[],
+  limits: ProtocolLimits,
+): ClientCommand {
+  return refuseCarried(carrier, words[0]) ?? makeCommand(words[0], words.slice(1), limits);
 }
 
 function findVerb(verb: Uint8Array): VerbBytes | null {

@@ -107,9 +107,9 @@ describe('RESP', () => {
     const commands = parse(array('DEL', ...parts), { keyBytes: 8, valueBytes: 8, lineBytes: 20 });
     // 2.4 KB are within the spare megabyte; the bound is on bytes, not on arguments.
     expect(commands).toEqual([{ verb: 'delete', keys: parts }]);
-    const many = `*140001\r\n$3\r\nDEL\r\n${'$8\r\nxxxxxxxx\r\n'.repeat(140_000)}`;
-    expect(parse(many, { keyBytes: 8, valueBytes: 8, lineBytes: 20 })).toEqual([
-      invalid('command is longer than 1048592 bytes (max command bytes)'),
+    const many = `*40001\r\n$3\r\nDEL\r\n${`$32\r\n${'x'.repeat(32)}\r\n`.repeat(40_000)}`;
+    expect(parse(many, { keyBytes: 32, valueBytes: 32, lineBytes: 50 })).toEqual([
+      invalid('command is longer than 1048640 bytes (max command bytes)'),
     ]);
   });
 });

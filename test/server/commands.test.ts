@@ -22,6 +22,10 @@ function words(...parts: readonly string[]): string {
   return `*${parts.length}\r\n${parts.map((part) => `$${part.length}\r\n${part}\r\n`).join('')}`;
 }
 
+function bytes(text: string): Uint8Array {
+  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+}
+
 /** Each over a cluster of three, on a node that does not lead, in the text dialect. */
 const transcripts: Readonly<Record<string, Transcript>> = {
   'conditional writes': [
@@ -79,6 +83,10 @@ const transcripts: Readonly<Record<string, Transcript>> = {
     ['JSET j a oops', '-ERR invalid JSON value'],
     ['JSET nobody a 1', "-ERR there is no such key: set all of it first, with the path '$'"],
     ['JINCR j a 1', '-ERR value is not a number'],
+    ['JSET j n 0', '+OK'],
+    // Longer than what of a word is shown in an error.
+    [`JINCR j n 1${'0'.repeat(99)}`, `$100 1${'0'.repeat(99)}`],
+    [`JINCR j n ${'1'.repeat(401)}`, '-ERR increment is not a number'],
   ],
 };
 
@@ -368,6 +376,20 @@ describe('commands', () => {
         `-ERR session ${session} is not open: it was closed, or has expired`,
       ],
     ]);
+  });
+
+  it('tell nothing of a document, and take no path, that is not UTF-8', () => {
+    const client = cluster(3).connect(1);
+    client.ask(bytes('SET j {"a":"\xff"}\n'));
+    for (const line of ['JGET j a', 'JGET j $', 'JSET j a 1', 'JDEL j a', 'JINCR j a 1']) {
+      expect([line, client.ask(`${line}\n`)]).toEqual([line, '-ERR invalid JSON: not UTF-8\r\n']);
+    }
+    client.ask('SET j {"\ufffd":1}\n');
+    expect(client.ask('JGET j \ufffd\n')).toBe('$1\r\n1\r\n');
+    for (const line of ['JGET j \xff', 'JSET j \xff 1', 'JDEL j \xff', 'JINCR j \xff 1']) {
+      expect([line, client.ask(bytes(`${line}\n`))]).toEqual([line, '-ERR invalid path: not UTF-8\r\n']);
+    }
+    expect(client.ask('GET j\n')).toBe('$9\r\n{"\ufffd":1}\r\n');
   });
 
   it('feed changes from where the last answer ended, and wait for them', () => {
