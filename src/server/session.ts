@@ -6,7 +6,7 @@
  * earlier writes, and its writes take effect in the order it sent them.
  *
  * Memory is bounded: a connection with too much unanswered, or whose client does not read its answers, is not read from
- * until that has drained.
+ * until that has drained (`held_bytes.ts`).
  */
 
 import { assert } from '../base/assert.ts';
@@ -40,6 +40,7 @@ import { RespParser } from '../protocol/resp_parser.ts';
 import { TextParser } from '../protocol/text_parser.ts';
 import { bindCommand } from './bind_command.ts';
 import type { CursorTable } from './cursor_table.ts';
+import { answersValues, bytesOfCommand, HeldBytes } from './held_bytes.ts';
 import { Lane, type Pause, type Router } from './router.ts';
 import { TransactionQueue } from './transaction_queue.ts';
 
@@ -66,10 +67,8 @@ export interface SessionOptions {
   readonly onFailure: (error: Error) => void;
 }
 
-/** Commands of one connection that may be started and not answered: each may hold a value of the largest size. */
+/** Commands of one connection that may be started and not answered. */
 const UNANSWERED_MAX = 128;
-/** Bytes of answers that a client may leave unread. */
-const UNREAD_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Between two looks for changes that a client waits for. */
 const FEED_PAUSE_MS = 20;
@@ -77,6 +76,9 @@ const FEED_PAUSE_MS = 20;
 /** A command's place in the order of answers. */
 interface Slot {
   reply: Uint8Array | null;
+  /** What the command holds in memory until it is answered. */
+  readonly commandBytes: number;
+  readonly isValue: boolean;
 }
 
 type FeedRead = Extract<LongRead, { type: 'feed' }>;
@@ -92,6 +94,7 @@ export class Session implements ConnectionHandler {
   /** The next command, parsed but not startable yet. */
   #blocked: ClientCommand | null = null;
   #underWay = 0;
+  readonly #held = new HeldBytes();
   readonly #lane = new Lane();
   #kind: Kind = 'alone';
   /** Of the reads under way: those of other terms could be answered from an older state than the ones before them. */
@@ -174,13 +177,14 @@ export class Session implements ConnectionHandler {
   }
 
   #mayTakeMore(): boolean {
-    return this.#slots.length < UNANSWERED_MAX && this.#connection.bufferedBytes < UNREAD_BYTES_MAX;
+    return this.#slots.length < UNANSWERED_MAX && this.#held.mayTakeMore(this.#connection.bufferedBytes);
   }
 
   #mayStart(command: ClientCommand): boolean {
     const kind = this.#kindOf(command);
     if (this.#underWay === 0 || kind === 'any') return true;
     if (kind === 'read' && !sameTerms(this.#termsOf(command), this.#termsUnderWay)) return false;
+    if (answersValues(command) && this.#underWay >= this.#held.readsMax) return false;
     return kind !== 'alone' && kind === this.#kind && this.#group.router.target === this.#target;
   }
 
@@ -204,7 +208,12 @@ export class Session implements ConnectionHandler {
   }
 
   #start(command: ClientCommand): void {
-    const slot: Slot = { reply: null };
+    const slot: Slot = {
+      reply: null,
+      commandBytes: bytesOfCommand(command),
+      isValue: answersValues(command),
+    };
+    this.#held.onStarted(slot.commandBytes);
     this.#slots.push(slot);
     const kind = this.#kindOf(command);
     if (kind !== 'any') {
@@ -388,6 +397,7 @@ export class Session implements ConnectionHandler {
 
   #finish(slot: Slot, reply: Reply): void {
     slot.reply = writeReply(reply);
+    this.#held.onAnswered(slot.commandBytes, slot.reply.length, slot.isValue);
     if (this.#slots[0] !== slot) return;
     let answered = 0;
     for (const { reply: bytes } of this.#slots) {
@@ -411,8 +421,10 @@ export class Session implements ConnectionHandler {
     this.#flushIsPlanned = false;
     if (this.#ending === 'closed') return;
     if (this.#answers.length > 0) {
-      this.#connection.write(this.#answers.length === 1 ? this.#answers[0] : concatBytes(this.#answers));
+      const bytes = this.#answers.length === 1 ? this.#answers[0] : concatBytes(this.#answers);
       this.#answers = [];
+      this.#held.onSent(bytes.length);
+      this.#connection.write(bytes);
     }
     if (this.#ending === 'after-answers') this.#endAfterAnswers();
     else this.#proceed();
