@@ -37,6 +37,8 @@ export class LiveKeys {
   revision: Index = 0;
   /** Wall time of the read under way; 0: none. */
   asOfMs = 0;
+  /** Bytes of the values met by `find` since it was set to 0: what an entry costs beside its own bytes. */
+  touchedBytes = 0;
   /** The read has met a key that is there for the state machine and should have expired by `asOfMs`. */
   metDue = false;
 
@@ -48,7 +50,9 @@ export class LiveKeys {
   /** @throws CorruptionError, DiskError when it cannot be told. */
   find(bucket: string, key: Uint8Array): StoredValue | null {
     const bytes = this.cells.get(lentStoreKey(bucket, key, 0, key.length));
-    return bytes === null ? null : this.live(bucket, bytes);
+    if (bytes === null) return null;
+    this.touchedBytes += bytes.length;
+    return this.live(bucket, bytes);
   }
 
   /** What the store keeps for a key of `bucket`; null when the key is there no more. */

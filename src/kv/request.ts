@@ -11,6 +11,11 @@ export const DEFAULT_BUCKET = 'default';
 export const BUCKET_BYTES_MAX = 255;
 /** What a value may grow to; the same on every replica, whatever a node accepts on its connections. */
 export const VALUE_BYTES_MAX = 16 * 1024 * 1024;
+/**
+ * Bytes of the values that the commands of one transaction change or look into as a whole, each time that they do: all
+ * replicas do it in one turn.
+ */
+export const TRANSACTION_VALUE_BYTES_MAX = 2 * VALUE_BYTES_MAX;
 /** Bytes of one answer: of its values, and so many more for each. */
 export const ANSWER_BYTES_MAX = 24 * 1024 * 1024;
 export const ITEM_BYTES = 16;

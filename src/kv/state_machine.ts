@@ -124,6 +124,7 @@ export class StateMachine {
     store.beginEntry(index);
     keys.revision = index;
     keys.asOfMs = 0;
+    keys.touchedBytes = 0;
     this.#moveTime(timeMs, write);
     if (write.type === 'set') {
       const key = lentStoreKey(write.bucket, write.key, 0, write.key.length);
@@ -140,6 +141,11 @@ export class StateMachine {
     }
     const answer = this.#write(write);
     return result === 'wanted' ? answer : null;
+  }
+
+  /** Bytes of the values that the entry applied last has met: it may be short and change long ones. */
+  get touchedBytes(): number {
+    return this.#keys.touchedBytes;
   }
 
   /**

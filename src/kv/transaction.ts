@@ -10,7 +10,9 @@ import {
   type Guard,
   ITEM_BYTES,
   isPointWrite,
+  type Point,
   type Result,
+  TRANSACTION_VALUE_BYTES_MAX,
   type Transaction,
 } from './request.ts';
 
@@ -22,17 +24,42 @@ export function runTransaction(keys: LiveKeys, transaction: Transaction): Result
   drafted.revision = keys.revision;
   const results: Result[] = [];
   let bytes = 0;
+  let changedBytes = 0;
   for (const [at, point] of transaction[branch].entries()) {
+    changedBytes += bytesToChange(drafted, point);
+    if (changedBytes > TRANSACTION_VALUE_BYTES_MAX) return aborted(at, TOO_MUCH);
     let result = isPointWrite(point) ? writePoint(drafted, point) : readPoint(drafted, point);
     bytes += valueBytes(result);
     if (bytes > ANSWER_BYTES_MAX) result = answerTooLong();
-    if (result.type === 'error') {
-      return errorResult('aborted', `command ${at + 1} of the transaction failed: ${result.message}`);
-    }
+    if (result.type === 'error') return aborted(at, result.message);
     results.push(result);
   }
   draft.commit();
+  keys.touchedBytes += drafted.touchedBytes;
   return { type: 'transaction', branch, results };
+}
+
+const TOO_MUCH = `the values that are changed have more than ${TRANSACTION_VALUE_BYTES_MAX} bytes together (max transaction value bytes)`;
+
+function aborted(at: number, why: string): Result {
+  return errorResult('aborted', `command ${at + 1} of the transaction failed: ${why}`);
+}
+
+/** Of the value that a command has to go through from end to end, whatever the part that it is about. */
+function bytesToChange(keys: LiveKeys, point: Point): number {
+  switch (point.type) {
+    case 'json-get':
+    case 'json-set':
+    case 'json-delete':
+    case 'json-add':
+    case 'append':
+    case 'expire':
+    case 'get-expire':
+    case 'persist':
+      return keys.find(point.bucket, point.key)?.length ?? 0;
+    default:
+      return 0;
+  }
 }
 
 function holds(keys: LiveKeys, guard: Guard): boolean {

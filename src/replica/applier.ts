@@ -28,6 +28,7 @@ export interface ApplierOptions extends Pick<ReplicaOptions, 'log' | 'store' | '
 
 /** Entries applied in one turn, so that other work gets its share of the loop. */
 const APPLY_ENTRIES_MAX = 2048;
+/** Of entries, and of the values that they change or look at: one may exceed it. */
 const APPLY_BYTES_MAX = 1024 * 1024;
 /** Entries read from the log at a time: what the store does not take any more has to be read again. */
 const APPLY_READ_MAX = 32;
@@ -41,7 +42,7 @@ export class Applier {
 
   /** @throws CorruptionError when an entry depends on what is damaged and nobody has another copy. */
   apply(): void {
-    const { store, log, raft, mender, outbox, snapshots, planTurn } = this.#options;
+    const { store, log, raft, mender, outbox, snapshots, stateMachine, planTurn } = this.#options;
     // In a group of one nobody else vouches for the hard state: nothing is decided before it is durable.
     if (outbox.isHoldingBack || snapshots.isInstalling) return;
     const target = Math.min(raft.commitIndex, log.durableIndex, mender.applyLimit);
@@ -61,7 +62,8 @@ export class Applier {
         }
         if (!this.#applyIfReadable(entry)) return;
         applied++;
-        bytes += entry.payload.length;
+        bytes += entry.payload.length + (entry.kind === EntryKind.Command ? stateMachine.touchedBytes : 0);
+        if (bytes >= APPLY_BYTES_MAX) break;
       }
       if (bytes >= APPLY_BYTES_MAX) break;
     }

@@ -1,0 +1,69 @@
+/** A transaction is applied in one turn on all replicas: how long the values may be that it goes through. */
+import { describe, expect, it } from 'vitest';
+import { utf8 } from '../../src/codec/bytes.ts';
+import type { Point, Result, Write } from '../../src/kv/request.ts';
+import { StateMachine } from '../../src/kv/state_machine.ts';
+import { encodeWrite } from '../../src/kv/write_codec.ts';
+import { Rig, TINY } from '../lsm/rig.ts';
+
+const MIB = 1024 * 1024;
+const bucket = 'default';
+const key = utf8('long');
+
+function machine(): { write(write: Write): Result; readonly touchedBytes: number } {
+  const state = new StateMachine(new Rig('transaction').open(TINY));
+  let index = 0;
+  return {
+    write: (write) => {
+      const result = state.apply(++index, encodeWrite(write, 1), 'wanted');
+      if (result === null) throw new Error('no result');
+      return result;
+    },
+    get touchedBytes() {
+      return state.touchedBytes;
+    },
+  };
+}
+
+function transaction(...success: readonly Point[]): Write {
+  return { type: 'transaction', guards: [], success, failure: [] };
+}
+
+const append: Point = { type: 'append', bucket, key, value: utf8('x') };
+
+describe('a transaction over long values', () => {
+  it('is refused with the limit when it goes through more than twice the longest, and has changed nothing', () => {
+    const { write } = machine();
+    write({ type: 'set', bucket, key, value: new Uint8Array(15 * MIB) });
+    expect(write(transaction(append, append, append))).toEqual({
+      type: 'error',
+      code: 'aborted',
+      message:
+        'command 3 of the transaction failed: the values that are changed have more than 33554432 bytes together (max transaction value bytes)',
+    });
+    expect(write(append)).toEqual({ type: 'count', count: 15 * MIB + 1 });
+    expect(write(transaction(append, append))).toMatchObject({ type: 'transaction', branch: 'success' });
+  });
+
+  it('may ask as often as it likes what does not depend on their length', () => {
+    const { write } = machine();
+    write({ type: 'set', bucket, key, value: new Uint8Array(15 * MIB) });
+    const asked: Point[] = Array.from({ length: 100 }, () => ({ type: 'length', bucket, key }));
+    expect(write(transaction(...asked))).toMatchObject({ type: 'transaction', branch: 'success' });
+  });
+});
+
+describe('what an entry has met', () => {
+  it('is counted anew for each, in transactions as well', () => {
+    const rig = machine();
+    rig.write({ type: 'set', bucket, key, value: new Uint8Array(MIB) });
+    expect(rig.touchedBytes).toBe(0);
+    rig.write(append);
+    const once = rig.touchedBytes;
+    expect(once).toBeGreaterThanOrEqual(MIB);
+    rig.write(append);
+    expect(rig.touchedBytes).toBeLessThan(2 * MIB);
+    rig.write(transaction(append));
+    expect(rig.touchedBytes).toBeGreaterThanOrEqual(MIB);
+  });
+});
