@@ -3,6 +3,7 @@
  * commands between MULTI and EXEC. Nothing of it is known to the group before EXEC sends it, as one write.
  */
 import { type Guard, ITEM_BYTES, type Point, type Transaction } from '../kv/request.ts';
+import { WORDS_MAX } from '../protocol/arguments.ts';
 import type { ClientCommand, ProtocolLimits } from '../protocol/command.ts';
 import { errorReply, OK, QUEUED, type Reply } from '../protocol/reply.ts';
 import { pointOf, TRANSACTION_COMMANDS_MAX } from '../protocol/transaction_commands.ts';
@@ -14,6 +15,8 @@ export class TransactionQueue {
   /** Null: not between MULTI and EXEC. */
   #points: Point[] | null = null;
   #bytes = 0;
+  /** Of commands that name several keys; TXN is bounded alike, by its words. */
+  #items = 0;
   /** A command was refused: EXEC will not carry out the others. */
   #isBroken = false;
 
@@ -78,6 +81,10 @@ export class TransactionQueue {
         `the transaction is longer than ${bytesMax} bytes (max value bytes + max key bytes)`,
       );
     }
+    this.#items += itemsOf(bound);
+    if (this.#items > WORDS_MAX) {
+      return this.#refuse(`the transaction has more than ${WORDS_MAX} keys and values (max command words)`);
+    }
     points.push(bound);
     return QUEUED;
   }
@@ -111,6 +118,7 @@ export class TransactionQueue {
     this.#watched = [];
     this.#points = null;
     this.#bytes = 0;
+    this.#items = 0;
     this.#isBroken = false;
   }
 }
@@ -123,6 +131,12 @@ function bytesOf(point: Point): number {
       for (const item of field as Uint8Array[]) bytes += ITEM_BYTES + item.length;
   }
   return bytes;
+}
+
+function itemsOf(point: Point): number {
+  let items = 0;
+  for (const field of Object.values(point)) if (Array.isArray(field)) items += field.length;
+  return items;
 }
 
 /** Small commands are views of what the network delivered at a time: one that waits must not keep all of that. */

@@ -392,6 +392,18 @@ describe('commands', () => {
     expect(client.ask('GET j\n')).toBe('$9\r\n{"\ufffd":1}\r\n');
   });
 
+  it('gather no more keys between MULTI and EXEC than TXN may name', () => {
+    const client = cluster(1).connect(1);
+    const mget = words('MGET', ...Array.from({ length: 10_000 }, () => 'k'));
+    expect(client.ask(words('MULTI') + mget.repeat(6), 1000)).toBe(`+OK\r\n${'+QUEUED\r\n'.repeat(6)}`);
+    expect(client.ask(mget + words('EXEC') + words('PING'), 1000)).toBe(
+      '-ERR the transaction has more than 65536 keys and values (max command words)\r\n' +
+        '-EXECABORT Transaction discarded because of previous errors.\r\n+PONG\r\n',
+    );
+    const empty = words('MULTI') + mget.repeat(6) + words('DISCARD');
+    expect(client.ask(empty + empty, 1000)).toBe(`+OK\r\n${'+QUEUED\r\n'.repeat(6)}+OK\r\n`.repeat(2));
+  });
+
   it('feed changes from where the last answer ended, and wait for them', () => {
     const rig = cluster(3);
     const client = rig.connect(1);
