@@ -232,6 +232,13 @@ export const LSM_MUTANTS: readonly Mutant[] = [
     replace: '      if (order === 0) {',
   },
   {
+    name: 'hint-too-new',
+    what: 'a hint leads to a version that a snapshot must not see',
+    file: 'src/lsm/block_lookup.ts',
+    find: '      if (this.#sequenceAt(bytes, kindAt + 1) > visible) continue;',
+    replace: '      this.#sequenceAt(bytes, kindAt + 1);',
+  },
+  {
     name: 'deepest-level-first',
     what: 'of two levels that hold a key the deeper one wins',
     file: 'src/lsm/version.ts',

@@ -1,12 +1,13 @@
 /**
  * Finds the data blocks of a table that has lost its index: a block says nowhere how long it is, but its records can be
- * followed to where none is left, and behind them stand its restart points and a checksum that holds for this block at
- * this place alone. So what is found is a block for certain; what is not found is damaged.
+ * followed to where none is left, and behind them stands a trailer with a checksum that holds for this block at this place
+ * alone. So what is found is a block for certain; what is not found is damaged.
  */
 
 import { crc32 } from '../codec/crc32.ts';
 import { crc32Range } from '../codec/crc32_range.ts';
 import { VarintReader } from '../codec/varint.ts';
+import { countsOf, HINT_BYTES, hintsIn } from '../lsm/block_trailer.ts';
 import { readUint32 } from '../lsm/bytes.ts';
 import { RecordKind } from '../lsm/record.ts';
 import { CRC_BYTES, placeSeed } from '../lsm/table_format.ts';
@@ -60,13 +61,28 @@ function blockLengthAt(bytes: Uint8Array, offset: number, end: number, table: nu
   const seed = placeSeed(table, offset);
   // No more restart points than records; most numbers are ruled out without a checksum.
   for (let restarts = 1; restarts <= records; restarts++) {
-    const countAt = recordsEnd + 4 * restarts;
-    if (countAt + 8 > end) return null;
-    if (readUint32(bytes, countAt) !== restarts) continue;
-    const sum = crc32(bytes.subarray(offset, countAt + 4), seed);
-    if (sum === readUint32(bytes, countAt + 4)) return countAt + 8 - offset;
+    const hintsAt = recordsEnd + 4 * restarts;
+    const found =
+      lengthWith(bytes, offset, hintsAt, end, countsOf(restarts, records), seed) ??
+      lengthWith(bytes, offset, hintsAt, end, countsOf(restarts, 0), seed);
+    if (found !== null) return found;
   }
   return null;
+}
+
+/** The length of the block if these are its counts, and its checksum holds. */
+function lengthWith(
+  bytes: Uint8Array,
+  offset: number,
+  hintsAt: number,
+  end: number,
+  counts: number,
+  seed: number,
+): number | null {
+  const countsAt = hintsAt + HINT_BYTES * hintsIn(counts);
+  if (countsAt + 8 > end || readUint32(bytes, countsAt) !== counts) return null;
+  const sum = crc32(bytes.subarray(offset, countsAt + 4), seed);
+  return sum === readUint32(bytes, countsAt + 4) ? countsAt + 8 - offset : null;
 }
 
 /**

@@ -7,6 +7,11 @@
  * the key as well; one that shares less is above, because there it differs from the key as from the one before. So bytes
  * are compared only where it shares exactly as many, and at restart points, which say nothing about sharing.
  *
+ * Most keys that are there are found without any of that, by the hints behind the records (see `block_trailer.ts`): what is
+ * passed over is in the memory of the processor's cache less often than not, and comparing it was the larger part of a
+ * lookup. A hint is only followed to a record that proves to be the right one; whatever it leads to else, the other way has
+ * the last word, so nothing rests on hints.
+ *
  * As with a `BlockReader`, what is found has been checked against its CRC, while "not found" is only as good as the block.
  *
  * A block is a piece of a larger array, mostly of a whole mapped file: a view of it would cost as much as a few records.
@@ -16,11 +21,14 @@
 import { crc32Range } from '../codec/crc32_range.ts';
 import type { Index } from '../log/entry.ts';
 import { type BlockForm, damagedRecord } from './block_reader.ts';
+import { HINT_BYTES, hintsIn, printOf, restartsIn } from './block_trailer.ts';
 import { readUint32 } from './bytes.ts';
 import { RecordKind } from './record.ts';
 
 /** From this on a varint goes on in the next byte. */
 const MORE = 0x80;
+/** Bytes in a row of which a checksum of 32 bits notices every change. */
+const PROVEN_BYTES = 4;
 
 export class BlockLookup {
   /** Of the record found last; valid until the next lookup. */
@@ -54,6 +62,8 @@ export class BlockLookup {
    * Whether the block `[start, end)` of the bytes holds a version of the key that is not above `visible`; then it is at hand.
    * @param share Bytes that all keys of the block and the key begin with; they are not compared.
    * @param path, offset Where the block lies, for errors.
+   * @param hash `hashKey` of the key.
+   * @param known Bytes that the key has in common with all keys of the block, as far as that is known; at least `share`.
    * @throws CorruptionError
    */
   find(
@@ -65,13 +75,24 @@ export class BlockLookup {
     visible: Index,
     path: string,
     offset: number,
+    hash: number,
+    known: number,
   ): boolean {
     this.#blockStart = start;
     this.#path = path;
     this.#offset = offset;
-    const restarts = readUint32(bytes, end - 8);
-    const recordsEnd = end - 8 - 4 * restarts;
+    const counts = readUint32(bytes, end - 8);
+    const restarts = restartsIn(counts);
+    const hints = hintsIn(counts);
+    const hintsAt = end - 8 - HINT_BYTES * hints;
+    const recordsEnd = hintsAt - 4 * restarts;
     if (restarts < 1 || recordsEnd < start) this.#corrupt('its restart points are missing', start);
+    if (
+      hints > 0 &&
+      this.#findByHint(bytes, start, recordsEnd, hintsAt, hints, key, known, visible, printOf(hash))
+    ) {
+      return true;
+    }
     let at = restarts === 1 ? start : this.#restartFor(bytes, start, recordsEnd, restarts, key, share);
     const keyLength = key.length;
     /** Bytes that the record compared last has in common with the key. */
@@ -113,6 +134,61 @@ export class BlockLookup {
         this.#check(bytes, key, kindAt, keyAt - 4, record);
         return true;
       }
+    }
+    return false;
+  }
+
+  /**
+   * As `find`, by the hints behind the records; false says nothing.
+   *
+   * Of the record's key only what it does not share with the one before is at hand; that what it shares is the beginning of
+   * the key is left to the checksum to say. It does so for certain: records that differ in no more than four bytes in a row
+   * never have the same. Where more bytes are not known to be the key's, the hint is not followed. The versions of a key lie
+   * from new to old, and their hints as well: the first that can be seen counts.
+   */
+  #findByHint(
+    bytes: Uint8Array,
+    start: number,
+    recordsEnd: number,
+    hintsAt: number,
+    hints: number,
+    key: Uint8Array,
+    known: number,
+    visible: Index,
+    print: number,
+  ): boolean {
+    const startsAt = hintsAt + hints;
+    const keyLength = key.length;
+    for (let hint = hintsAt; hint < startsAt; hint++) {
+      if (bytes[hint] !== print) continue;
+      const place = startsAt + 2 * (hint - hintsAt);
+      let at = start + (bytes[place] | (bytes[place + 1] << 8));
+      if (at >= recordsEnd) return false;
+      const shared = bytes[at];
+      const rest = bytes[at + 1];
+      const valueLength = bytes[at + 2];
+      // What has longer lengths is looked for in the other way.
+      if ((shared | rest | valueLength) >= MORE || shared + rest !== keyLength) continue;
+      if (shared > known + PROVEN_BYTES) continue;
+      const kindAt = at + 3;
+      at += 4;
+      while (bytes[at] >= MORE && at < recordsEnd) at++;
+      const keyAt = at + 5;
+      const valueAt = keyAt + rest;
+      const valueEnd = valueAt + valueLength;
+      if (valueEnd > recordsEnd) continue;
+      let last = rest - 1;
+      while (last >= 0 && bytes[keyAt + last] === key[shared + last]) last--;
+      if (last >= 0) continue;
+      if (this.#sequenceAt(bytes, kindAt + 1) > visible) continue;
+      this.bytes = bytes;
+      this.valueStart = valueAt;
+      this.valueEnd = valueEnd;
+      const kind = bytes[kindAt];
+      if (this.#crcOf(bytes, key, kindAt, keyAt - 4) !== readUint32(bytes, keyAt - 4)) return false;
+      if (kind !== RecordKind.Put && kind !== RecordKind.Tombstone) return false;
+      this.kind = kind;
+      return true;
     }
     return false;
   }
@@ -188,14 +264,19 @@ export class BlockLookup {
 
   /** What is handed out is what was written: this key, with this value. Kind and sequence number lie before the checksum. */
   #check(bytes: Uint8Array, key: Uint8Array, kindAt: number, crcAt: number, record: number): void {
-    const head = crc32Range(bytes, kindAt, crcAt);
-    const crc = crc32Range(bytes, this.valueStart, this.valueEnd, crc32Range(key, 0, key.length, head));
+    const crc = this.#crcOf(bytes, key, kindAt, crcAt);
     if (crc !== readUint32(bytes, crcAt)) this.#corrupt('the checksum of a record does not match', record);
     const kind = bytes[kindAt];
     if (kind !== RecordKind.Put && kind !== RecordKind.Tombstone) {
       this.#corrupt(`unknown kind of record ${kind}`, record);
     }
     this.kind = kind;
+  }
+
+  /** Of the record that is at hand, if it has this key. */
+  #crcOf(bytes: Uint8Array, key: Uint8Array, kindAt: number, crcAt: number): number {
+    const head = crc32Range(bytes, kindAt, crcAt);
+    return crc32Range(bytes, this.valueStart, this.valueEnd, crc32Range(key, 0, key.length, head));
   }
 
   #corrupt(what: string, at: number): never {

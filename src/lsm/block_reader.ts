@@ -10,6 +10,7 @@ import { CorruptionError } from '../base/errors.ts';
 import { crc32 } from '../codec/crc32.ts';
 import { VarintReader } from '../codec/varint.ts';
 import type { Index } from '../log/entry.ts';
+import { HINT_BYTES, hintsIn, restartsIn } from './block_trailer.ts';
 import { recordCrc } from './block_writer.ts';
 import { readUint32 } from './bytes.ts';
 import { RecordKind } from './record.ts';
@@ -90,8 +91,9 @@ export class BlockReader {
     this.#checks = checks;
     this.#block = block;
     this.#place = place;
-    this.#restarts = readUint32(block, block.length - 8);
-    this.#recordsEnd = block.length - 8 - 4 * this.#restarts;
+    const counts = readUint32(block, block.length - 8);
+    this.#restarts = restartsIn(counts);
+    this.#recordsEnd = block.length - 8 - HINT_BYTES * hintsIn(counts) - 4 * this.#restarts;
     if (this.#restarts < 1 || this.#recordsEnd < 0) this.#corrupt('its restart points are missing', 0);
     this.#varints = new VarintReader(block, 0, this.#recordsEnd);
   }

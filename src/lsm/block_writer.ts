@@ -11,6 +11,8 @@ import { crc32 } from '../codec/crc32.ts';
 import { crc32Range } from '../codec/crc32_range.ts';
 import { VARINT_BYTES_MAX, writeVarint } from '../codec/varint.ts';
 import type { Index } from '../log/entry.ts';
+import { countsOf, HINT_BYTES, HINTED_BYTES_MAX, HINTS_MAX, printOf } from './block_trailer.ts';
+import { hashKey } from './bloom_filter.ts';
 import { writeUint32 } from './bytes.ts';
 import type { RecordKind } from './record.ts';
 
@@ -41,6 +43,9 @@ export class BlockWriter {
   #end = 0;
   #restarts: number[] = [];
   #records = 0;
+  /** Of each record its hint: a byte of its key's hash, and where it begins. */
+  #prints = new Uint8Array(64);
+  #starts = new Uint16Array(64);
   /** The key that was added last, and how long it is. */
   #last = new Uint8Array(64);
   #lastLength = 0;
@@ -55,7 +60,12 @@ export class BlockWriter {
 
   /** Size of the block if it were finished now, in bytes. */
   get sizeBytes(): number {
-    return this.#end + 4 * this.#restarts.length + 8;
+    return this.#end + HINT_BYTES * this.#hints + 4 * this.#restarts.length + 8;
+  }
+
+  /** How many hints the block would have. */
+  get #hints(): number {
+    return this.#end <= HINTED_BYTES_MAX && this.#records <= HINTS_MAX ? this.#records : 0;
   }
 
   /** A copy of the last key added. */
@@ -73,8 +83,10 @@ export class BlockWriter {
     kind: RecordKind,
     value: Uint8Array,
     crc = recordCrc(key, key.length, sequence, kind, value, 0, value.length),
+    hash = hashKey(key),
   ): number {
     this.#reserve(RECORD_OVERHEAD_BYTES + key.length + value.length);
+    if (this.#records < HINTS_MAX) this.#addHint(hash);
     const bytes = this.#bytes;
     const last = this.#last;
     const length = Math.min(key.length, this.#lastLength);
@@ -113,19 +125,40 @@ export class BlockWriter {
 
   /** As `finish`, without a checksum. */
   contents(): Uint8Array {
-    this.#reserve(4 * this.#restarts.length + 8);
+    const hints = this.#hints;
+    this.#reserve(HINT_BYTES * hints + 4 * this.#restarts.length + 8);
     const bytes = this.#bytes;
     let at = this.#end;
     for (const restart of this.#restarts) {
       writeUint32(bytes, at, restart);
       at += 4;
     }
-    writeUint32(bytes, at, this.#restarts.length);
+    for (let n = 0; n < hints; n++) {
+      const start = this.#starts[n];
+      bytes[at + n] = this.#prints[n];
+      bytes[at + hints + 2 * n] = start;
+      bytes[at + hints + 2 * n + 1] = start >>> 8;
+    }
+    at += HINT_BYTES * hints;
+    writeUint32(bytes, at, countsOf(this.#restarts.length, hints));
     at += 4;
     this.#end = 0;
     this.#restarts = [];
     this.#records = 0;
     return bytes.subarray(0, at);
+  }
+
+  #addHint(hash: number): void {
+    if (this.#records === this.#prints.length) {
+      const prints = new Uint8Array(2 * this.#records);
+      const starts = new Uint16Array(prints.length);
+      prints.set(this.#prints);
+      starts.set(this.#starts);
+      this.#prints = prints;
+      this.#starts = starts;
+    }
+    this.#prints[this.#records] = printOf(hash);
+    this.#starts[this.#records] = this.#end;
   }
 
   #reserve(bytes: number): void {

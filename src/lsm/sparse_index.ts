@@ -156,6 +156,29 @@ export class SparseIndex {
     return length - keyLength;
   }
 
+  /**
+   * So many bytes a key of this block, that `search` has named for it, has in common with all keys of the block: as many as
+   * with the anchors on both sides of it.
+   */
+  known(block: number, key: Uint8Array): number {
+    const behind = this.#sharedWithAnchor(block, key);
+    if (block === 0) return this.share;
+    const before = this.#sharedWithAnchor(block - 1, key);
+    return this.share + (before < behind ? before : behind);
+  }
+
+  #sharedWithAnchor(block: number, key: Uint8Array): number {
+    const rests = this.#rests;
+    const { share } = this;
+    const start = this.#restStart(block);
+    const length = this.#restStart(block + 1) - start;
+    const keyLength = key.length - share;
+    const compared = length < keyLength ? length : keyLength;
+    let at = 0;
+    while (at < compared && rests[start + at] === key[share + at]) at++;
+    return at;
+  }
+
   /** A copy of the block's last key. */
   anchor(block: number): Uint8Array {
     const start = this.#restStart(block);

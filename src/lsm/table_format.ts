@@ -17,8 +17,8 @@ import type { RangeTombstone } from './range_tombstones.ts';
 
 /** "ETBL" */
 const MAGIC = 0x4c425445;
-/** Version 2 has fewer properties and no compression. */
-const VERSION = 3;
+/** Version 3 has no hints in its blocks; version 2 has fewer properties as well, and no compression. */
+const VERSION = 4;
 const OLDEST_VERSION = 2;
 export const FOOTER_BYTES = 64;
 export const CRC_BYTES = 4;

@@ -107,7 +107,7 @@ export class TableReader {
     const index = this.#index;
     if (index.orderOfPrefix(key) === 0) {
       for (let block = index.search(key); block < index.blocks; block++) {
-        if (this.#findInBlock(block, key, visible)) {
+        if (this.#findInBlock(block, key, hash, visible)) {
           counters.filterTruePositives++;
           return this.#lookup;
         }
@@ -119,14 +119,15 @@ export class TableReader {
     return null;
   }
 
-  #findInBlock(block: number, key: Uint8Array, visible: Index): boolean {
+  #findInBlock(block: number, key: Uint8Array, hash: number, visible: Index): boolean {
     const { path } = this.#file;
     const { share } = this.#index;
+    const known = this.#index.known(block, key);
     const offset = this.#index.startOf(block);
     if (this.#cache !== null || this.#isPacked) {
       const contents =
         this.#cache === null ? this.#checkedCopy(block).bytes : this.#cachedBlock(this.#cache, block);
-      return this.#lookup.find(contents, 0, contents.length, key, share, visible, path, offset);
+      return this.#lookup.find(contents, 0, contents.length, key, share, visible, path, offset, hash, known);
     }
     const length = this.#index.startOf(block + 1) - offset;
     const { mapped } = this.#file;
@@ -139,7 +140,7 @@ export class TableReader {
       verifyBlock(bytes.subarray(start, end), this.#placeOf(block));
       this.#verified[block >>> 3] |= mask;
     }
-    const isFound = this.#lookup.find(bytes, start, end, key, share, visible, path, offset);
+    const isFound = this.#lookup.find(bytes, start, end, key, share, visible, path, offset, hash, known);
     // With several versions of a key, damage to one could make an older one seem to be the newest.
     if (!isFirstUse && (!isFound || this.properties.superseded > 0)) {
       verifyBlock(bytes.subarray(start, end), this.#placeOf(block));

@@ -92,7 +92,8 @@ export class TableWriter {
    * @throws DiskError when the disk refuses a write.
    */
   add(key: Uint8Array, sequence: Index, kind: RecordKind, value: Uint8Array, crc?: number): void {
-    const order = this.#block.add(key, sequence, kind, value, crc);
+    const hash = hashKey(key);
+    const order = this.#block.add(key, sequence, kind, value, crc, hash);
     if (this.#records === 0) this.#minKey = key.slice();
     else if (order <= 0) {
       assert(
@@ -102,7 +103,7 @@ export class TableWriter {
       this.#superseded++;
     }
     this.#lastSequence = sequence;
-    this.#filter.add(hashKey(key));
+    this.#filter.add(hash);
     this.#records++;
     if (kind === RecordKind.Tombstone) this.#tombstones++;
     this.#minSequence = Math.min(this.#minSequence, sequence);

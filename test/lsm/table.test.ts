@@ -20,15 +20,19 @@ const OPTIONS: TableWriterOptions = {
 };
 const EMPTY = new Uint8Array(0);
 
-/** Table 7 as version 2 wrote it: `key1` = `v` at 3, a tombstone of `key2` at 4, and `a` up to `c` deleted at 5. */
-const VERSION_2 = Buffer.from(
-  `0004010103 6d678e7b 6b657931 76 0301000204 9e4c9b9d 32 00000000 01000000 548c4144
-  8888a02088080a82 07 0c78a8a7 046b65793224 a6bd75f1 0161016305 4edf9604
-  02010001010305 046b657931 046b657932 a9a43ded
-  2400000000000000 3100000000000000 3b00000000000000 4400000000000000 5900000000000000
-  0700000000000000 00000000 02000000 384d7fe5 4554424c`.replace(/\s/g, ''),
-  'hex',
-);
+/** Table 7, `key1` = `v` at 3, a tombstone of `key2` at 4, and `a` up to `c` deleted at 5, as older versions wrote it. */
+const OLDER_VERSIONS = {
+  2: `0004010103 6d678e7b 6b657931 76 0301000204 9e4c9b9d 32 00000000 01000000 548c4144
+    8888a02088080a82 07 0c78a8a7 046b65793224 a6bd75f1 0161016305 4edf9604
+    02010001010305 046b657931 046b657932 a9a43ded
+    2400000000000000 3100000000000000 3b00000000000000 4400000000000000 5900000000000000
+    0700000000000000 00000000 02000000 384d7fe5 4554424c`,
+  3: `0004010103 6d678e7b 6b657931 76 0301000204 9e4c9b9d 32 00000000 01000000 548c4144
+    8888a02088080a82 07 0c78a8a7 046b65793224 a6bd75f1 0161016305 4edf9604
+    02010001010305 046b657931 046b657932 000000 ec8aebbb
+    2400000000000000 3100000000000000 3b00000000000000 4400000000000000 5c00000000000000
+    0700000000000000 00000000 03000000 25d1e0b5 4554424c`,
+};
 
 const READING = { cache: null, compressions: [runLength] };
 
@@ -95,15 +99,20 @@ describe('a sorted table', () => {
     expect(tables.rig.disk.readRaw(path)).toEqual(documentedBytes('table.md'));
   });
 
-  it('of format version 2 is still read', () => {
+  it.each([
+    [2, 117],
+    [3, 120],
+  ] as const)('of format version %i is still read', (version, sectionBytes) => {
     const tables = new Tables();
     const path = '/t/table-7';
-    tables.disk.create(path).append(VERSION_2);
+    tables.disk.create(path).append(Buffer.from(OLDER_VERSIONS[version].replace(/\s/g, ''), 'hex'));
     const table = openTable(tables.disk, path, 7);
     expect(table.find(utf8('key1'), hashKey(utf8('key1')), ALL_VISIBLE)?.value.slice()).toEqual(utf8('v'));
+    expect(table.find(utf8('key2'), hashKey(utf8('key2')), ALL_VISIBLE)?.kind).toBe(RecordKind.Tombstone);
+    expect(table.find(utf8('key3'), hashKey(utf8('key3')), ALL_VISIBLE)).toBeNull();
     expect(table.properties).toMatchObject({ records: 2, expiring: 0, firstExpiryMs: 0, lastExpiryMs: 0 });
     expect(table.ranges?.coverAt(utf8('b'), ALL_VISIBLE)).toBe(5);
-    expect(table.verifySections()).toBe(117);
+    expect(table.verifySections()).toBe(sectionBytes);
   });
 
   it('finds every key, no other, and goes through all in order, whatever blocks it is made of', () => {
