@@ -239,6 +239,13 @@ export const LSM_MUTANTS: readonly Mutant[] = [
     replace: '      this.#sequenceAt(bytes, kindAt + 1);',
   },
   {
+    name: 'hint-over-a-version',
+    what: 'a hint is followed past one that may lead to a newer version of the key',
+    file: 'src/lsm/block_lookup.ts',
+    find: '      if (shared > known + PROVEN_BYTES) return false;',
+    replace: '      if (shared > known + PROVEN_BYTES) continue;',
+  },
+  {
     name: 'deepest-level-first',
     what: 'of two levels that hold a key the deeper one wins',
     file: 'src/lsm/version.ts',

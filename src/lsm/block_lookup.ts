@@ -143,8 +143,9 @@ export class BlockLookup {
    *
    * Of the record's key only what it does not share with the one before is at hand; that what it shares is the beginning of
    * the key is left to the checksum to say. It does so for certain: records that differ in no more than four bytes in a row
-   * never have the same. Where more bytes are not known to be the key's, the hint is not followed. The versions of a key lie
-   * from new to old, and their hints as well: the first that can be seen counts.
+   * never have the same. The versions of a key lie from new to old, and their hints as well: the first that can be seen
+   * counts. So a record is passed over only when it is certain that it has another key, or is too new; where that cannot be
+   * told, no hint behind it is followed either.
    */
   #findByHint(
     bytes: Uint8Array,
@@ -167,16 +168,17 @@ export class BlockLookup {
       const shared = bytes[at];
       const rest = bytes[at + 1];
       const valueLength = bytes[at + 2];
-      // What has longer lengths is looked for in the other way.
-      if ((shared | rest | valueLength) >= MORE || shared + rest !== keyLength) continue;
-      if (shared > known + PROVEN_BYTES) continue;
+      // What has longer lengths, or shares more than can be proven, may be the newest version of the key.
+      if ((shared | rest | valueLength) >= MORE) return false;
+      if (shared + rest !== keyLength) continue;
+      if (shared > known + PROVEN_BYTES) return false;
       const kindAt = at + 3;
       at += 4;
       while (bytes[at] >= MORE && at < recordsEnd) at++;
       const keyAt = at + 5;
       const valueAt = keyAt + rest;
       const valueEnd = valueAt + valueLength;
-      if (valueEnd > recordsEnd) continue;
+      if (valueEnd > recordsEnd) return false;
       let last = rest - 1;
       while (last >= 0 && bytes[keyAt + last] === key[shared + last]) last--;
       if (last >= 0) continue;

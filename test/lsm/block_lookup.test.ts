@@ -51,19 +51,21 @@ function knownOf(items: readonly Item[], key: Uint8Array): number {
   return Math.min(...items.map((item) => sharedBytes(item.key, key)));
 }
 
-/** Few letters and long common beginnings, so that ends of keys, and what they share, are often the same. */
+/** Few letters and a long common beginning: ends of keys, and what they share, are often the same, and keys have versions. */
 const key = fc
-  .tuple(fc.constantFrom('', 'k', 'key', 'keyforall'), fc.stringMatching(/^[ab]{0,7}$/))
+  .tuple(fc.constantFrom('', 'keyforall'), fc.stringMatching(/^[ab]{0,3}$/))
   .map(([prefix, rest]) => utf8(prefix + rest));
+/** Some have a length that takes more than a byte. */
+const value = fc
+  .tuple(fc.constantFrom(0, 1, 20, 127, 128, 200), fc.nat({ max: 255 }))
+  .map(([length, byte]) => new Uint8Array(length).fill(byte));
 const items: fc.Arbitrary<Item[]> = fc
-  .uniqueArray(
-    fc.record({ key, sequence: fc.integer({ min: 1, max: 300 }), value: fc.uint8Array({ maxLength: 200 }) }),
-    {
-      minLength: 1,
-      maxLength: 60,
-      selector: (item) => `${item.key} ${item.sequence}`,
-    },
-  )
+  .uniqueArray(fc.record({ key, sequence: fc.integer({ min: 1, max: 300 }), value }), {
+    minLength: 1,
+    maxLength: 60,
+    size: 'max',
+    selector: (item) => `${item.key} ${item.sequence}`,
+  })
   .map((list) => list.sort((a, b) => compareBytes(a.key, b.key) || b.sequence - a.sequence));
 const shape: fc.Arbitrary<Shape> = fc.record({
   restartInterval: fc.integer({ min: 1, max: 20 }),
@@ -90,6 +92,29 @@ describe('a lookup in a block', () => {
       }),
       { numRuns: 200 },
     );
+  });
+
+  it('passes over no newer version that a hint cannot be followed to', () => {
+    const long = new Uint8Array(200).fill(1);
+    const short = utf8('v');
+    const name = utf8('a key that is longer than its block says of it');
+    const versions = (count: number, make: (at: number) => Uint8Array): Item[] =>
+      Array.from({ length: count }, (_none, at) => ({ key: name, sequence: count - at, value: make(at) }));
+    // A length that takes more than a byte hides the newest; or what it shares does, where an older one is a restart point.
+    for (const [list, restartInterval] of [
+      [versions(2, (at) => (at === 0 ? long : short)), 1],
+      [[{ key: name.slice(0, -1), sequence: 1, value: short }, ...versions(2, () => short)], 2],
+      [versions(9, () => short), 4],
+    ] as const) {
+      const bytes = write(list, { ...PLAIN, restartInterval });
+      for (const { key: probe, sequence, value } of list) {
+        const newest = Math.max(...list.filter((item) => item.key === probe).map((item) => item.sequence));
+        for (const known of [0, knownOf(list, probe)]) {
+          expect(find(bytes, probe, ALL, known)?.sequence).toBe(newest);
+          expect(find(bytes, probe, sequence, known)).toEqual({ sequence, value });
+        }
+      }
+    }
   });
 
   it('takes no key for another that differs from it by what a checksum does not notice', () => {
