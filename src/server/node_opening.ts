@@ -3,6 +3,7 @@ import { assert } from '../base/assert.ts';
 import { CorruptionError, type Outcome, toError } from '../base/errors.ts';
 import type { GroupId } from '../log/entry.ts';
 import { Log } from '../log/log.ts';
+import { holdsLog } from '../log/log_presence.ts';
 import { Store, type StoreOptions } from '../lsm/store.ts';
 import { HardStateFile } from '../replica/hard_state_file.ts';
 import type { GroupParts } from './hosted_group.ts';
@@ -21,6 +22,8 @@ export function openParts(options: NodeOptions, done: (outcome: Outcome<NodePart
   const openHardState: Opener<HardStateFile> = (group, opened) =>
     HardStateFile.open({ disk, directory: directoryOf(directory, group), group, node: id }, opened);
   openEach(groups, openHardState, fail, (hardStates) => {
+    const missing = missingLog(options, hardStates);
+    if (missing !== null) return fail(missing);
     const logOptions = { disk, directory: `${directory}/log`, clock, logger, ...options.log };
     Log.open({ damage: 'name', ...logOptions }, (log) => {
       if (!log.ok) return fail(log.error);
@@ -74,6 +77,22 @@ function openEach<T>(
     });
   };
   next();
+}
+
+/**
+ * Null: the log is there, or this node has never been part of anything. A log is durable before a node of it takes part in
+ * any term, so without one it has forgotten what it has acknowledged.
+ */
+function missingLog({ disk, directory }: NodeOptions, hardStates: readonly HardStateFile[]): Error | null {
+  try {
+    const path = `${directory}/log`;
+    const term = Math.max(...hardStates.map(({ initial }) => initial.term));
+    if (term === 0 || holdsLog(disk, path)) return null;
+    const what = `the log is missing beside a vote of term ${term}: put it back, or replace the node`;
+    return new CorruptionError(path, 0, what);
+  } catch (error) {
+    return toError(error);
+  }
 }
 
 /** Null: term and vote of each group are there, or nothing else is either. */

@@ -197,4 +197,19 @@ describe('damage', () => {
     rig.run(1000);
     expect(rig.machine(1).failure?.message).toMatch(/term and vote are missing .* must be replaced/);
   });
+
+  it('of a log missing beside term and vote is not taken for a node that has nothing', () => {
+    const rig = new ServerRig(1);
+    rig.leader();
+    expect(rig.connect(1).ask('SET k v\n')).toBe('+OK\r\n');
+    rig.crash(1);
+    const disk = rig.machine(1).disk.attach(rig.machine(1).process);
+    for (const name of disk.list('/data/log')) disk.remove(`/data/log/${name}`);
+    for (const start of ['the first', 'the next']) {
+      rig.boot(1);
+      rig.run(1000);
+      expect(rig.machine(1).failure?.message, start).toMatch(/the log is missing .* term \d+/);
+      rig.kill(1);
+    }
+  });
 });
