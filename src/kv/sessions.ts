@@ -55,6 +55,8 @@ export function writeOnce(
   }
   const known = keys.cells.get(answerKey(session, number));
   if (known !== null) {
+    // A repetition is short, and what it is answered with may be long.
+    keys.touchedBytes += known.length;
     store(keys, session, record);
     return decodeResult(decoder.decode(known.slice()) as unknown[]);
   }

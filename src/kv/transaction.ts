@@ -22,21 +22,29 @@ export function runTransaction(keys: LiveKeys, transaction: Transaction): Result
   const draft = new Draft(keys.cells);
   const drafted = new LiveKeys(draft, keys.state);
   drafted.revision = keys.revision;
+  const outcome = carryOut(drafted, transaction[branch]);
+  // One that is refused has cost what it met until then.
+  keys.touchedBytes += drafted.touchedBytes;
+  if (!Array.isArray(outcome)) return outcome;
+  draft.commit();
+  return { type: 'transaction', branch, results: outcome };
+}
+
+/** The answers; the error that undoes all, if one fails. */
+function carryOut(keys: LiveKeys, points: readonly Point[]): Result[] | Result {
   const results: Result[] = [];
   let bytes = 0;
   let changedBytes = 0;
-  for (const [at, point] of transaction[branch].entries()) {
-    changedBytes += bytesToChange(drafted, point);
+  for (const [at, point] of points.entries()) {
+    changedBytes += bytesToChange(keys, point);
     if (changedBytes > TRANSACTION_VALUE_BYTES_MAX) return aborted(at, TOO_MUCH);
-    let result = isPointWrite(point) ? writePoint(drafted, point) : readPoint(drafted, point);
+    let result = isPointWrite(point) ? writePoint(keys, point) : readPoint(keys, point);
     bytes += valueBytes(result);
     if (bytes > ANSWER_BYTES_MAX) result = answerTooLong();
     if (result.type === 'error') return aborted(at, result.message);
     results.push(result);
   }
-  draft.commit();
-  keys.touchedBytes += drafted.touchedBytes;
-  return { type: 'transaction', branch, results };
+  return results;
 }
 
 const TOO_MUCH = `the values that are changed have more than ${TRANSACTION_VALUE_BYTES_MAX} bytes together (max transaction value bytes)`;

@@ -66,4 +66,28 @@ describe('what an entry has met', () => {
     rig.write(transaction(append));
     expect(rig.touchedBytes).toBeGreaterThanOrEqual(MIB);
   });
+
+  it('is counted of a transaction that is refused as well', () => {
+    const rig = machine();
+    rig.write({ type: 'set', bucket, key, value: new Uint8Array(MIB) });
+    const number: Point = { type: 'add', bucket, key, by: 1n };
+    expect(rig.write(transaction(append, append, number))).toMatchObject({ type: 'error', code: 'aborted' });
+    expect(rig.touchedBytes).toBeGreaterThanOrEqual(2 * MIB);
+  });
+
+  it('is counted of a repetition, which has an answer to give and nothing to do', () => {
+    const rig = machine();
+    rig.write({ type: 'set', bucket, key, value: new Uint8Array(MIB) });
+    const opened = rig.write({ type: 'session-open', idleMs: 1000 });
+    const session = opened.type === 'count' ? opened.count : 0;
+    const once: Write = {
+      type: 'session-write',
+      session,
+      number: 1,
+      write: { type: 'get-delete', bucket, key },
+    };
+    const answer = rig.write(once);
+    expect(rig.write(once).type).toBe(answer.type);
+    expect(rig.touchedBytes).toBeGreaterThanOrEqual(MIB);
+  });
 });
