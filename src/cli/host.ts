@@ -80,12 +80,14 @@ export async function startNode(options: HostOptions): Promise<Node> {
   if (anew !== null) writeIdentity(directory, anew);
   const place = await placeOf(options);
   const logger = new NodeLogger({ level: options.logLevel });
+  // Whoever reads a table: the node, and the thread that merges them.
+  const reads = options.readTables === TABLE_READS[1] ? 'pread' : 'auto';
   return await new Promise<Node>((resolve, reject) => {
     Node.open(
       {
         ...place,
         directory,
-        disk: new NodeDisk({ reads: options.readTables === TABLE_READS[1] ? 'pread' : 'auto' }),
+        disk: new NodeDisk({ reads }),
         clock: new NodeClock(),
         network: new NodeNetwork(),
         random: new NodeRandom(),
@@ -93,7 +95,7 @@ export async function startNode(options: HostOptions): Promise<Node> {
         connectionsMax: connectionsMax(logger),
         ...logTuning(options.logBytes),
         store: {
-          runBuilder: new ThreadRunBuilder('auto'),
+          runBuilder: new ThreadRunBuilder(reads),
           compressions: nodeCompressions,
           compression: options.compression === COMPRESSIONS[0] ? null : (options.compression ?? null),
           scrubBytesPerSecond: options.scrubBytesPerSecond ?? SCRUB_BYTES_PER_SECOND,
