@@ -2,7 +2,7 @@
  * Runs a node over the real seams in this process: the edge where callbacks become promises and signals become an
  * orderly stop.
  */
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { EnvelopeError } from '../base/errors.ts';
 import type { Logger, LogLevel } from '../io/logger.ts';
 import type { Address } from '../io/network.ts';
@@ -17,6 +17,7 @@ import { NodeRandom } from '../io/node/random.ts';
 import { Node, type NodeOptions } from '../server/node.ts';
 import { CONNECTIONS_MAX } from '../server/node_options.ts';
 import { ThreadRunBuilder } from '../threads/thread_run_builder.ts';
+import { clearDirectory } from './clear_directory.ts';
 import { founderIdentity, join, joinAnew, readIdentity, writeIdentity } from './identity.ts';
 
 export type HostOptions = Start & Common;
@@ -63,20 +64,7 @@ export async function startNode(options: HostOptions): Promise<Node> {
     options.clear && options.type === 'joined' && options.via !== null
       ? await joinAnew(options.via, options.self)
       : null;
-  if (options.clear)
-    for (const part of [
-      'log',
-      'tables',
-      'vote-a',
-      'vote-b',
-      'snapshot',
-      'mend',
-      'odd',
-      'identity.json',
-      'founder.json',
-    ])
-      clear(`${directory}/${part}`);
-  if (options.clear) clearMatching(directory, /^identity-\d+(\.new)?$/);
+  if (options.clear) clearDirectory(directory);
   if (anew !== null) writeIdentity(directory, anew);
   const place = await placeOf(options);
   const logger = new NodeLogger({ level: options.logLevel });
@@ -161,12 +149,4 @@ export function stopOnSignal(node: Node): void {
       });
     });
   }
-}
-
-function clearMatching(directory: string, pattern: RegExp): void {
-  for (const name of readdirSync(directory)) if (pattern.test(name)) clear(`${directory}/${name}`);
-}
-
-function clear(path: string): void {
-  rmSync(path, { recursive: true, force: true });
 }
