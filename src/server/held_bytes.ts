@@ -1,5 +1,6 @@
 /**
- * What one connection holds in memory: values of commands that are under way, and answers that its client has not taken.
+ * What one connection holds in memory: keys and values of commands that are under way, and answers that its client has not
+ * taken.
  *
  * How long an answer is, is known when it is there. So as many commands that answer with values are under way together as
  * would fit if each answered with as much as was met lately: a new connection begins with few, and small answers soon make it
@@ -48,17 +49,24 @@ export class HeldBytes {
   }
 }
 
-/** Bytes of values that a command holds until it is answered. */
+/** Bytes of keys and values that a command holds until it is answered, but for the key of one that names a single key. */
 export function bytesOfCommand(command: ClientCommand): number {
   switch (command.verb) {
     case 'set':
       return command.value.length;
+    case 'delete':
+    case 'exists':
+      return bytesOfAll(command.keys);
     case 'point':
       return bytesOfPoint(command.point);
     case 'once':
+    case 'read':
       return bytesOfCommand(command.command);
     case 'transaction': {
       let bytes = 0;
+      for (const guard of command.guards) {
+        bytes += guard.key.length + (guard.type === 'value' ? guard.value.length : 0);
+      }
       for (const point of command.success) bytes += bytesOfPoint(point);
       for (const point of command.failure) bytes += bytesOfPoint(point);
       return bytes;
@@ -71,19 +79,34 @@ export function bytesOfCommand(command: ClientCommand): number {
 function bytesOfPoint(point: Unbound<Point>): number {
   switch (point.type) {
     case 'set':
-    case 'set-if':
     case 'append':
       return point.value.length;
-    case 'json-set':
-      return point.json.length;
-    case 'set-many': {
-      let bytes = 0;
-      for (const value of point.values) bytes += value.length;
-      return bytes;
+    case 'set-if': {
+      const { value, condition } = point;
+      return value.length + (condition.type === 'value' ? condition.value.length : 0);
     }
+    case 'json-get':
+    case 'json-delete':
+      return point.path.length;
+    case 'json-add':
+      return point.path.length + point.by.length;
+    case 'json-set':
+      return point.path.length + point.json.length;
+    case 'delete':
+    case 'exists':
+    case 'get-many':
+      return bytesOfAll(point.keys);
+    case 'set-many':
+      return bytesOfAll(point.keys) + bytesOfAll(point.values);
     default:
       return 0;
   }
+}
+
+function bytesOfAll(parts: readonly Uint8Array[]): number {
+  let bytes = 0;
+  for (const { length } of parts) bytes += length;
+  return bytes;
 }
 
 /** Whether the answer may be as long as a value, or longer. */

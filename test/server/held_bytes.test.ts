@@ -107,6 +107,30 @@ describe('a session', () => {
   });
 });
 
+describe('a session that is asked with many long keys', () => {
+  const keys = Array.from({ length: 80 }, (_none, at) => `${at}`.padEnd(64 * 1024, 'k')).join(' ');
+
+  it.each([
+    `MGET ${keys}`,
+    `MSETNX ${keys}`,
+    `TXN THEN 81 DEL ${keys}`,
+    `READ LEASE MGET ${keys}`,
+    `TXN IF ${keys
+      .split(' ')
+      .map((key) => `ABSENT ${key}`)
+      .join(' AND ')} THEN`,
+  ])('holds no more of them than of values (%#)', (line) => {
+    const rig = new Waiting();
+    // Of answers it expects little.
+    for (let i = 0; i < 60; i++) {
+      rig.session.onData(utf8('GET k\n'));
+      rig.answer({ type: 'value', value: new Uint8Array(1) });
+    }
+    rig.session.onData(utf8(`${line}\n`.repeat(8)));
+    expect(rig.waiting).toHaveLength(4);
+  });
+});
+
 describe('a pipeline of long answers', () => {
   it('is answered whole and in order', () => {
     const rig = new ServerRig(3);
