@@ -30,6 +30,7 @@ import { Replica } from '../replica/replica.ts';
 import { decodeSnapshotMessage, encodeSnapshotMessage } from '../replica/snapshot_codec.ts';
 import { DEFAULT_SNAPSHOT_LIMITS, mendLog } from '../replica/snapshots.ts';
 import { careStatus } from './care_status.ts';
+import { ConnectionLimit } from './connection_limit.ts';
 import { CursorTable } from './cursor_table.ts';
 import { Departure } from './departure.ts';
 import type { GroupParts, HostedGroup } from './hosted_group.ts';
@@ -46,8 +47,6 @@ import { UnheardConnection } from './unheard_connection.ts';
 
 export type { NodeOptions } from './node_options.ts';
 
-/** Beyond those of clients: however many these are, the other nodes get through. */
-const PEER_CONNECTIONS_SPARE = 16;
 const WAITING_MAX = 10_000;
 /** How long requests under way may delay a stop. */
 const DRAIN_MS = 1000;
@@ -66,7 +65,7 @@ export class Node {
   readonly #log: Log;
   readonly #groups = new Map<GroupId, HostedGroup>();
   readonly #peers: Peers;
-  readonly #connections = new Set<Connection>();
+  readonly #connections: ConnectionLimit;
   readonly #encoder = new MessageEncoder();
   readonly #cursors: CursorTable;
   readonly #limits: ProtocolLimits;
@@ -100,6 +99,7 @@ export class Node {
   private constructor(options: NodeOptions, { log, groups }: NodeParts) {
     this.#options = options;
     this.#cursors = new CursorTable(options.random);
+    this.#connections = new ConnectionLimit(options.connectionsMax ?? CONNECTIONS_MAX);
     this.#log = log;
     this.#limits = options.limits ?? DEFAULT_LIMITS;
     this.#peers = new Peers(options, this.#groups, (error) => this.#fail(error));
@@ -305,22 +305,18 @@ export class Node {
     else this.#options.logger.log('warn', 'accept-failed', { node: this.#options.id, why: error.message });
   }
 
-  get #connectionsMax(): number {
-    return this.#options.connectionsMax ?? CONNECTIONS_MAX;
-  }
-
   #onConnection(connection: Connection): void {
-    if (this.#stopped || this.#connections.size >= this.#connectionsMax + PEER_CONNECTIONS_SPARE) {
+    if (this.#stopped) {
       connection.handler = { onData: () => {}, onClose: () => {} };
       connection.destroy();
       return;
     }
-    this.#connections.add(connection);
     connection.handler = new UnheardConnection(connection, {
       acceptedAtMs: this.#options.clock.monotonicMs(),
       handlerFor: (firstByte) => this.#handlerFor(connection, firstByte),
       onClose: (closed) => this.#connections.delete(closed),
     });
+    this.#connections.add(connection);
   }
 
   #handlerFor(connection: Connection, firstByte: number): ConnectionHandler {
@@ -329,7 +325,13 @@ export class Node {
       this.#connections.delete(closed);
     };
     const onFailure = (error: Error): void => this.#fail(error);
-    if (firstByte === PREAMBLE[0]) {
+    const isPeer = firstByte === PREAMBLE[0];
+    if (!this.#connections.admits(connection, isPeer ? 'peer' : 'client')) {
+      if (!isPeer) return new RefusedClient(connection, this.#connections.max, onClose);
+      connection.destroy();
+      return { onData: () => {}, onClose: () => onClose(connection) };
+    }
+    if (isPeer) {
       return new PeerAcceptor(connection, {
         self: id,
         refusalOf: (hello) => this.#peers.refusalOf(hello),
@@ -338,9 +340,6 @@ export class Node {
         onFrame: (from, frame) => this.#onPeerFrame(connection, from, frame),
         onClose,
       });
-    }
-    if (this.#connections.size > this.#connectionsMax) {
-      return new RefusedClient(connection, this.#connectionsMax, onClose);
     }
     return new Session(connection, {
       dialect: firstByte === 0x2a ? 'resp' : 'text',
