@@ -3,7 +3,14 @@ import { unreachable } from '../base/assert.ts';
 import { strictUtf8 } from '../codec/bytes.ts';
 import { jsonGet } from './json_path.ts';
 import type { LiveKeys } from './live_keys.ts';
-import { ANSWER_BYTES_MAX, errorResult, ITEM_BYTES, type PointRead, type Result } from './request.ts';
+import {
+  ANSWER_BYTES_MAX,
+  errorResult,
+  ITEM_BYTES,
+  MET_BYTES_MAX,
+  type PointRead,
+  type Result,
+} from './request.ts';
 import { NEVER } from './stored_value.ts';
 
 const NO_VALUE: Result = { type: 'value', value: null };
@@ -27,8 +34,12 @@ export function readPoint(keys: LiveKeys, read: PointRead): Result {
       return document === null ? NOT_UTF8 : jsonGet(document, read.path);
     }
     case 'exists': {
+      const before = keys.touchedBytes;
       let count = 0;
-      for (const key of read.keys) if (keys.find(bucket, key) !== null) count++;
+      for (const key of read.keys) {
+        if (keys.find(bucket, key) !== null) count++;
+        if (keys.touchedBytes - before > MET_BYTES_MAX) return tooMuchMet();
+      }
       return { type: 'count', count };
     }
     case 'get-many':
@@ -45,9 +56,12 @@ export function readPoint(keys: LiveKeys, read: PointRead): Result {
       };
     }
     case 'revisions': {
-      const items = read.keys.map(
-        (key): Result => ({ type: 'count', count: keys.find(bucket, key)?.revision ?? 0 }),
-      );
+      const before = keys.touchedBytes;
+      const items: Result[] = [];
+      for (const key of read.keys) {
+        items.push({ type: 'count', count: keys.find(bucket, key)?.revision ?? 0 });
+        if (keys.touchedBytes - before > MET_BYTES_MAX) return tooMuchMet();
+      }
       return { type: 'list', items };
     }
     case 'length':
@@ -75,6 +89,10 @@ function getMany(keys: LiveKeys, bucket: string, names: readonly Uint8Array[]): 
 
 export function answerTooLong(): Result {
   return errorResult('invalid', `the answer is longer than ${ANSWER_BYTES_MAX} bytes (max answer bytes)`);
+}
+
+export function tooMuchMet(): Result {
+  return errorResult('invalid', `the values have more than ${MET_BYTES_MAX} bytes together (max met bytes)`);
 }
 
 function expiryOf(keys: LiveKeys, read: Extract<PointRead, { type: 'expiry' }>): number {

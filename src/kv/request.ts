@@ -16,6 +16,11 @@ export const VALUE_BYTES_MAX = 16 * 1024 * 1024;
  * replicas do it in one turn.
  */
 export const TRANSACTION_VALUE_BYTES_MAX = 2 * VALUE_BYTES_MAX;
+/**
+ * Bytes of the values that one command may meet, whatever it asks of them: each is read through, since its checksum is
+ * checked, in one turn.
+ */
+export const MET_BYTES_MAX = 16 * VALUE_BYTES_MAX;
 /** Bytes of one answer: of its values, and so many more for each. */
 export const ANSWER_BYTES_MAX = 24 * 1024 * 1024;
 export const ITEM_BYTES = 16;

@@ -2,7 +2,7 @@
 import { equalBytes } from '../codec/bytes.ts';
 import { Draft } from './draft.ts';
 import { LiveKeys } from './live_keys.ts';
-import { answerTooLong, readPoint } from './point_reads.ts';
+import { answerTooLong, readPoint, tooMuchMet } from './point_reads.ts';
 import { writePoint } from './point_writes.ts';
 import {
   ANSWER_BYTES_MAX,
@@ -10,6 +10,7 @@ import {
   type Guard,
   ITEM_BYTES,
   isPointWrite,
+  MET_BYTES_MAX,
   type Point,
   type Result,
   TRANSACTION_VALUE_BYTES_MAX,
@@ -18,7 +19,12 @@ import {
 
 /** @throws CorruptionError, DiskError as writes do. */
 export function runTransaction(keys: LiveKeys, transaction: Transaction): Result {
-  const branch = transaction.guards.every((guard) => holds(keys, guard)) ? 'success' : 'failure';
+  let branch: 'success' | 'failure' = 'success';
+  for (const guard of transaction.guards) {
+    if (!holds(keys, guard)) branch = 'failure';
+    if (keys.touchedBytes > MET_BYTES_MAX) return tooMuchMet();
+    if (branch === 'failure') break;
+  }
   const draft = new Draft(keys.cells);
   const drafted = new LiveKeys(draft, keys.state);
   drafted.revision = keys.revision;
@@ -41,6 +47,7 @@ function carryOut(keys: LiveKeys, points: readonly Point[]): Result[] | Result {
     let result = isPointWrite(point) ? writePoint(keys, point) : readPoint(keys, point);
     bytes += valueBytes(result);
     if (bytes > ANSWER_BYTES_MAX) result = answerTooLong();
+    else if (keys.touchedBytes > MET_BYTES_MAX) result = tooMuchMet();
     if (result.type === 'error') return aborted(at, result.message);
     results.push(result);
   }

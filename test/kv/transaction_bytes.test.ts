@@ -1,7 +1,7 @@
 /** A transaction is applied in one turn on all replicas: how long the values may be that it goes through. */
 import { describe, expect, it } from 'vitest';
 import { utf8 } from '../../src/codec/bytes.ts';
-import type { Point, Result, Write } from '../../src/kv/request.ts';
+import type { Guard, Point, Result, Write } from '../../src/kv/request.ts';
 import { StateMachine } from '../../src/kv/state_machine.ts';
 import { encodeWrite } from '../../src/kv/write_codec.ts';
 import { Rig, TINY } from '../lsm/rig.ts';
@@ -45,11 +45,49 @@ describe('a transaction over long values', () => {
     expect(write(transaction(append, append))).toMatchObject({ type: 'transaction', branch: 'success' });
   });
 
-  it('may ask as often as it likes what does not depend on their length', () => {
+  it('may meet more of them in what does not depend on their length, but not without end', () => {
     const { write } = machine();
     write({ type: 'set', bucket, key, value: new Uint8Array(15 * MIB) });
-    const asked: Point[] = Array.from({ length: 100 }, () => ({ type: 'length', bucket, key }));
-    expect(write(transaction(...asked))).toMatchObject({ type: 'transaction', branch: 'success' });
+    const lengths = (count: number): Point[] =>
+      Array.from({ length: count }, () => ({ type: 'length', bucket, key }));
+    expect(write(transaction(...lengths(17)))).toMatchObject({ type: 'transaction', branch: 'success' });
+    const why = 'the values have more than 268435456 bytes together (max met bytes)';
+    expect(write(transaction(...lengths(100)))).toEqual({
+      type: 'error',
+      code: 'aborted',
+      message: `command 18 of the transaction failed: ${why}`,
+    });
+    const guards: readonly Guard[] = Array.from({ length: 100 }, () => ({
+      type: 'revision',
+      is: '>',
+      bucket,
+      key,
+      revision: 0,
+    }));
+    const guarded: Write = { type: 'transaction', guards, success: [append], failure: [] };
+    expect(write(guarded)).toEqual({ type: 'error', code: 'invalid', message: why });
+    expect(write(append)).toEqual({ type: 'count', count: 15 * MIB + 1 });
+  });
+});
+
+describe('a command that only asks whether keys are there', () => {
+  it('is refused with the limit when their values are longer than it goes through in one turn', () => {
+    const store = new Rig('exists').open(TINY);
+    const state = new StateMachine(store);
+    state.apply(
+      1,
+      encodeWrite({ type: 'set', bucket, key, value: new Uint8Array(15 * MIB) }, 1),
+      'not-wanted',
+    );
+    const ask = (type: 'exists' | 'revisions', count: number): unknown =>
+      state.read({ type, bucket, keys: Array.from({ length: count }, () => key) }, 0);
+    const refused = { type: 'error', code: 'invalid', message: expect.stringContaining('max met bytes') };
+    for (const again of ['at first', 'as before']) {
+      expect(ask('exists', 17), again).toEqual({ type: 'count', count: 17 });
+      expect(ask('exists', 18)).toEqual(refused);
+      expect(ask('revisions', 17)).toMatchObject({ type: 'list' });
+      expect(ask('revisions', 18)).toEqual(refused);
+    }
   });
 });
 
