@@ -9,8 +9,9 @@
  *
  * Most keys that are there are found without any of that, by the hints behind the records (see `block_trailer.ts`): what is
  * passed over is in the memory of the processor's cache less often than not, and comparing it was the larger part of a
- * lookup. A hint is only followed to a record that proves to be the right one; whatever it leads to else, the other way has
- * the last word, so nothing rests on hints.
+ * lookup. A hint is only followed to a record that proves to have the key; whatever it leads to else, the other way has the
+ * last word. That no newer version of the key is passed over rests on hints: they are under the checksum of the block, and
+ * whoever checks records checks them too (`BlockReader.verifyAll`).
  *
  * As with a `BlockReader`, what is found has been checked against its CRC, while "not found" is only as good as the block.
  *

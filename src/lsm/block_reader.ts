@@ -10,8 +10,9 @@ import { CorruptionError } from '../base/errors.ts';
 import { crc32 } from '../codec/crc32.ts';
 import { VarintReader } from '../codec/varint.ts';
 import type { Index } from '../log/entry.ts';
-import { HINT_BYTES, hintsIn, restartsIn } from './block_trailer.ts';
+import { HINT_BYTES, hintsIn, printOf, restartsIn } from './block_trailer.ts';
 import { recordCrc } from './block_writer.ts';
+import { hashKey } from './bloom_filter.ts';
 import { readUint32 } from './bytes.ts';
 import { RecordKind } from './record.ts';
 import type { ValuePlace } from './value_place.ts';
@@ -65,6 +66,7 @@ export class BlockReader {
   readonly #block: Uint8Array;
   readonly #place: BlockPlace;
   readonly #restarts: number;
+  readonly #hints: number;
   /** Records end and restart points begin here. */
   readonly #recordsEnd: number;
   readonly #varints: VarintReader;
@@ -93,7 +95,8 @@ export class BlockReader {
     this.#place = place;
     const counts = readUint32(block, block.length - 8);
     this.#restarts = restartsIn(counts);
-    this.#recordsEnd = block.length - 8 - HINT_BYTES * hintsIn(counts) - 4 * this.#restarts;
+    this.#hints = hintsIn(counts);
+    this.#recordsEnd = block.length - 8 - HINT_BYTES * this.#hints - 4 * this.#restarts;
     if (this.#restarts < 1 || this.#recordsEnd < 0) this.#corrupt('its restart points are missing', 0);
     this.#varints = new VarintReader(block, 0, this.#recordsEnd);
   }
@@ -309,6 +312,31 @@ export class BlockReader {
     if (crc === readUint32(this.#block, this.#crcAt)) return;
     this.isValid = false;
     this.#corrupt('the checksum of a record does not match', this.#start);
+  }
+
+  /**
+   * Goes through the whole block, and checks its hints too: a lookup that finds a version of a key by its hint trusts that
+   * those of newer ones are right.
+   * @throws CorruptionError
+   */
+  verifyAll(): void {
+    const block = this.#block;
+    const hints = this.#hints;
+    const hintsAt = block.length - 8 - HINT_BYTES * hints;
+    let records = 0;
+    this.seekToFirst();
+    for (; this.isValid; this.next()) {
+      if (hints > 0) {
+        const place = hintsAt + hints + 2 * records;
+        const isRight =
+          records < hints &&
+          block[hintsAt + records] === printOf(hashKey(this.key)) &&
+          (block[place] | (block[place + 1] << 8)) === this.#start;
+        if (!isRight) this.#corrupt('the hint of a record is wrong', this.#start);
+      }
+      records++;
+    }
+    if (hints > records) this.#corrupt('it has more hints than records', hintsAt);
   }
 
   #corrupt(what: string, at: number): never {

@@ -217,11 +217,9 @@ export class TableReader {
     return bytes.length;
   }
 
-  /** As `verifyBlock`, and checks each record: what has changed in memory before its block was complete has a block that holds. */
+  /** As `verifyBlock`, and checks each record and hint: what has changed in memory before its block was complete has a block that holds. */
   verifyRecords(block: number): number {
-    const reader = this.copyBlock(block, 'each', null);
-    reader.seekToFirst();
-    while (reader.isValid) reader.next();
+    this.copyBlock(block, 'each', null).verifyAll();
     return this.bytesOf(block);
   }
 

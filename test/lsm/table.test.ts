@@ -4,10 +4,13 @@ import { describe, expect, it } from 'vitest';
 import { runLength } from '../../sim/run_length.ts';
 import { AssertionError, CorruptionError } from '../../src/base/errors.ts';
 import { compareBytes, utf8 } from '../../src/codec/bytes.ts';
+import { crc32 } from '../../src/codec/crc32.ts';
 import { hashKey } from '../../src/lsm/bloom_filter.ts';
+import { writeUint32 } from '../../src/lsm/bytes.ts';
 import type { RangeTombstone } from '../../src/lsm/range_tombstones.ts';
 import { ALL_VISIBLE, RecordKind } from '../../src/lsm/record.ts';
 import { TableCursor } from '../../src/lsm/table_cursor.ts';
+import { placeSeed } from '../../src/lsm/table_format.ts';
 import { openTable } from '../../src/lsm/table_reader.ts';
 import { TableWriter, type TableWriterOptions } from '../../src/lsm/table_writer.ts';
 import { Rig } from './rig.ts';
@@ -232,6 +235,29 @@ describe('a sorted table', () => {
     const at = tables.rig.disk.readRaw(path).indexOf('b'.charCodeAt(0));
     tables.rig.disk.flipByte(path, at);
     expect(() => table.find(key, hashKey(key), ALL_VISIBLE)).toThrow(CorruptionError);
+  });
+
+  it.each([
+    ['the hash of a key', 3, 0],
+    ['where a record begins', 3, 3],
+    ['where another record begins', 3, 5],
+    ['how many records there are', 3, 9 + 2],
+    ['that there are any', 3, 9 + 3],
+  ])('has hints that are checked with its records, which say %s', (_what, records, at) => {
+    const tables = new Tables();
+    const entries = Array.from({ length: records }, (_none, n) => [`key${n}`, 'v'] as const);
+    const path = tables.write(7, entries, { ...OPTIONS, blockBytes: 4096, restartInterval: 16 });
+    expect(() => openTable(tables.disk, path, 7).verifyRecords(0)).not.toThrow();
+    // As when it changed in memory before the block had a checksum.
+    const bytes = tables.rig.disk.readRaw(path).slice();
+    const blockBytes = openTable(tables.disk, path, 7).bytesOf(0);
+    const hintsAt = blockBytes - 8 - 3 * records;
+    bytes[hintsAt + at] ^= at === 9 + 3 ? 0x80 : 1;
+    writeUint32(bytes, blockBytes - 4, crc32(bytes.subarray(0, blockBytes - 4), placeSeed(7, 0)));
+    tables.replace(path, bytes);
+    const table = openTable(tables.disk, path, 7);
+    expect(table.verifyBlock(0)).toBe(blockBytes);
+    expect(() => table.verifyRecords(0)).toThrow(CorruptionError);
   });
 
   it('takes keys in ascending order only', () => {
