@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -46,6 +46,20 @@ describe("a data directory's lock", () => {
       `${root} is in use by process ${process.pid} (see ${root}/LOCK)`,
     );
     expect(readdirSync(root)).toEqual(['LOCK']);
+  });
+
+  it('stays with who took it anew when the directory was removed under its first holder', () => {
+    const directory = `${root}/store`;
+    mkdirSync(directory);
+    const unlockFirst = lockDirectory(directory);
+    rmSync(directory, { recursive: true });
+    mkdirSync(directory);
+    const unlockSecond = lockDirectory(directory);
+    unlockFirst();
+    expect(() => lockDirectory(directory)).toThrow(`in use by process ${process.pid}`);
+    unlockSecond();
+    expect(readdirSync(directory)).toEqual([]);
+    lockDirectory(directory)();
   });
 
   it('is taken over from a process that is gone', () => {

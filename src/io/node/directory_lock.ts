@@ -31,11 +31,14 @@ import { attempt, toDiskError } from './disk_error.ts';
 
 const ATTEMPTS_MAX = 5;
 
-/** Paths of the locks that this thread holds, and the descriptors of their files: it lets go of them when it exits. */
-const held = new Map<string, number>();
+/**
+ * The descriptors of the locks that this thread holds, and the paths of their files: it lets go of them when it exits. A
+ * path is there twice when a directory was removed under its holder, and has been taken again.
+ */
+const held = new Map<number, string>();
 
 function releaseAll(): void {
-  for (const path of held.keys()) release(path);
+  for (const path of held.values()) release(path);
 }
 
 /**
@@ -51,11 +54,14 @@ export function lockDirectory(directory: string): () => void {
     if (descriptor !== null) {
       // One listener for all: Node warns of a leak when there are more than ten.
       if (held.size === 0) process.on('exit', releaseAll);
-      held.set(path, descriptor);
+      held.set(descriptor, path);
+      let isHeld = true;
       return () => {
-        if (!held.delete(path)) return;
+        if (!isHeld) return;
+        isHeld = false;
+        held.delete(descriptor);
         if (held.size === 0) process.off('exit', releaseAll);
-        release(path);
+        if (![...held.values()].includes(path)) release(path);
         closeSync(descriptor);
       };
     }
