@@ -240,6 +240,20 @@ describe.skipIf(process.platform !== 'linux' || !canMap())('removing a file', ()
     await settle(() => ended() === calls);
   });
 
+  it('keeps few open of many that go at once', async () => {
+    const disk = new NodeDisk({ reads: 'pread' });
+    const paths = Array.from({ length: 200 }, (_none, n) => `${root}/${n}`);
+    for (const path of paths) disk.create(path).close();
+    const { ended, calls } = fillThreadPool();
+    for (const path of paths) disk.remove(path);
+    expect(readdirSync(root)).toEqual([]);
+    const removed = (): number => openPaths().filter((path) => path.endsWith(' (deleted)')).length;
+    expect(removed()).toBeGreaterThan(0);
+    expect(removed()).toBeLessThanOrEqual(32);
+    await settle(() => removed() === 0);
+    await settle(() => ended() === calls);
+  });
+
   it('leaves nothing open of what it could not remove', async () => {
     const disk = new NodeDisk({ reads: 'pread' });
     disk.makeDirectory(`${root}/directory`);

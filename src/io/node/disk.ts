@@ -8,7 +8,6 @@
  */
 import {
   close,
-  constants,
   fstatSync,
   fsync,
   linkSync,
@@ -19,7 +18,6 @@ import {
   renameSync,
   rmdirSync,
   statSync,
-  unlinkSync,
 } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { DiskError } from '../../base/errors.ts';
@@ -31,6 +29,7 @@ import { canMap } from './mmap.ts';
 import { PageCache } from './page_cache.ts';
 import { preallocateFile } from './preallocate.ts';
 import { openReadFile, type Reads } from './read_file.ts';
+import { removeFile } from './removal.ts';
 
 export interface NodeDiskOptions {
   readonly reads: Reads;
@@ -110,14 +109,7 @@ export class NodeDisk implements Disk {
   }
 
   remove(path: string): void {
-    // A file goes with the last that has it open, and giving up its pages and its space takes the system milliseconds for
-    // some MiB: so the name goes now, and the rest on the thread pool.
-    const fd = openToRemove(path);
-    try {
-      attempt('remove', path, () => unlinkSync(path));
-    } finally {
-      if (fd !== null) close(fd, () => {});
-    }
+    attempt('remove', path, () => removeFile(path));
   }
 
   link(from: string, to: string): void {
@@ -169,17 +161,6 @@ export class NodeDisk implements Disk {
         close(fd, () => done(error === null ? null : directoryError(path, error)));
       });
     });
-  }
-}
-
-/** Null: it cannot be opened, or the system keeps the name of a file that is open. */
-function openToRemove(path: string): number | null {
-  if (process.platform === 'win32') return null;
-  try {
-    // Whatever it is, opening does not wait for it.
-    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch {
-    return null;
   }
 }
 
