@@ -56,12 +56,20 @@ export function checkLongWork({
   readonly signal?: unknown;
   readonly onProgress?: unknown;
 }): void {
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+  if (signal !== undefined && !isSignal(signal)) {
     throw new EnvelopeError('INVALID', `signal is an AbortSignal, not ${told(signal)}`);
   }
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw new EnvelopeError('INVALID', `onProgress is a function, not ${told(onProgress)}`);
   }
+}
+
+/** By what is used of it: those of another realm, as a test's browser has, are as good. */
+function isSignal(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { aborted, throwIfAborted, addEventListener, removeEventListener } = value as Partial<AbortSignal>;
+  const calls = [throwIfAborted, addEventListener, removeEventListener];
+  return typeof aborted === 'boolean' && calls.every((call) => typeof call === 'function');
 }
 
 /** @throws EnvelopeError `INVALID` */

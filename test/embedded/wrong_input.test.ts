@@ -204,6 +204,27 @@ describe('what is wrong in a read, or in long work', () => {
     expect([...bucket.keys(any({ gt: undefined, lt: 'b' }))]).toEqual(['a']);
   });
 
+  it('is no signal of another realm or library', async () => {
+    const own = new AbortController();
+    const { signal } = own;
+    const foreign = {
+      get aborted() {
+        return signal.aborted;
+      },
+      get reason(): unknown {
+        return signal.reason;
+      },
+      throwIfAborted: () => signal.throwIfAborted(),
+      addEventListener: (type: 'abort', listener: () => void) => signal.addEventListener(type, listener),
+      removeEventListener: (type: 'abort', listener: () => void) =>
+        signal.removeEventListener(type, listener),
+    };
+    expect(await bucket.count(any({ signal: foreign }))).toBe(2);
+    await db.compact(any({ signal: foreign }));
+    own.abort(new Error('enough'));
+    await expect(bucket.count(any({ signal: foreign }))).rejects.toThrow('enough');
+  });
+
   it('is a signal or a callback that is none', async () => {
     expect(() => bucket.keys(any({ signal: 5 }))).toThrow('signal is an AbortSignal, not 5');
     await expect(db.compact(any({ signal: {} }))).rejects.toThrow('signal is an AbortSignal, not an object');
