@@ -184,7 +184,10 @@ export class SimClient {
 
   #watch(): void {
     this.#patience?.cancel();
-    this.#patience = this.#options.clock.after(this.#options.workload.patienceMs, () => this.#reconnect());
+    const { clock, workload } = this.#options;
+    // Where what was asked together is turned away one after the other, the same nodes must not be asked by chance again.
+    const onImpatience = (): void => this.#reconnect(this.#isTurnedAway ? this.#nextNode : 0);
+    this.#patience = clock.after(workload.patienceMs, onImpatience);
   }
 
   /** The connection is open and everything asked has been answered. */

@@ -1,5 +1,5 @@
 /** A node that finds at its start that it cannot go on ends, with an error that says why: what runs it sees that it failed. */
-import { readdirSync, rmSync } from 'node:fs';
+import { cpSync, rmSync } from 'node:fs';
 import { afterEach, expect, it } from 'vitest';
 import { eventually, ProcessCluster } from './cluster.ts';
 
@@ -10,21 +10,37 @@ afterEach(async () => {
   cluster = null;
 });
 
-it('ends when its tables cover more than its log holds', async () => {
+it('ends when its tables cover more than its log holds, and when there is no log', async () => {
   const running = await ProcessCluster.start();
   cluster = running;
   const leader = await running.leader();
   await running.allAnswer();
   const [port = 0] = running.ports.filter((other) => other !== leader);
+  const log = `${running.directory}/node-${port}/log`;
+  expect(await running.end(port, 'SIGTERM')).toBe(0);
+  cpSync(log, `${log}-before`, { recursive: true });
+  running.start(port);
+  await running.allAnswer();
   const client = await running.connect(port);
   await client.set('a', '1');
-  expect(await client.command('FLUSH')).toMatchObject({ type: 'simple', text: 'OK' });
+  // The write is the second entry; when it was answered, this node need not have applied it.
+  await eventually('tables that cover the write', 20_000, async () => {
+    await client.command('FLUSH');
+    const info = await client.command('INFO');
+    const text = info.type === 'bulk' ? String(info.value) : '';
+    return Number(/flushed_index:(\d+)/.exec(text)?.[1]) >= 2 ? true : null;
+  });
   client.close();
   expect(await running.end(port, 'SIGTERM')).toBe(0);
-  const log = `${running.directory}/node-${port}/log`;
-  for (const name of readdirSync(log)) rmSync(`${log}/${name}`);
 
-  running.start(port);
-  await eventually('the end of the node', 20_000, async () => (running.isRunning(port) ? null : true));
-  expect(running.log).toContain('log records are missing, its last segments maybe');
+  const refusedWith = async (why: string): Promise<void> => {
+    running.start(port);
+    await eventually('the end of the node', 20_000, async () => (running.isRunning(port) ? null : true));
+    expect(running.log).toContain(why);
+  };
+  rmSync(log, { recursive: true });
+  await refusedWith('the log is missing beside a vote of term');
+  rmSync(log, { recursive: true, force: true });
+  cpSync(`${log}-before`, log, { recursive: true });
+  await refusedWith('log records are missing, its last segments maybe');
 }, 120_000);
