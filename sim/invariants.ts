@@ -229,8 +229,13 @@ export class Invariants {
     }
     // It knows that it has forgotten what it held, and neither votes nor is counted as if it had not.
     if (groupLog.damage.isFenced && this.mayBeDamaged(id)) return;
-    const { lastIndex } = groupLog;
-    for (let index = groupLog.firstIndex; index <= durableIndex; index++) {
+    const { firstIndex, lastIndex } = groupLog;
+    // A start may go on with the installation of a snapshot, in place of an entry that never came to be committed: then
+    // nothing that followed that one did, either (log matching).
+    const base = firstIndex - 1;
+    const replaced = this.#committed[base];
+    if (base <= durableIndex && replaced !== undefined && replaced !== shadow.terms[base]) return;
+    for (let index = firstIndex; index <= durableIndex; index++) {
       const found = index <= lastIndex ? groupLog.termAt(index) : null;
       const before = shadow.terms[index];
       if (found !== before) fail('durable entries are kept', { id, index, term: before, found, lastIndex });
