@@ -373,8 +373,13 @@ export class Replica {
 
   #onDurable(index: Index): void {
     if (this.#stopped) return;
-    this.#raft.onDurable(index, this.#options.clock.monotonicMs());
-    this.#planTurn();
+    try {
+      // Where damaged entries are mended, those behind them are read: the disk may refuse that.
+      this.#raft.onDurable(index, this.#options.clock.monotonicMs());
+      this.#planTurn();
+    } catch (error) {
+      this.#options.onFailure(toError(error));
+    }
   }
 
   #noticeMembers(): void {
