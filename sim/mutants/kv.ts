@@ -33,9 +33,9 @@ export const KV_MUTANTS: readonly Mutant[] = [
   {
     name: 'transaction-reads-the-past',
     what: 'reads of a transaction do not see what the transaction has written',
-    file: 'src/kv/transaction.ts',
-    find: 'readPoint(drafted, point)',
-    replace: 'readPoint(keys, point)',
+    file: 'src/kv/draft.ts',
+    find: 'return change === undefined ? this.#under.get(key) : change.value;',
+    replace: 'return this.#under.get(key);',
   },
   {
     name: 'repetition-carried-out',

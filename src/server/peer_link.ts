@@ -125,7 +125,7 @@ export class PeerLink {
     const hello = encodePeerFrame(this.#options.hello);
     this.#connection?.write(concatBytes([PREAMBLE, hello]));
     this.#options.logger.log('debug', 'peer-link-up', { node: self, peer });
-    this.#setTimer(PING_MS, this.#ping);
+    this.#setTimer(PING_MS, this.#pingSoon);
     this.#options.onUp();
   }
 
@@ -195,6 +195,17 @@ export class PeerLink {
     if (!this.#isUp) this.#connection?.destroy();
   };
 
+  /**
+   * Behind whatever has come: after a sleep of the process the timer is seen first, a goodbye may have come long ago, and a
+   * write to a connection that has ended can cost what has not been read of it.
+   */
+  readonly #pingSoon = (): void => {
+    const connection = this.#connection;
+    this.#options.clock.later(() => {
+      if (connection === this.#connection) this.#ping();
+    });
+  };
+
   readonly #ping = (): void => {
     const { clock } = this.#options;
     if (!this.#isUp || this.#connection === null) return;
@@ -203,7 +214,7 @@ export class PeerLink {
       return;
     }
     this.#connection.write(PING);
-    this.#setTimer(PING_MS, this.#ping);
+    this.#setTimer(PING_MS, this.#pingSoon);
   };
 
   #setTimer(delayMs: number, task: () => void): void {

@@ -32,6 +32,8 @@ function request(group: number, id: number): PeerFrame {
 class Pair {
   readonly scheduler = new Scheduler();
   readonly network: SimNetwork;
+  /** That of node 1. */
+  readonly process: SimProcess;
   readonly link: PeerLink;
   /** Ids that node 2 was handed. */
   readonly read: number[] = [];
@@ -46,6 +48,7 @@ class Pair {
     const random = new SimRandom('pair');
     this.network = new SimNetwork({ scheduler, random, trace: new Trace(), faults: {} });
     const [one, two] = ['node1', 'node2'].map((name) => new SimProcess(name, scheduler));
+    this.process = one;
     const listener = this.network.attach(two, 'node2').listen(
       ADDRESS,
       (connection) => this.#accept(connection),
@@ -132,6 +135,20 @@ describe('a link whose peer stops', () => {
     pair.run(500);
     expect(pair.downs[0]).toEqual([[1, 10]]);
     expect(pair.read).toEqual([10]);
+  });
+
+  it('is told although its own process slept for longer than a peer may be silent', () => {
+    const pair = new Pair();
+    pair.send(1, 10);
+    pair.run(50);
+    pair.process.pause();
+    // A ping is due before the goodbye comes.
+    pair.run(2900);
+    pair.acceptors[0].close();
+    pair.run(200);
+    pair.process.resume();
+    pair.run(50);
+    expect(pair.downs).toEqual([[[1, 10]]]);
   });
 
   it('takes nothing more for a connection that has ended so, and dials anew', () => {
