@@ -4,8 +4,8 @@
  * nobody needs one; entries go on coming and being committed while one is fetched, and while it is installed, which may
  * take long; chunks come late; power fails.
  *
- * At each moment the store holds what a map says of the entry up to which it has applied, and that only grows. When all is
- * well again, everything is applied.
+ * At each moment the store holds what a map says of the entry up to which it has applied, and that only grows; and so does
+ * a copy that is kept by the change feed. When all is well again, everything is applied.
  */
 import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
 import type { Write } from '../../src/kv/request.ts';
@@ -22,6 +22,7 @@ import { readSnapshotIdentity } from '../../src/replica/snapshot_file.ts';
 import { SnapshotSource } from '../../src/replica/snapshot_source.ts';
 import { mendLog, Snapshots, snapshotPath } from '../../src/replica/snapshots.ts';
 import type { SimRandom } from '../random.ts';
+import { FeedCopy } from './feed_copy.ts';
 import { LoneMachine } from './lone_machine.ts';
 import { type Mark, runTrial } from './trial.ts';
 
@@ -71,6 +72,7 @@ interface Live {
   /** Of another node. */
   readonly source: Store;
   readonly sourceMachine: StateMachine;
+  readonly copy: FeedCopy;
 }
 
 class InstallTrial {
@@ -87,6 +89,8 @@ class InstallTrial {
   #applied: Index = 0;
   #offered: Index = 0;
   #isTurnPlanned = false;
+  /** A snapshot has come since the state was last looked at. */
+  #isRestored = false;
   /** Power fails then, in the middle of a life. */
   #powerFailsAtUs = Number.POSITIVE_INFINITY;
 
@@ -211,9 +215,13 @@ class InstallTrial {
       group.onDurable = () => this.#planTurn(live);
       store.onWritable = () => this.#planTurn(live);
       const sourceMachine = new StateMachine(source);
-      live = { store, log, group, machine, snapshots, applier, raft, source, sourceMachine };
-      this.#applied = store.appliedIndex;
+      const { appliedIndex } = store;
+      const state = this.#states[appliedIndex] ?? new Map();
+      const copy = new FeedCopy(machine, BUCKET, this.#random, appliedIndex, state);
+      live = { store, log, group, machine, snapshots, applier, raft, source, sourceMachine, copy };
+      this.#applied = appliedIndex;
       this.#offered = 0;
+      this.#isRestored = false;
       this.#applyAtSource(live);
       this.#check(live);
     });
@@ -280,6 +288,7 @@ class InstallTrial {
     if (index > group.lastIndex) group.reset(index, term);
     raft.commitIndex = Math.max(raft.commitIndex, index);
     machine.reload();
+    this.#isRestored = true;
     dropCovered(group, store);
     log.flush();
     this.#planTurn(live);
@@ -365,7 +374,7 @@ class InstallTrial {
     applier.apply();
   }
 
-  #check({ store, machine }: Live): void {
+  #check({ store, machine, copy }: Live): void {
     const { appliedIndex } = store;
     if (appliedIndex < this.#applied)
       throw new Error(`entry ${this.#applied} was applied, and now it is ${appliedIndex}`);
@@ -380,6 +389,8 @@ class InstallTrial {
       if (text !== state?.get(name))
         throw new Error(`${name} is ${state?.get(name)} at entry ${appliedIndex}; read: ${text}`);
     }
+    copy.follow(appliedIndex, state ?? new Map(), this.#isRestored);
+    this.#isRestored = false;
   }
 
   /** A crash may leave the tables of what was installed and a log that does not reach there. */
