@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { FailureStore } from './failure_store.ts';
 import { declaredMarks } from './marks.ts';
+import { ProgressLine } from './progress_line.ts';
 import { type Failure, isOfTrial, type RunOptions, type RunResult } from './result.ts';
 import { Trace } from './trace.ts';
 import type { SeedOrder } from './worker.ts';
@@ -73,14 +74,12 @@ const SUMMED = [
   'wholeChecks',
   'undecided',
 ] as const;
-/** How often people are shown how far it is: on a terminal in place, elsewhere by a line each time. */
-const PROGRESS_MS = 500;
-const PROGRESS_LINE_MS = 60_000;
 const FAILURES_SHOWN_MAX = 10;
 
 export class Campaign {
   readonly #options: CampaignOptions;
   readonly #store: FailureStore | null;
+  readonly #progress: ProgressLine;
   readonly #startedAt = performance.now();
   /** Seeds to be run before all others. */
   readonly #first: SeedOrder[];
@@ -88,7 +87,6 @@ export class Campaign {
   readonly #early = new Set<string>();
   #next: number;
   #isStopped = false;
-  #shownAtMs = performance.now();
   // Sums, not results: a campaign may be of any length.
   #seeds = 0;
   readonly #hashes = new Map<string, string>();
@@ -109,8 +107,9 @@ export class Campaign {
     undecided: 0,
   };
 
-  constructor(options: CampaignOptions) {
+  constructor(options: CampaignOptions, progress = new ProgressLine()) {
     this.#options = options;
+    this.#progress = progress;
     this.#next = options.first;
     this.#store = options.failures === null ? null : new FailureStore(options.failures);
     this.#first = (this.#store?.failures ?? []).map(({ seed, stormMs }) => ({ seed, stormMs }));
@@ -121,7 +120,7 @@ export class Campaign {
     const { seeds, jobs } = this.#options;
     const threads = Math.max(1, Math.min(jobs ?? availableParallelism(), seeds ?? Number.MAX_SAFE_INTEGER));
     await Promise.all(Array.from({ length: threads }, () => this.#work()));
-    if (process.stderr.isTTY) process.stderr.write('\n');
+    this.#progress.end();
     return this.#summarize(threads);
   }
 
@@ -170,17 +169,14 @@ export class Campaign {
     for (const mark of result.marks) this.#marks.set(mark, (this.#marks.get(mark) ?? 0) + 1);
     if (result.failure === null) this.#store?.held(order);
     else this.#takeFailure(order, result.failure);
-    const nowMs = performance.now();
-    if (nowMs - this.#shownAtMs > (process.stderr.isTTY ? PROGRESS_MS : PROGRESS_LINE_MS)) {
-      this.#shownAtMs = nowMs;
-      this.#showProgress((nowMs - this.#startedAt) / 1000);
-    }
+    this.#progress.show(() => this.#describe());
   }
 
   #takeFailure({ seed, stormMs }: SeedOrder, failure: Failure): void {
     this.#failed.push({ seed, ...failure });
     this.#store?.failed({ seed, stormMs, check: failure.check });
     if (this.#failed.length > FAILURES_SHOWN_MAX) return;
+    this.#progress.end();
     const run = `${seed} --storm-ms ${stormMs}`;
     const shrink = isOfTrial(failure) ? '' : `shrink: npm run sim -- shrink ${run}\n`;
     process.stderr.write(
@@ -188,11 +184,11 @@ export class Campaign {
     );
   }
 
-  #showProgress(seconds: number): void {
+  #describe(): string {
+    const seconds = (performance.now() - this.#startedAt) / 1000;
     const { simulatedSeconds, events } = this.#total;
     const of = this.#options.seeds === null ? '' : `/${this.#options.seeds}`;
-    const line = `${this.#seeds}${of} seeds, ${events} events, ${simulatedSeconds.toFixed(0)} s simulated (${(simulatedSeconds / seconds).toFixed(0)} s/s), ${this.#marks.size} marks, ${this.#failed.length} failed`;
-    process.stderr.write(process.stderr.isTTY ? `\r${line} ` : `${line}\n`);
+    return `${this.#seeds}${of} seeds, ${events} events, ${simulatedSeconds.toFixed(0)} s simulated (${(simulatedSeconds / seconds).toFixed(0)} s/s), ${this.#marks.size} marks, ${this.#failed.length} failed`;
   }
 
   #summarize(threads: number): CampaignSummary {

@@ -21,6 +21,7 @@ import { formatPath, PERSISTENCES, parsePath, type SavedPath, SETUP_RANGES } fro
 import { type Progress, type SearchResult, type Strategy, search } from '../model/search.ts';
 import { type Begun, begin, STARTS } from '../model/start.ts';
 import type { Mutant } from '../mutants/mutant.ts';
+import { ProgressLine } from '../progress_line.ts';
 import { count, expectWritable, readInput, refuse, UsageError } from './arguments.ts';
 
 const HELP = `Usage: npm run sim -- model [options]
@@ -126,7 +127,7 @@ export async function modelCommand(args: readonly string[]): Promise<number> {
     seconds: count(values.seconds, 'seconds', 600, 1),
   };
   if (values.scoreboard === true) return scoreboard(mutant === null ? RAFT_MUTANTS : [mutant]);
-  const shows = process.stderr.isTTY && values.json !== true;
+  const shows = values.json !== true;
   const planned: readonly PlannedSearch[] =
     values.portfolio === true
       ? PORTFOLIO
@@ -191,6 +192,7 @@ async function runSearch(
       seconds: elapsed(),
     };
   }
+  const line = new ProgressLine();
   const result = search({
     model,
     from: begun.state,
@@ -199,11 +201,11 @@ async function runSearch(
     seed: how.seed,
     nowMs: () => performance.now(),
     onProgress: (progress) => {
-      if (how.shows) process.stderr.write(`\r\x1b[K${describeProgress(progress, elapsed())}`);
+      if (how.shows) line.show(() => describeProgress(progress, elapsed()));
     },
   });
   const seconds = elapsed();
-  if (how.shows) process.stderr.write('\r\x1b[K');
+  line.end();
   return { model, begun, result, steps: stepsOf(model, begun, result, strategy), seconds };
 }
 

@@ -5,6 +5,7 @@ import { REPORT_OPTIONS, type ReportOptions, runWithReport } from '../report/com
 import type { RunResult } from '../result.ts';
 import { runSeed } from '../world.ts';
 import { count, refuse, UsageError } from './arguments.ts';
+import { Comparison } from './comparison.ts';
 
 export const RUN_HELP = `Usage: npm run sim -- [run] [options]
 
@@ -142,23 +143,12 @@ function runOne(seed: string, options: ReportOptions): number {
 
 /** Compares two runs of a seed event by event. */
 function runTwice(seed: string, stormMs: number, replay: string): number {
-  const first: string[] = [];
+  const comparison = new Comparison();
   const startedAt = performance.now();
-  const result = runSeed(seed, { stormMs, onLine: (line) => first.push(line) });
+  const result = runSeed(seed, { stormMs, onLine: comparison.first });
   process.stdout.write(describeRun(result, (performance.now() - startedAt) / 1000, replay));
-  let at = 0;
-  let difference: string | null = null;
-  const again = runSeed(seed, {
-    stormMs,
-    onLine: (line) => {
-      if (difference === null && line !== first[at]) {
-        difference = `event ${at + 1}:\n  first  ${first[at] ?? '(none)'}\n  second ${line}`;
-      }
-      at++;
-    },
-  });
-  if (difference === null && at < first.length)
-    difference = `event ${at + 1}:\n  first  ${first[at]}\n  second (none)`;
+  const again = runSeed(seed, { stormMs, onLine: comparison.second });
+  const { difference } = comparison;
   if (difference === null && again.hash === result.hash) {
     process.stdout.write('the second run has the same hash\n');
     return result.failure === null ? 0 : 1;

@@ -1,6 +1,7 @@
 /** `npm run sim -- shrink SEED`: makes a failing run small, and saves what is left. */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { ProgressLine } from '../progress_line.ts';
 import { type Failure, isOfTrial } from '../result.ts';
 import { describeScenario, encodeScenario, eventCount, parseScenario, type Scenario } from '../scenario.ts';
 import { Shrinker } from '../shrink.ts';
@@ -61,18 +62,17 @@ export function shrinkCommand(args: readonly string[]): number {
   const out = values.out ?? `failure-${subject.replaceAll(/[^\w.-]/g, '_')}.json`;
   expectWritable(out);
   const until = performance.now() + seconds * 1000;
+  const progress = new ProgressLine();
   const shrinker = new Shrinker(scenario, {
     check: failure.check,
     runsMax: Number.MAX_SAFE_INTEGER,
     noises,
     isOver: () => performance.now() > until,
-    onProgress: (best, runs) => {
-      if (process.stderr.isTTY) process.stderr.write(`\r${runs} runs, ${eventCount(best)} events `);
-    },
+    onProgress: (best, runs) => progress.show(() => `${runs} runs, ${eventCount(best)} events`),
   });
   process.stdout.write(`${subject} fails: ${failure.check}; ${eventCount(scenario)} events\n`);
   const shrunk = shrinker.run();
-  if (process.stderr.isTTY) process.stderr.write('\n');
+  progress.end();
   if (shrunk === null) {
     process.stdout.write('its schedule alone does not fail: the race hangs on what only the seed draws\n');
     return 1;

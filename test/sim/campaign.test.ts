@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { Campaign, type CampaignSummary, formatSummary } from '../../sim/campaign.ts';
 import { describeRun } from '../../sim/commands/run.ts';
+import { ProgressLine } from '../../sim/progress_line.ts';
 import type { RunResult } from '../../sim/result.ts';
 import { runSeed } from '../../sim/world.ts';
 
@@ -71,6 +72,21 @@ describe('a campaign', () => {
     const { events, marks } = runSeed('1', { stormMs: OPTIONS.stormMs, trials: 'none' });
     expect(summary).toMatchObject({ ok: true, events });
     expect(Object.keys(summary.marks)).toEqual(marks);
+  }, 60_000);
+
+  it('shows how far it is, after each seed that it has time for', async () => {
+    const shown: string[] = [];
+    let nowMs = 0;
+    const line = new ProgressLine({ isTTY: false, write: (text) => shown.push(text) }, () => {
+      nowMs += 60_000;
+      return nowMs;
+    });
+    const summary = await new Campaign({ ...OPTIONS, seeds: 2, trials: 'none' }, line).run();
+    const marks = Object.keys(summary.marks).length;
+    expect(shown).toHaveLength(2);
+    expect(shown[0]).toMatch(/^1\/2 seeds, \d+ events, \d+ s simulated \(\d+ s\/s\), \d+ marks, 0 failed\n$/);
+    expect(shown[1]).toContain(`2/2 seeds, ${summary.events} events, `);
+    expect(shown[1]).toContain(`, ${marks} marks, 0 failed`);
   }, 60_000);
 
   it('that is stopped ends with what there is', async () => {

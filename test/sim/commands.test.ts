@@ -83,6 +83,29 @@ describe('a run', () => {
   });
 });
 
+describe('one seed on the command line', () => {
+  it('runs twice with the same hash', () => {
+    const once = sim('--seed', '7', '--storm-ms', '1000');
+    const twice = sim('--seed', '7', '--storm-ms', '1000', '--twice');
+    const hash = /^hash [0-9a-f]{16}$/m.exec(once.stdout)?.[0];
+    expect(hash).toBeDefined();
+    expect(twice.stdout).toContain(`${hash}\nthe second run has the same hash\n`);
+    expect([once.status, twice.status]).toEqual([0, 0]);
+  }, 120_000);
+
+  it('leaves a history that can be checked by itself, also when it is wrong', () => {
+    const history = join(directory, 'history.jsonl');
+    const right = sim('--seed', '7', '--storm-ms', '2000', '--history', history);
+    expect(right.status).toBe(0);
+    const checked = sim('check', history, '--order', 'program');
+    expect(checked.stdout).toContain('linearizable');
+    expect(checked.status).toBe(0);
+    const planted = ['--mutant', 'reads-of-a-follower-unasked'];
+    expect(sim('--seed', '1', '--storm-ms', '2000', ...planted, '--history', history).status).toBe(1);
+    expect(sim('check', history, '--order', 'program').status).toBe(1);
+  }, 240_000);
+});
+
 describe('files that a command reads', () => {
   it('are named when they cannot be read', async () => {
     const missing = join(directory, 'none.json');
