@@ -342,7 +342,7 @@ export class Session implements ConnectionHandler {
   }
 
   #once({ session, number, command }: Extract<ClientCommand, { verb: 'once' }>): Request | Reply {
-    const write = this.#requestOf(command);
+    const write = command.verb === 'exec' ? this.#transaction.take() : this.#bind(command);
     if (write !== null && !isRequest(write)) return write;
     if (write !== null && isOnceWrite(write)) return { type: 'session-write', session, number, write };
     return errorReply(`SESSION DO is for writes, and '${command.verb}' is none`);

@@ -369,6 +369,10 @@ describe('commands', () => {
       ['INCR n', '+QUEUED'],
       [`SESSION DO ${session} 4 EXEC`, '*1 :2'],
       [`SESSION DO ${session} 5 GET n`, "-ERR SESSION DO is for writes, and 'get' is none"],
+      [`SESSION DO ${session} 5 MULTI`, "-ERR SESSION DO is for writes, and 'multi' is none"],
+      [`SESSION DO ${session} 5 UNWATCH`, "-ERR SESSION DO is for writes, and 'unwatch' is none"],
+      [`SESSION DO ${session} 5 USE other`, "-ERR SESSION DO is for writes, and 'use' is none"],
+      ['EXEC', '-ERR EXEC without MULTI'],
       [`SESSION DO ${session} 5 TXN IF REV n > 0 THEN 2 DEL n`, '*2 :1 *1 :1'],
       [`SESSION CLOSE ${session}`, '+OK'],
       [
