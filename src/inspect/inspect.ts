@@ -9,7 +9,14 @@ import { EnvelopeError } from '../base/errors.ts';
 import type { Disk, ReadFile } from '../io/disk.ts';
 import { readUint32 } from '../lsm/bytes.ts';
 import { inspectSegment } from './inspect_segment.ts';
-import { inspectCurrent, inspectManifest, inspectSnapshot, inspectVotes } from './inspect_small.ts';
+import {
+  inspectCurrent,
+  inspectIdentity,
+  inspectManifest,
+  inspectOdd,
+  inspectSnapshot,
+  inspectVotes,
+} from './inspect_small.ts';
 import { inspectTable } from './inspect_table.ts';
 import type { InspectOptions, Item } from './item.ts';
 import { readAround } from './read_around.ts';
@@ -22,8 +29,8 @@ const TABLE_MAGIC = 0x4c425445;
 
 type Kind =
   | { readonly type: 'table' | 'segment'; readonly number: number | null }
-  | { readonly type: 'manifest'; readonly number: number }
-  | { readonly type: 'current' | 'votes' | 'snapshot' };
+  | { readonly type: 'manifest' | 'identity'; readonly number: number }
+  | { readonly type: 'current' | 'votes' | 'snapshot' | 'odd' };
 
 /**
  * The items are made one by one as they are asked for; a table is read block by block.
@@ -54,6 +61,12 @@ export function* inspect(disk: Disk, path: string, options: InspectOptions): Gen
     case 'votes':
       yield* inspectVotes(path, bytes);
       return;
+    case 'identity':
+      yield* inspectIdentity(path, bytes, kind.number);
+      return;
+    case 'odd':
+      yield* inspectOdd(path, bytes);
+      return;
     case 'snapshot':
       yield* inspectSnapshot(path, bytes, options);
   }
@@ -71,13 +84,14 @@ function kindOf(disk: Disk, path: string): Kind {
 }
 
 function kindByName(name: string): Kind | null {
-  const [, word, digits] = /^(table|manifest)-(\d+)$/.exec(name) ?? [];
-  if (word === 'table') return { type: 'table', number: Number(digits) };
-  if (word === 'manifest') return { type: 'manifest', number: Number(digits) };
+  const [, word, digits] = /^(table|manifest|identity)-(\d+)$/.exec(name) ?? [];
+  if (word === 'table' || word === 'manifest' || word === 'identity')
+    return { type: word, number: Number(digits) };
   const segment = /^(\d{6,})\.log$/.exec(name)?.[1];
   if (segment !== undefined) return { type: 'segment', number: Number(segment) };
   if (name === 'CURRENT' || name === 'CURRENT.new') return { type: 'current' };
   if (/^vote-[ab](\.new)?$/.test(name)) return { type: 'votes' };
+  if (name === 'odd') return { type: 'odd' };
   return name === 'snapshot' || name === 'mend' ? { type: 'snapshot' } : null;
 }
 
@@ -91,7 +105,7 @@ function kindByMagic(file: ReadFile): Kind {
   }
   throw new EnvelopeError(
     'USAGE',
-    `${file.path} is no file of a store: these are table-N, manifest-N, CURRENT, N.log, vote-a, vote-b, snapshot and mend`,
+    `${file.path} is no file of a store: these are table-N, manifest-N, CURRENT, N.log, vote-a, vote-b, snapshot, mend, identity-N and odd`,
   );
 }
 

@@ -1,4 +1,4 @@
-/** Files that are small, or of few structures: manifest, `CURRENT`, term and vote, a fetched snapshot. */
+/** Files that are small, or of few structures: manifest, `CURRENT`, term and vote, a fetched snapshot, marks of a node. */
 import { CorruptionError, EnvelopeError } from '../base/errors.ts';
 import { crc32 } from '../codec/crc32.ts';
 import { FRAME_HEADER_BYTES } from '../codec/frame.ts';
@@ -10,6 +10,7 @@ import { readVotes } from '../replica/hard_state_file.ts';
 import { RecordUnpacker } from '../replica/snapshot_codec.ts';
 import { FrameKind } from '../replica/snapshot_file.ts';
 import { damageAt, damaged, type Fields, type InspectOptions, type Item, part, record } from './item.ts';
+import { agreeingIn, BROKEN_IDENTITY, BROKEN_ODD, identityIn } from './mark_files.ts';
 
 /** @param number Its checksums hold for this number alone. See `docs/formats/manifest.md`. */
 export function* inspectManifest(path: string, bytes: Uint8Array, number: number): Generator<Item> {
@@ -78,6 +79,21 @@ export function* inspectVotes(path: string, bytes: Uint8Array): Generator<Item> 
     if (!(error instanceof CorruptionError)) throw error;
     yield damaged(error);
   }
+}
+
+/** @param member The file's name names it. */
+export function* inspectIdentity(path: string, bytes: Uint8Array, member: number): Generator<Item> {
+  yield part('file', 0, { path, kind: 'identity-of-member', bytes: bytes.length });
+  const identity = identityIn(bytes, member);
+  yield identity === null ? damageAt(0, BROKEN_IDENTITY) : part('identity', 0, { node: member, identity });
+}
+
+export function* inspectOdd(path: string, bytes: Uint8Array): Generator<Item> {
+  yield part('file', 0, { path, kind: 'odd-one-out', bytes: bytes.length });
+  const agreeing = agreeingIn(bytes);
+  yield agreeing === null
+    ? damageAt(0, BROKEN_ODD)
+    : part('odd', 0, { agreeing: agreeing.map((node) => ({ node })) });
 }
 
 /** A snapshot that was fetched from another node, frame by frame. Frames behind a damaged one cannot be found. */

@@ -8,10 +8,10 @@ import { CorruptionError } from '../base/errors.ts';
 import { fromUtf8 } from '../codec/bytes.ts';
 import { crc32 } from '../codec/crc32.ts';
 import { FRAME_HEADER_BYTES } from '../codec/frame.ts';
-import { VarintReader } from '../codec/varint.ts';
 import type { Disk, ReadFile } from '../io/disk.ts';
 import { readUint32 } from '../lsm/bytes.ts';
 import { FrameKind } from '../replica/snapshot_file.ts';
+import { agreeingIn, BROKEN_IDENTITY, BROKEN_ODD, identityIn } from './mark_files.ts';
 import { readAround } from './read_around.ts';
 
 /** Longer ones are none of these files: what stands in them is not read. */
@@ -44,21 +44,14 @@ export function findingIn(disk: Disk, directory: string, name: string): Finding 
 }
 
 function checkIdentity(file: ReadFile, member: number): Finding | null {
-  const reader = onlyFrame(file);
-  if (reader?.read() === member && reader.read() >= 0 && isAtEnd(reader, file)) return null;
-  return damage(file, 0, 'the identity of a member is not intact');
+  const bytes = small(file);
+  if (bytes !== null && identityIn(bytes, member) !== null) return null;
+  return damage(file, 0, BROKEN_IDENTITY);
 }
 
 function checkOdd(file: ReadFile): Finding | null {
-  const reader = onlyFrame(file);
-  let left = reader?.read() ?? -1;
-  let isWhole = left >= 0;
-  while (reader !== null && isWhole && left > 0) {
-    isWhole = reader.read() >= 0;
-    left--;
-  }
-  if (reader !== null && isWhole && isAtEnd(reader, file)) return null;
-  return damage(file, 0, 'the mark of the odd one out is not intact: it counts, but not whom it names');
+  const bytes = small(file);
+  return bytes !== null && agreeingIn(bytes) !== null ? null : damage(file, 0, BROKEN_ODD);
 }
 
 function checkJson(file: ReadFile, name: string): Finding | null {
@@ -127,17 +120,6 @@ function frameAt(file: ReadFile, at: number): Uint8Array | null {
   if (length === 0 || at + FRAME_HEADER_BYTES + length > file.size) return null;
   const body = readAround(file, at + FRAME_HEADER_BYTES, length);
   return crc32(body) >>> 0 === readUint32(header, 4) ? body : null;
-}
-
-/** Of the one frame that a file has; null: it has another number of them, or that one is not intact. */
-function onlyFrame(file: ReadFile): VarintReader | null {
-  if (file.size > SMALL_BYTES_MAX) return null;
-  const body = frameAt(file, 0);
-  return body === null || FRAME_HEADER_BYTES + body.length !== file.size ? null : new VarintReader(body);
-}
-
-function isAtEnd(reader: VarintReader, file: ReadFile): boolean {
-  return reader.offset === file.size - FRAME_HEADER_BYTES;
 }
 
 function small(file: ReadFile): Uint8Array | null {

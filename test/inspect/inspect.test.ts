@@ -2,11 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EnvelopeError } from '../../src/base/errors.ts';
 import { itemAsJson, itemAsText } from '../../src/cli/inspect.ts';
+import { writeFrame } from '../../src/codec/frame.ts';
 import { inspect } from '../../src/inspect/inspect.ts';
 import type { InspectOptions, Item } from '../../src/inspect/item.ts';
 import type { Disk } from '../../src/io/disk.ts';
 import { HardStateFile } from '../../src/replica/hard_state_file.ts';
 import { SnapshotFileWriter } from '../../src/replica/snapshot_file.ts';
+import { IdentityRegistry } from '../../src/server/identity_registry.ts';
 import type { EngineRig } from '../embedded/rig.ts';
 import { flip, makeStore, replace } from './store_rig.ts';
 
@@ -30,7 +32,7 @@ function count(items: readonly Item[], type: string): number {
   return items.filter((item) => item.type === type).length;
 }
 
-/** As `makeStore`, with term and vote and a fetched snapshot beside it. */
+/** As `makeStore`, with term and vote, a fetched snapshot and the marks of a node beside it. */
 function makeNode(): EngineRig {
   const rig = makeStore();
   rig.process.run(() => {
@@ -45,8 +47,12 @@ function makeNode(): EngineRig {
     snapshot.append(Uint8Array.of(1, 0x6b, 5, 1, 0x76, 1, 0x6c, 6, 0));
     snapshot.end();
     snapshot.file.close();
+    new IdentityRegistry(disk, '/db', (error) => {
+      throw error;
+    }).note(3, 4_711_000);
   });
   rig.pass(200_000);
+  replace(rig, '/db/odd', writeFrame(Uint8Array.of(2, 1, 3)));
   return rig;
 }
 
@@ -122,6 +128,19 @@ describe('inspecting', () => {
       '        11    put sequence=6 key="(internal 6c)" valueBytes=0 value=""',
       '        29  end',
     ]);
+  });
+
+  it('tells what a node knows of other members, and who agrees where it is odd', () => {
+    const rig = makeNode();
+    expect(look(rig, '/db/identity-3').map(itemAsText)).toEqual([
+      '         0  file path=/db/identity-3 kind=identity-of-member bytes=13',
+      '         0  identity node=3 identity=4711000',
+    ]);
+    expect(look(rig, '/db/odd').map(itemAsText)[1]).toBe('         0  odd agreeing=[{node=1} {node=3}]');
+    replace(rig, '/db/identity-4', rig.disk.readRaw('/db/identity-3'));
+    expect(look(rig, '/db/identity-4').map(itemAsText)[1]).toBe(
+      '         0  DAMAGED the identity of a member is not intact',
+    );
   });
 
   it('gives machines one object a line, with bytes as text and in hexadecimal', () => {
@@ -204,9 +223,9 @@ describe('inspecting what is damaged', () => {
     expect(look(rig, path).filter(({ type }) => type === 'entry')).toEqual(entries.slice(1));
   });
 
-  it('shows damage wherever a byte of a manifest, CURRENT, a vote or a fetched snapshot has changed', () => {
+  it('shows damage wherever a byte of a manifest, CURRENT, a vote, a fetched snapshot or a mark has changed', () => {
     const rig = makeNode();
-    for (const part of ['/manifest-', '/CURRENT', '/vote-a', '/snapshot']) {
+    for (const part of ['/manifest-', '/CURRENT', '/vote-a', '/snapshot', '/identity-3', '/odd']) {
       for (const path of find(rig, part)) {
         for (let offset = 0; offset < rig.disk.sizeOf(path); offset++) {
           flip(rig, path, offset);
@@ -219,7 +238,16 @@ describe('inspecting what is damaged', () => {
 
   it('meets any bytes under any name with items or an error that says what is wrong', () => {
     const rig = makeNode();
-    const samples = ['/table-', '.log', '/manifest-', '/CURRENT', '/vote-a', '/snapshot'].flatMap((part) => {
+    const samples = [
+      '/table-',
+      '.log',
+      '/manifest-',
+      '/CURRENT',
+      '/vote-a',
+      '/snapshot',
+      '/identity-3',
+      '/odd',
+    ].flatMap((part) => {
       return find(rig, part).map((path) => ({ path, bytes: rig.disk.readRaw(path) }));
     });
     const sample = fc.constantFrom(...samples);
