@@ -114,8 +114,9 @@ export class StreamPart {
     if (outcome === 'none' || (outcome === 'gave up' && cutStatesMax === undefined)) return outcome;
     const best = outcome === 'found' ? withoutWorse(ends) : [];
     if (outcome === 'gave up' || best.length > PLACES_MAX) {
-      if (outcome === 'gave up') this.#effort = Math.min(2 * this.#effort, EFFORT_MAX);
-      else this.#pieceMin = 2 * piece.length;
+      // The same piece again at the same cost would end as it did.
+      if (outcome === 'found' || this.#effort === EFFORT_MAX) this.#pieceMin = 2 * piece.length;
+      else this.#effort *= 2;
       onKept?.(outcome === 'found' ? 'too many ends' : 'too many states');
       return 'kept';
     }

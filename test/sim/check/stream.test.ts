@@ -105,6 +105,29 @@ describe('a history in pieces', () => {
     expect(long.peak).toBeLessThanOrEqual(8);
   });
 
+  it('is not searched at each look where its beginning is too hard (seed 2300146)', () => {
+    let kept = 0;
+    const stream = new HistoryStream({
+      ...CHECK_DEFAULTS,
+      order: 'real-time',
+      // More states than are ever worth it.
+      pieceMin: 40,
+      cutStatesMax: 2,
+      onKept: (why) => {
+        expect(why).toBe('too many states');
+        kept++;
+      },
+    });
+    for (let id = 0; id < 1000; id++) {
+      const op = { type: 'write', key: 'k', value: String(id) } as const;
+      stream.add({ id, process: id, call: 10 * id, return: 10 * id + 5, op, result: { type: 'ok' } });
+      expect(stream.advance(10 * id + 8, []).type).toBe('linearizable');
+    }
+    // Five times with more effort each, then as it has doubled: 80, 160, 320, 640.
+    expect(kept).toBe(9);
+    expect(stream.finish().type).toBe('linearizable');
+  });
+
   it('takes an operation of unknown outcome into account when it is known to have taken effect', () => {
     const settled = (then: string): StreamVerdict => {
       const stream = new HistoryStream({ ...CHECK_DEFAULTS, order: 'real-time', pieceMin: 1 });
