@@ -5,6 +5,7 @@
 
 import type { LogFields, Logger, LogLevel } from '../src/io/logger.ts';
 import type { Address } from '../src/io/network.ts';
+import { DEFAULT_FLOW } from '../src/raft/flow.ts';
 import { Node } from '../src/server/node.ts';
 import type { Machine } from './machine.ts';
 import type { Settings } from './power_cut.ts';
@@ -122,7 +123,7 @@ export class Lifecycle {
       ...this.#world.members.placeOf(id, this.#parts.founders),
       directory: DATA,
       timing,
-      flow: tuning.flow,
+      flow: { ...DEFAULT_FLOW, ...tuning.flow },
       snapshots: tuning.snapshots,
       clockDriftPpmMax: tuning.clockDriftPpmMax,
       digestWindowEntries: DIGEST_WINDOW_ENTRIES,

@@ -376,7 +376,11 @@ function drawSnapshots(random: SimRandom): SnapshotLimits {
 /** Now and then everything is under way one by one, and the next writer already too much. */
 function drawFlow(random: SimRandom): FlowLimits {
   if (random.chance(500)) return DEFAULT_FLOW;
+  const entries = random.fork('entries');
   return {
+    ...DEFAULT_FLOW,
+    ...(entries.chance(300) ? { appendEntriesMax: entries.pick([1, 3, 20]) } : {}),
+    ...(entries.chance(300) ? { inFlightEntriesMax: entries.pick([1, 5, 40]) } : {}),
     appendBytesMax: random.pick([1, 100, 4000]),
     inFlightMax: random.pick([1, 2, 64]),
     inFlightBytesMax: random.pick([1, 1000, 100_000]),

@@ -82,7 +82,7 @@ export const DAMAGE_MUTANTS: readonly Mutant[] = [
   {
     name: 'entries-over-a-find',
     what: 'entries behind a damaged one are handed out with those before it',
-    file: 'src/log/group_log.ts',
+    file: 'src/log/entry_reader.ts',
     find: '      if (entry === null) break;\n',
     replace: '      if (entry === null) continue;\n',
   },

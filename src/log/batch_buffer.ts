@@ -109,6 +109,12 @@ export class BatchBuffer {
     return null;
   }
 
+  /** Whether a record there may be held; where this is false, `find` finds nothing. */
+  mayHold(segment: number, offset: number): boolean {
+    const [{ used, segment: firstSegment, start }] = this.#blocks;
+    return used > 0 && (segment > firstSegment || (segment === firstSegment && offset >= start));
+  }
+
   #moveBatch(bytes: number): void {
     const from = this.#last;
     const batch = from.bytes.subarray(this.#batchStart, from.used);

@@ -1,6 +1,6 @@
 /**
  * Reads entries back: from the bytes written last, which are in memory, or from their segments, where each record is
- * checked and must be the one that was written there.
+ * checked and must be the one that was written there. Neighbours are read from the disk together.
  */
 import { CorruptionError, DiskError } from '../base/errors.ts';
 import { sometimes } from '../base/rare.ts';
@@ -26,6 +26,17 @@ export interface EntryReaderOptions {
   readonly current: () => { readonly segment: number; readonly file: AppendFile };
 }
 
+/** Bytes of a segment that are read together at most; a record that is longer is read alone. */
+const AHEAD_BYTES_MAX = 64 * 1024;
+
+/** A piece of a segment that begins and ends with a record: a copy. */
+interface Ahead {
+  readonly segment: number;
+  readonly start: number;
+  readonly bytes: Uint8Array;
+  readonly records: RecordReader;
+}
+
 export class EntryReader {
   readonly #options: EntryReaderOptions;
 
@@ -33,15 +44,46 @@ export class EntryReader {
     this.#options = options;
   }
 
+  /** As `GroupLog.entries`. */
+  readEntries(state: GroupState, from: Index, toExclusive: Index, maxBytes: number): Entry[] {
+    const entries: Entry[] = [];
+    let ahead: Ahead | null = null;
+    let readsAhead = true;
+    let bytes = 0;
+    for (let index = from; index < toExclusive; index++) {
+      const payloadBytes = state.payloadBytesAt(index);
+      if (index > from && bytes + payloadBytes > maxBytes) break;
+      if (readsAhead && (ahead === null || !holds(ahead, state, index))) {
+        try {
+          ahead = this.#readAhead(state, index, toExclusive, maxBytes - bytes);
+        } catch (error) {
+          if (!isReadError(error)) throw error;
+          // One of them cannot be read: which one, reading each by itself tells. A disk may take seconds to say so.
+          readsAhead = false;
+        }
+      }
+      bytes += payloadBytes;
+      const entry = this.#readIfIntact(state, index, ahead);
+      if (entry === null) break;
+      entries.push(entry);
+    }
+    return entries;
+  }
+
+  /** @throws CorruptionError, DiskError */
+  read(state: GroupState, index: Index): Entry {
+    return this.#read(state, index, null);
+  }
+
   /**
    * What an entry is, is known of those in the log even when nothing of their records can be read any more: it becomes one
    * of the damaged ones. Its kind is not known, which matters to nobody who has read it before.
    */
-  readIfIntact(state: GroupState, index: Index): Entry | null {
-    if (this.#options.damage !== 'name') return this.read(state, index);
+  #readIfIntact(state: GroupState, index: Index, ahead: Ahead | null): Entry | null {
+    if (this.#options.damage !== 'name') return this.#read(state, index, ahead);
     if (state.holes.has(index)) return null;
     try {
-      return this.read(state, index);
+      return this.#read(state, index, ahead);
     } catch (error) {
       if (!(error instanceof CorruptionError)) throw error;
       sometimes('an entry is found damaged while the log is in use');
@@ -52,8 +94,7 @@ export class EntryReader {
     }
   }
 
-  /** @throws CorruptionError, DiskError */
-  read(state: GroupState, index: Index): Entry {
+  #read(state: GroupState, index: Index, ahead: Ahead | null): Entry {
     const term = state.termAt(index);
     const mended = state.mendedAt(index);
     const segment = mended === null ? state.segmentAt(index) : mended.segment;
@@ -69,30 +110,64 @@ export class EntryReader {
       return { index, term, kind, payload: cached.subarray(RECORD_HEADER_BYTES) };
     }
     sometimes('an entry is read back from its segment');
-    const bytes = recordBytes(payloadBytes);
+    const isAhead = ahead !== null && mended === null && holds(ahead, state, index);
+    const { start, bytes, records } = isAhead ? ahead : this.#readAlone(state, index, segment, offset);
+    const isExpected =
+      records.read(offset) === 'intact' &&
+      (records.recordKind === RecordKind.Entry || records.recordKind === RecordKind.Mend) &&
+      records.group === state.group &&
+      records.index === index &&
+      records.term === term &&
+      records.payloadBytes === payloadBytes;
+    if (!isExpected) {
+      const name = `group ${state.group} index ${index} term ${term}`;
+      throw new CorruptionError(this.#path(segment), offset, `the record of ${name} is not what was written`);
+    }
+    const at = offset - start + RECORD_HEADER_BYTES;
+    const payload = bytes.subarray(at, at + payloadBytes);
+    return { index, term, kind: records.entryKind as EntryKind, payload };
+  }
+
+  /**
+   * The record of an entry and those of as many behind it as stand there in a row; null where that is no more than one, or
+   * where they are in memory.
+   */
+  #readAhead(state: GroupState, from: Index, toExclusive: Index, maxBytes: number): Ahead | null {
+    const segment = state.segmentAt(from);
+    const start = state.offsetAt(from);
+    let end = start;
+    let payloads = 0;
+    let index = from;
+    for (; index < toExclusive && this.#isInRow(state, index, segment); index++) {
+      const payloadBytes = state.payloadBytesAt(index);
+      const nextEnd = state.offsetAt(index) + recordBytes(payloadBytes);
+      payloads += payloadBytes;
+      if (payloads > maxBytes || nextEnd - start > AHEAD_BYTES_MAX) break;
+      end = nextEnd;
+    }
+    return index - from < 2 ? null : makeAhead(segment, start, this.#view(segment, start, end - start));
+  }
+
+  #isInRow(state: GroupState, index: Index, segment: number): boolean {
+    return (
+      state.segmentAt(index) === segment &&
+      state.mendedAt(index) === null &&
+      !state.holes.has(index) &&
+      !this.#options.batch.mayHold(segment, state.offsetAt(index))
+    );
+  }
+
+  #readAlone(state: GroupState, index: Index, segment: number, offset: number): Ahead {
+    const bytes = recordBytes(state.payloadBytesAt(index));
     let view: Uint8Array;
     try {
       view = this.#view(segment, offset, bytes);
     } catch (error) {
       if (!isReadError(error)) throw error;
-      view = this.#viewAgain(segment, offset, bytes, `group ${state.group} index ${index} term ${term}`);
+      const name = `group ${state.group} index ${index} term ${state.termAt(index)}`;
+      view = this.#viewAgain(segment, offset, bytes, name);
     }
-    const reader = new RecordReader(view, segment, offset);
-    const result = reader.read(offset);
-    const isExpected =
-      result === 'intact' &&
-      (reader.recordKind === RecordKind.Entry || reader.recordKind === RecordKind.Mend) &&
-      reader.group === state.group &&
-      reader.index === index &&
-      reader.term === term &&
-      reader.payloadBytes === payloadBytes;
-    if (!isExpected) {
-      const name = `group ${state.group} index ${index} term ${term}`;
-      throw new CorruptionError(this.#path(segment), offset, `the record of ${name} is not what was written`);
-    }
-    // A copy: the view is only valid until control returns to the event loop.
-    const payload = view.slice(RECORD_HEADER_BYTES, RECORD_HEADER_BYTES + payloadBytes);
-    return { index, term, kind: reader.entryKind as EntryKind, payload };
+    return makeAhead(segment, offset, view);
   }
 
   #view(segment: number, offset: number, bytes: number): Uint8Array {
@@ -116,4 +191,17 @@ export class EntryReader {
   #path(segment: number): string {
     return segmentPath(this.#options.directory, segment);
   }
+}
+
+/** @param view Only valid until control returns to the event loop. */
+function makeAhead(segment: number, start: number, view: Uint8Array): Ahead {
+  const bytes = view.slice();
+  return { segment, start, bytes, records: new RecordReader(bytes, segment, start) };
+}
+
+/** Its first record, if it was mended. */
+function holds({ segment, start, bytes }: Ahead, state: GroupState, index: Index): boolean {
+  const offset = state.offsetAt(index);
+  const end = offset + recordBytes(state.payloadBytesAt(index));
+  return state.segmentAt(index) === segment && offset >= start && end <= start + bytes.length;
 }

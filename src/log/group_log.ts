@@ -26,8 +26,8 @@ export interface EntryStorage {
   firstSegmentWithin(bytes: number): number;
   /** Reads an entry that `state` knows. The payload never changes. */
   read(state: GroupState, index: Index): Entry;
-  /** As `read`; null when its bytes are damaged and that is to be named: `state` says so then. */
-  readIfIntact(state: GroupState, index: Index): Entry | null;
+  /** As `GroupLog.entries`, of which it has the arguments checked: `state` says so where damage was met. */
+  readEntries(state: GroupState, from: Index, toExclusive: Index, maxBytes: number): Entry[];
 }
 
 export class GroupLog implements LogDamage {
@@ -162,16 +162,7 @@ export class GroupLog implements LogDamage {
       'the range is in the log',
       { group: state.group, from, toExclusive, lastIndex: state.lastIndex },
     );
-    const entries: Entry[] = [];
-    let bytes = 0;
-    for (let index = from; index < toExclusive; index++) {
-      bytes += state.payloadBytesAt(index);
-      if (index > from && bytes > maxBytes) break;
-      const entry = this.#storage.readIfIntact(state, index);
-      if (entry === null) break;
-      entries.push(entry);
-    }
-    return entries;
+    return this.#storage.readEntries(state, from, toExclusive, maxBytes);
   }
 
   /**

@@ -140,7 +140,8 @@ export class Log {
     this.#storage = {
       append: (state, entry) => this.#append(state, entry),
       read: (state, index) => this.#reader.read(state, index),
-      readIfIntact: (state, index) => this.#reader.readIfIntact(state, index),
+      readEntries: (state, from, toExclusive, maxBytes) =>
+        this.#reader.readEntries(state, from, toExclusive, maxBytes),
       reset: (state, index, term) => this.#reset(state, index, term),
       mend: (state, entry) => this.#mend(state, entry),
       fence: (state, term) => this.#fence(state, term),

@@ -5,17 +5,23 @@
 export interface FlowLimits {
   /** Payload bytes in one append; a single larger entry still travels. */
   readonly appendBytesMax: number;
+  /** In one append. Short ones take time rather than bytes, and nothing else goes on while an append is read or written. */
+  readonly appendEntriesMax: number;
   /** Unanswered appends to one follower. */
   readonly inFlightMax: number;
   /** Payload bytes in them; one append may exceed it. */
   readonly inFlightBytesMax: number;
+  /** Entries in them; one append may exceed it. */
+  readonly inFlightEntriesMax: number;
   /** Payload bytes proposed in this leadership and not committed; one proposal may exceed it. More are refused. */
   readonly uncommittedBytesMax: number;
 }
 
 export const DEFAULT_FLOW: FlowLimits = {
   appendBytesMax: 1024 * 1024,
+  appendEntriesMax: 1024,
   inFlightMax: 64,
   inFlightBytesMax: 8 * 1024 * 1024,
+  inFlightEntriesMax: 4096,
   uncommittedBytesMax: 64 * 1024 * 1024,
 };

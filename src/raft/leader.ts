@@ -236,10 +236,7 @@ export class Leader {
         }
         if (progress.nextIndex !== sharedFrom) {
           sharedFrom = progress.nextIndex;
-          const { lastIndex } = core.log;
-          const end = maybe('short-append') ? Math.min(sharedFrom, lastIndex) + 1 : lastIndex + 1;
-          // They end before what can't be read here.
-          shared = sharedFrom > lastIndex ? [] : core.log.entries(sharedFrom, end, core.flow.appendBytesMax);
+          shared = this.#entriesFrom(sharedFrom);
         }
         // What comes next can't be read here.
         if (shared.length === 0 && progress.state === 'replicate') break;
@@ -247,6 +244,14 @@ export class Leader {
       }
     }
     if (this.#transfer !== null) this.#askSuccessor(this.#transfer);
+  }
+
+  /** What an append takes of the log. They end before what can't be read here. */
+  #entriesFrom(index: Index): readonly Entry[] {
+    const { log, flow } = this.#core;
+    if (index > log.lastIndex) return [];
+    const count = maybe('short-append') ? 1 : flow.appendEntriesMax;
+    return log.entries(index, Math.min(index + count, log.lastIndex + 1), flow.appendBytesMax);
   }
 
   onAccepted(from: NodeId, message: Message & { type: 'append-accepted' }): void {

@@ -58,8 +58,12 @@ export class Progress {
 
   get canSend(): boolean {
     if (this.state !== 'replicate') return !this.paused;
-    const { inFlightMax, inFlightBytesMax } = this.#options.flow;
-    return this.#inFlight.length < inFlightMax && this.#bytes < inFlightBytesMax;
+    const { inFlightMax, inFlightBytesMax, inFlightEntriesMax } = this.#options.flow;
+    return (
+      this.#inFlight.length < inFlightMax &&
+      this.#bytes < inFlightBytesMax &&
+      this.nextIndex - 1 - this.matchIndex < inFlightEntriesMax
+    );
   }
 
   /** Payload bytes sent and not answered, in `replicate`. */

@@ -27,11 +27,11 @@ export interface ApplierOptions extends Pick<ReplicaOptions, 'log' | 'store' | '
 }
 
 /** Entries applied in one turn, so that other work gets its share of the loop. */
-const APPLY_ENTRIES_MAX = 2048;
+const APPLY_ENTRIES_MAX = 1024;
 /** Of entries, and of the values that they change or look at: one may exceed it. */
 const APPLY_BYTES_MAX = 1024 * 1024;
 /** Entries read from the log at a time: what the store does not take any more has to be read again. */
-const APPLY_READ_MAX = 32;
+const APPLY_READ_MAX = 128;
 
 export class Applier {
   readonly #options: ApplierOptions;

@@ -37,6 +37,27 @@ describe('the end of the log in memory', () => {
     expect(run(() => false).buffers).toBeLessThanOrEqual(CACHE_BYTES / 1024 + 2);
   });
 
+  it('may hold what stands behind the first record that it holds, and nothing while it is empty', () => {
+    const buffer = new BatchBuffer(CACHE_BYTES);
+    expect(buffer.mayHold(1, 0)).toBe(false);
+    for (let record = 0; record < RECORDS; record++) {
+      buffer.begin(2, record * RECORD_BYTES);
+      buffer.reserve(RECORD_BYTES);
+      buffer.takeBatch();
+      for (let other = 0; other <= record; other += 7) {
+        const offset = other * RECORD_BYTES;
+        expect([other, buffer.find(2, offset, RECORD_BYTES) !== null]).toEqual([
+          other,
+          buffer.mayHold(2, offset),
+        ]);
+      }
+    }
+    expect(buffer.mayHold(2, 0)).toBe(false);
+    expect(buffer.mayHold(1, RECORDS * RECORD_BYTES)).toBe(false);
+    expect(buffer.mayHold(2, (RECORDS - 1) * RECORD_BYTES)).toBe(true);
+    expect(buffer.mayHold(3, 0)).toBe(true);
+  });
+
   it('stays as it was for whoever holds a view of it', () => {
     const { kept, buffers } = run((record) => record % 100 === 7);
     expect(buffers).toBeGreaterThan(CACHE_BYTES / 1024 + 2);

@@ -86,12 +86,19 @@ export class CrashDisk implements Disk {
   #views: Uint8Array[] = [];
   /** Operations counted by kind. */
   readonly counts = new Map<Operation, number>();
+  viewedBytes = 0;
+  readonly #unreadable: { readonly path: string; readonly from: number; readonly to: number }[] = [];
   /** An operation of this kind fails when the count to it reaches zero. */
   readonly #failures = new Map<Operation, { after: number; errno: string }>();
 
   /** Lets the operation after the next `after` ones of its kind fail, and all later ones. */
   failFrom(operation: Operation, after: number, errno: string): void {
     this.#failures.set(operation, { after, errno });
+  }
+
+  /** Views that touch these bytes of the file fail from now on. */
+  makeUnreadable(path: string, from: number, to: number): void {
+    this.#unreadable.push({ path, from, to });
   }
 
   count(operation: Operation): number {
@@ -305,9 +312,12 @@ export class CrashDisk implements Disk {
 
   #view(path: string, inode: Inode, offset: number, length: number): Uint8Array {
     this.#mayFail('view', path);
+    if (this.#unreadable.some((bad) => bad.path === path && offset < bad.to && offset + length > bad.from))
+      throw new DiskError('view', path, 'EIO', 'as the test wants it');
     if (offset + length > inode.current.length)
       throw new DiskError('view', path, 'EINVAL', 'outside the file');
     const view = inode.current.slice(offset, offset + length);
+    this.viewedBytes += length;
     this.#views.push(view);
     return view;
   }

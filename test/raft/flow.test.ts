@@ -6,14 +6,15 @@ import { Uncommitted } from '../../src/raft/uncommitted.ts';
 import { Cluster, cutOff, type Mail, TIMING } from './cluster.ts';
 
 const SMALL: FlowLimits = {
+  ...DEFAULT_FLOW,
   appendBytesMax: 100,
   inFlightMax: 4,
   inFlightBytesMax: 250,
   uncommittedBytesMax: 1000,
 };
 
-function smallCluster(): Cluster {
-  const cluster = new Cluster(3, undefined, SMALL);
+function smallCluster(flow: FlowLimits = SMALL): Cluster {
+  const cluster = new Cluster(3, undefined, flow);
   cluster.elect(1);
   cluster.beat();
   return cluster;
@@ -51,6 +52,28 @@ describe('flow control', () => {
       message.type === 'append' ? message.entries.reduce((sum, { payload }) => sum + payload.length, 0) : 0,
     );
     expect(sizes).toEqual([100, 100, 100]);
+    cluster.settle();
+    expect(cluster.raft(1).commitIndex).toBe(101);
+  });
+
+  it('keeps a bounded number of entries on the way, in appends of a bounded number, however short they are', () => {
+    const cluster = smallCluster({ ...DEFAULT_FLOW, appendEntriesMax: 8, inFlightEntriesMax: 20 });
+    for (let n = 0; n < 100; n++) cluster.raft(1).propose(new Uint8Array(0));
+    cluster.collect(1);
+    const countsTo = (id: number): number[] =>
+      appendsTo(cluster, id).map(({ message }) => (message.type === 'append' ? message.entries.length : 0));
+    expect(countsTo(2)).toEqual([8, 8, 8]);
+    const [first] = appendsTo(cluster, 2);
+    cluster.inbox = [];
+    cluster.deliver(first);
+    cluster.sync(2);
+    const [answer] = cluster.inbox.filter(({ message }) => message.type === 'append-accepted');
+    cluster.deliver(answer);
+    // Sixteen were still under way.
+    expect(countsTo(2)).toEqual([8]);
+    cluster.raft(1).onPeerReset(2);
+    cluster.raft(1).onPeerReset(3);
+    cluster.collect(1);
     cluster.settle();
     expect(cluster.raft(1).commitIndex).toBe(101);
   });
