@@ -54,7 +54,8 @@ function applied(entries: number, touchedBytes: number): number[] {
 }
 
 describe('a turn', () => {
-  it('applies many entries that are cheap', () => expect(applied(5000, 0)).toEqual([1024, 1024, 1024, 1024, 904]));
+  it('applies many entries that are cheap', () =>
+    expect(applied(5000, 0)).toEqual([1024, 1024, 1024, 1024, 904]));
 
   it('ends when entries, however short, have met a mebibyte of values', () => {
     expect(applied(10, 400 * KIB)).toEqual([3, 3, 3, 1]);
