@@ -50,6 +50,8 @@ export interface CampaignSummary {
   readonly wholeChecks: number;
   /** Runs of which it is not known whether the history is linearizable: it was too hard for the search. */
   readonly undecided: number;
+  /** Which these are. */
+  readonly undecidedSeeds: readonly string[];
   /** Seeds that reached each mark. */
   readonly marks: Readonly<Record<string, number>>;
   /** Marks that every campaign should reach, and that this one did not. */
@@ -91,6 +93,7 @@ export class Campaign {
   #seeds = 0;
   readonly #hashes = new Map<string, string>();
   readonly #failed: { seed: string; check: string; message: string }[] = [];
+  readonly #undecided: string[] = [];
   readonly #marks = new Map<string, number>();
   readonly #total: Record<(typeof SUMMED)[number], number> = {
     simulatedSeconds: 0,
@@ -167,6 +170,7 @@ export class Campaign {
     if (order.stormMs === this.#options.stormMs) this.#hashes.set(result.seed, result.hash);
     for (const name of SUMMED) this.#total[name] += result[name];
     for (const mark of result.marks) this.#marks.set(mark, (this.#marks.get(mark) ?? 0) + 1);
+    if (result.undecided > 0) this.#undecided.push(result.seed);
     if (result.failure === null) this.#store?.held(order);
     else this.#takeFailure(order, result.failure);
     this.#progress.show(() => this.#describe());
@@ -207,6 +211,7 @@ export class Campaign {
       seconds,
       threads,
       ...this.#total,
+      undecidedSeeds: this.#undecided.sort(bySeed),
       simulatedSecondsPerSecond: simulatedSeconds / seconds,
       eventsPerSecondPerThread: events / seconds / threads,
       marks: Object.fromEntries([...this.#marks].sort(([a], [b]) => (a < b ? -1 : 1))),
@@ -239,8 +244,12 @@ export function formatSummary(summary: CampaignSummary): string {
   );
   if (summary.wholeChecks > 0)
     lines.push(`  ${summary.wholeChecks} histories checked as a whole: their pieces were too hard`);
-  if (summary.undecided > 0)
-    lines.push(`  ${summary.undecided} histories NOT DECIDED: they were too hard as a whole, too`);
+  if (summary.undecided > 0) {
+    const which = summary.undecidedSeeds.join(' ');
+    lines.push(
+      `  ${summary.undecided} histories NOT DECIDED, too hard as a whole, too: those of seeds ${which}`,
+    );
+  }
   for (const mark of marksNeverReached) lines.push(`  never reached: ${mark}`);
   for (const mark of rareMarksNotReached) lines.push(`  not reached, but rare: ${mark}`);
   for (const { seed, check } of failed) lines.push(`seed ${seed} FAILED: ${check}`);

@@ -60,11 +60,14 @@ describe('a campaign', () => {
       threads: 1,
       simulatedSecondsPerSecond: 1,
       eventsPerSecondPerThread: 1,
+      undecidedSeeds: ['3'],
       marks: {},
       marksNeverReached: [],
       rareMarksNotReached: [],
     };
-    expect(formatSummary(summary)).toMatch(/^3 seeds: 1 held, 1 failed\n(.*\n)* {2}1 histories NOT DECIDED/);
+    expect(formatSummary(summary)).toMatch(
+      /^3 seeds: 1 held, 1 failed\n(.*\n)* {2}1 histories NOT DECIDED, .*: those of seeds 3\n/,
+    );
   });
 
   it('of whole clusters alone has their marks and no others', async () => {
