@@ -300,7 +300,12 @@ class Recovery {
     const { segment } = scan;
     const state = this.#stateOf(group);
     this.#records++;
-    if (this.#isBase(state, index)) {
+    if (this.#guessed.has(group) && index === 1) {
+      // All that was seen before it is superseded: nothing came before.
+      this.#guessed.delete(group);
+      state.reset(0, 0, segment);
+      this.#gaps.onCertain(state);
+    } else if (this.#isBase(state, index)) {
       // What came before was removed with its segments. This entry itself serves as what the next ones follow.
       this.#guessed.add(group);
       state.reset(index, term, segment);

@@ -248,6 +248,37 @@ describe('damage', () => {
   });
 });
 
+describe('a log that a new leader has replaced from early on', () => {
+  // Of the first leader's four entries the last stands in the second segment, before those that replace them.
+  for (const damage of ['refuse', 'name'] as const) {
+    for (const from of [1, 2, 3, 4]) {
+      for (const compactedTo of [0, 1, 2, 3, 5]) {
+        it(`is what it was: from entry ${from} on, compacted to ${compactedTo}, damage: ${damage}`, () => {
+          const machine = new Machine({ segmentBytes: 400, cacheBytes: 0, damage });
+          const log = machine.open();
+          const put = (index: number, term: number): void => {
+            log.group(0).append(entry(index, term, new Uint8Array(80).fill(16 * term + index)));
+            log.flush();
+            machine.finish();
+          };
+          for (let index = 1; index <= 4; index++) put(index, 1);
+          for (let index = from; index <= 6; index++) put(index, 2);
+          if (compactedTo > 0) log.group(0).compact(compactedTo);
+          machine.settle();
+          const before = dump(log, 0);
+          const { firstIndex } = log.group(0);
+          machine.close(log);
+          const group = machine.open().group(0);
+          // What was compacted may be seen again.
+          expect(group.firstIndex).toBeLessThanOrEqual(firstIndex);
+          expect(group.lastIndex).toBe(6);
+          expect(group.entries(firstIndex, 7, Number.POSITIVE_INFINITY).map(describeEntry)).toEqual(before);
+        });
+      }
+    }
+  }
+});
+
 describe('what a later version wrote', () => {
   it.each([
     ['version 2', 3, 2],
