@@ -17,7 +17,7 @@ const TEXTS: Readonly<Record<string, readonly string[]>> = {
 /** Null stands for: none, no limit. */
 const NULLABLE: ReadonlySet<string> = new Set(['clockDriftPpmMax', 'logTailEntries']);
 /** What is left out is the production code's. */
-const OPTIONAL: ReadonlySet<string> = new Set(['logBytesMax', 'appendEntriesMax', 'inFlightEntriesMax']);
+const OPTIONAL: ReadonlySet<string> = new Set(['logBytesMax', 'appendEntriesMax', 'appendsPerTurnMax']);
 
 /** Returns which field is wrong, and how, or null. */
 export function optionsProblem(options: WorldOptions): string | null {

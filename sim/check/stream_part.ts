@@ -115,7 +115,8 @@ export class StreamPart {
     const best = outcome === 'found' ? withoutWorse(ends) : [];
     if (outcome === 'gave up' || best.length > PLACES_MAX) {
       // The same piece again at the same cost would end as it did.
-      if (outcome === 'found' || this.#effort === EFFORT_MAX) this.#pieceMin = 2 * piece.length;
+      if (outcome === 'found' || this.#effort === EFFORT_MAX)
+        this.#pieceMin = Math.max(this.#pieceMin, 2 * piece.length);
       else this.#effort *= 2;
       onKept?.(outcome === 'found' ? 'too many ends' : 'too many states');
       return 'kept';

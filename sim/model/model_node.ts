@@ -163,6 +163,7 @@ export class ModelNode {
     if (output.hardState !== null) this.#saves.push(output.hardState);
     const to = this.#saves.length > 0 ? this.#heldBack : this.#sent;
     for (const envelope of output.messages) to.push(envelope);
+    if (output.isUnfinished) this.#turn();
   }
 
   #save(): void {

@@ -3,6 +3,20 @@ import type { Mutant } from './mutant.ts';
 
 export const LOG_MUTANTS: readonly Mutant[] = [
   {
+    name: 'replaced-from-the-first',
+    what: 'a log that was replaced from its first entry on, and lost its first segment, does not open',
+    file: 'src/log/recovery.ts',
+    find: '    if (this.#guessed.has(group) && index === 1) {\n',
+    replace: '    if (this.#guessed.has(group) && index === 0) {\n',
+  },
+  {
+    name: 'ahead-of-the-file',
+    what: 'entries that are read together reach into what is still to be written',
+    file: 'src/log/entry_reader.ts',
+    find: '      !state.holes.has(index) &&\n      !this.#options.batch.mayHold(segment, state.offsetAt(index))\n',
+    replace: '      !state.holes.has(index)\n',
+  },
+  {
     name: 'log-tail-not-cut',
     what: 'what a crash left behind the end of the log is not made zeros',
     file: 'src/log/opening.ts',

@@ -379,6 +379,7 @@ class CoreTrial {
     this.#apply(node);
     this.#watchClock(node);
     if (this.#weather.endLastVoterPermille > 0) this.#watchLastVoter(node);
+    if (output.isUnfinished && node.isUp) this.#turn(node);
   }
 
   /** A lease rests on it: nobody is told that it was heard in a term in which it was not, nor at a time at which it was not. */

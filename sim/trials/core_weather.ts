@@ -161,7 +161,12 @@ export function drawGrownApart(random: SimRandom): Weather {
 
 /** An entry in each append, and some of them under way. */
 function drawSmallFlow(random: SimRandom): FlowLimits {
-  return { ...DEFAULT_FLOW, appendBytesMax: 1, inFlightMax: random.pick([1, 4, 64]) };
+  return {
+    ...DEFAULT_FLOW,
+    appendBytesMax: 1,
+    inFlightMax: random.pick([1, 4, 64]),
+    appendsPerTurnMax: random.pick([1, 64]),
+  };
 }
 
 function drawAny(random: SimRandom): Weather {

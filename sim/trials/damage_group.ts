@@ -264,6 +264,7 @@ export class DamageGroup {
       this.#apply(node, entry);
     }
     this.#watchClock(node, raft);
+    if (output.isUnfinished && node.raft === raft) this.#turn(node, raft);
   }
 
   #apply(node: DamageNode, { index, term, payload }: Entry): void {

@@ -1,8 +1,8 @@
 /**
- * The log alone, on a simulated disk, through many short lives: appends and replaced suffixes, crashes between, during
- * and after syncs, syncs that fail and lose what they covered. A cluster seldom puts a log into the situations in which recovery is hard, since it appends at once
- * what it had lost; here they are the rule. Records are often all of one size, so that what a crash left behind the end
- * stands exactly where the next record would.
+ * The log alone, on a simulated disk, through many short lives: appends, replaced suffixes and compaction, crashes between,
+ * during and after syncs, syncs that fail and lose what they covered. A cluster seldom puts a log into the situations in
+ * which recovery is hard, since it appends at once what it had lost; here they are the rule. Records are often all of one
+ * size, so that what a crash left behind the end stands exactly where the next record would.
  *
  * A trial may end in damage: a byte of a file changes. Then the log must not open, or must have lost no more than the
  * last batch: only behind that nothing attests that it was durable.
@@ -19,6 +19,8 @@ import { fileKindOf } from '../disk.ts';
 import type { SimRandom } from '../random.ts';
 import { LoneMachine } from './lone_machine.ts';
 
+/** Tried one after the other: a log costs little. */
+const LOGS = 6;
 const LIVES = 16;
 const STEPS_MAX = 3;
 /** Entries appended between two flushes, at most. */
@@ -26,6 +28,10 @@ const BATCH_MAX = 10;
 const DAMAGE_PERMILLE = 500;
 /** Of a thousand lives, in how many a sync fails. */
 const FAILED_SYNC_PERMILLE = 200;
+/** Of a thousand steps, in how many a suffix is replaced, and in how many of those all that may be. */
+const REPLACE_PERMILLE = 150;
+const REPLACE_ALL_PERMILLE = 300;
+const COMPACT_PERMILLE = [0, 100, 400];
 const SYNC_US = { min: 100, max: 3000 };
 const GROUP = 1;
 const OPENING_US = 1_000_000;
@@ -36,9 +42,13 @@ interface Known {
   readonly word: number;
 }
 
-/** Runs a trial; what went wrong, or null. */
+/** What went wrong, or null. */
 export function tryLog(random: SimRandom): string | null {
-  return new LogTrial(random).run();
+  for (let logs = LOGS; logs > 0; logs--) {
+    const failure = new LogTrial(random).run();
+    if (failure !== null) return failure;
+  }
+  return null;
 }
 
 class LogTrial {
@@ -46,6 +56,9 @@ class LogTrial {
   readonly #machine: LoneMachine;
   readonly #payloadBytes: number;
   readonly #segmentBytes: number;
+  readonly #compactPermille: number;
+  /** Compacted up to there once: these entries are committed, and never replaced. */
+  #compacted = 0;
   /** By index and term. */
   #known = new Map<string, Known>();
   #term = 1;
@@ -63,7 +76,8 @@ class LogTrial {
       onPanic: (error) => this.#fail(error.stack ?? error.message),
     });
     this.#payloadBytes = random.pick([8, 8, 100, 300, 1100]);
-    this.#segmentBytes = 1 << random.between(11, 16);
+    this.#segmentBytes = 1 << random.between(10, 16);
+    this.#compactPermille = random.pick(COMPACT_PERMILLE);
   }
 
   run(): string | null {
@@ -139,8 +153,12 @@ class LogTrial {
     if (group.lastIndex < durable) {
       this.#fail(`entries up to ${durable} were durable; up to ${group.lastIndex} are left`);
     }
+    if (group.firstIndex > this.#compacted + 1) {
+      this.#fail(`entries behind ${this.#compacted} are needed; those from ${group.firstIndex} on are left`);
+      return;
+    }
     const found = new Map<string, Known>();
-    let prevTerm = 0;
+    let prevTerm = group.termAt(group.firstIndex - 1);
     for (let index = group.firstIndex; index <= group.lastIndex; index++) {
       const { term, payload } = group.entry(index);
       const known = this.#known.get(nameOf(index, term));
@@ -169,18 +187,33 @@ class LogTrial {
     if (random.chance(700)) this.#term = Math.max(this.#term, group.lastTerm) + 1;
     for (let steps = random.between(1, STEPS_MAX); steps > 0 && this.#failure === null && !isOver; steps--) {
       this.#machine.process.run(() => {
-        if (random.chance(150) && group.lastIndex > 0) this.#replaceSuffix(group);
+        if (random.chance(REPLACE_PERMILLE)) this.#replaceSuffix(group);
         for (let count = random.pick([1, 1, 2, BATCH_MAX]); count > 0; count--)
           this.#append(group, group.lastIndex + 1);
         log.flush();
+        if (random.chance(this.#compactPermille)) this.#compact(group);
       });
       this.#machine.scheduler.runUntil(this.#machine.scheduler.nowUs + random.below((3 * SYNC_US.max) >> 1));
     }
   }
 
   #replaceSuffix(group: GroupLog): void {
+    const random = this.#random;
+    const least = this.#compacted + 1;
+    if (group.lastIndex < least) return;
     this.#term++;
-    this.#append(group, this.#random.between(Math.max(1, group.lastIndex - 5), group.lastIndex));
+    const isWhole = random.chance(REPLACE_ALL_PERMILLE);
+    this.#append(
+      group,
+      isWhole ? least : random.between(Math.max(least, group.lastIndex - 5), group.lastIndex),
+    );
+  }
+
+  /** The segments that are not needed any more are removed while the life goes on. */
+  #compact(group: GroupLog): void {
+    if (group.durableIndex <= this.#compacted) return;
+    this.#compacted = this.#random.between(this.#compacted + 1, group.durableIndex);
+    group.compact(this.#compacted);
   }
 
   #append(group: GroupLog, index: number): void {

@@ -28,6 +28,8 @@ export interface EntryReaderOptions {
 
 /** Bytes of a segment that are read together at most; a record that is longer is read alone. */
 const AHEAD_BYTES_MAX = 64 * 1024;
+/** Of markers and other groups' records between two entries, more is not read for nothing. */
+const GAP_BYTES_MAX = 512;
 
 /** A piece of a segment that begins and ends with a record: a copy. */
 interface Ahead {
@@ -39,6 +41,8 @@ interface Ahead {
 
 export class EntryReader {
   readonly #options: EntryReaderOptions;
+  /** What the disk did not read the last time: there each entry is read by itself, since a disk may take seconds to fail. */
+  #unreadable = { segment: 0, start: 0, end: 0 };
 
   constructor(options: EntryReaderOptions) {
     this.#options = options;
@@ -48,20 +52,12 @@ export class EntryReader {
   readEntries(state: GroupState, from: Index, toExclusive: Index, maxBytes: number): Entry[] {
     const entries: Entry[] = [];
     let ahead: Ahead | null = null;
-    let readsAhead = true;
     let bytes = 0;
     for (let index = from; index < toExclusive; index++) {
       const payloadBytes = state.payloadBytesAt(index);
       if (index > from && bytes + payloadBytes > maxBytes) break;
-      if (readsAhead && (ahead === null || !holds(ahead, state, index))) {
-        try {
-          ahead = this.#readAhead(state, index, toExclusive, maxBytes - bytes);
-        } catch (error) {
-          if (!isReadError(error)) throw error;
-          // One of them cannot be read: which one, reading each by itself tells. A disk may take seconds to say so.
-          readsAhead = false;
-        }
-      }
+      if (ahead === null || !holds(ahead, state, index))
+        ahead = this.#readAhead(state, index, toExclusive, maxBytes - bytes);
       bytes += payloadBytes;
       const entry = this.#readIfIntact(state, index, ahead);
       if (entry === null) break;
@@ -130,7 +126,7 @@ export class EntryReader {
 
   /**
    * The record of an entry and those of as many behind it as stand there in a row; null where that is no more than one, or
-   * where they are in memory.
+   * where they are in memory, or cannot be read together.
    */
   #readAhead(state: GroupState, from: Index, toExclusive: Index, maxBytes: number): Ahead | null {
     const segment = state.segmentAt(from);
@@ -139,13 +135,23 @@ export class EntryReader {
     let payloads = 0;
     let index = from;
     for (; index < toExclusive && this.#isInRow(state, index, segment); index++) {
+      const offset = state.offsetAt(index);
       const payloadBytes = state.payloadBytesAt(index);
-      const nextEnd = state.offsetAt(index) + recordBytes(payloadBytes);
+      const nextEnd = offset + recordBytes(payloadBytes);
       payloads += payloadBytes;
-      if (payloads > maxBytes || nextEnd - start > AHEAD_BYTES_MAX) break;
+      if (payloads > maxBytes || offset - end > GAP_BYTES_MAX || nextEnd - start > AHEAD_BYTES_MAX) break;
       end = nextEnd;
     }
-    return index - from < 2 ? null : makeAhead(segment, start, this.#view(segment, start, end - start));
+    const { segment: badSegment, start: badStart, end: badEnd } = this.#unreadable;
+    const isBad = segment === badSegment && start < badEnd && end > badStart;
+    if (index - from < 2 || isBad) return null;
+    try {
+      return makeAhead(segment, start, this.#view(segment, start, end - start));
+    } catch (error) {
+      if (!isReadError(error)) throw error;
+      this.#unreadable = { segment, start, end };
+      return null;
+    }
   }
 
   #isInRow(state: GroupState, index: Index, segment: number): boolean {

@@ -293,5 +293,5 @@ function foundersOf(voters: readonly NodeId[]): Configuration {
 }
 
 function emptyOutput(): Output {
-  return { hardState: null, messages: [], reads: [], snapshot: null };
+  return { hardState: null, messages: [], reads: [], snapshot: null, isUnfinished: false };
 }

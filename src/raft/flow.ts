@@ -5,14 +5,14 @@
 export interface FlowLimits {
   /** Payload bytes in one append; a single larger entry still travels. */
   readonly appendBytesMax: number;
-  /** In one append. Short ones take time rather than bytes, and nothing else goes on while an append is read or written. */
+  /** Entries in one append. */
   readonly appendEntriesMax: number;
+  /** Appends to one follower that one turn makes; more wait for the next turn. What is short takes time rather than bytes. */
+  readonly appendsPerTurnMax: number;
   /** Unanswered appends to one follower. */
   readonly inFlightMax: number;
   /** Payload bytes in them; one append may exceed it. */
   readonly inFlightBytesMax: number;
-  /** Entries in them; one append may exceed it. */
-  readonly inFlightEntriesMax: number;
   /** Payload bytes proposed in this leadership and not committed; one proposal may exceed it. More are refused. */
   readonly uncommittedBytesMax: number;
 }
@@ -20,8 +20,8 @@ export interface FlowLimits {
 export const DEFAULT_FLOW: FlowLimits = {
   appendBytesMax: 1024 * 1024,
   appendEntriesMax: 1024,
+  appendsPerTurnMax: 4,
   inFlightMax: 64,
   inFlightBytesMax: 8 * 1024 * 1024,
-  inFlightEntriesMax: 4096,
   uncommittedBytesMax: 64 * 1024 * 1024,
 };

@@ -222,28 +222,38 @@ export class Leader {
       if (core.configuration.voters.length === 1)
         this.#confirmReads(this.#quorumOf('round', this.#reads.round));
     }
+    for (let appends = 0; this.#appendToAll(); appends++) {
+      if (appends + 1 < core.flow.appendsPerTurnMax) continue;
+      core.output.isUnfinished = true;
+      break;
+    }
+    if (this.#transfer !== null) this.#askSuccessor(this.#transfer);
+  }
+
+  /** An append, or an offer, for each follower that may be sent one; whether any was. */
+  #appendToAll(): boolean {
+    const { log } = this.#core;
     // Followers at the same place, the usual case, share one array of entries.
     let shared: readonly Entry[] = [];
     let sharedFrom: Index = 0;
+    let isAnySent = false;
     for (const [peer, progress] of this.#followers) {
-      while (
-        progress.canSend &&
-        (progress.nextIndex <= core.log.lastIndex || progress.state !== 'replicate')
-      ) {
-        if (progress.nextIndex < core.log.firstIndex || this.#offersWithoutNeed(progress)) {
-          this.#offerSnapshot(peer, progress);
-          break;
-        }
-        if (progress.nextIndex !== sharedFrom) {
-          sharedFrom = progress.nextIndex;
-          shared = this.#entriesFrom(sharedFrom);
-        }
-        // What comes next can't be read here.
-        if (shared.length === 0 && progress.state === 'replicate') break;
-        this.#sendAppend(peer, progress, shared);
+      const isWanted = progress.nextIndex <= log.lastIndex || progress.state !== 'replicate';
+      if (!progress.canSend || !isWanted) continue;
+      if (progress.nextIndex < log.firstIndex || this.#offersWithoutNeed(progress)) {
+        this.#offerSnapshot(peer, progress);
+        continue;
       }
+      if (progress.nextIndex !== sharedFrom) {
+        sharedFrom = progress.nextIndex;
+        shared = this.#entriesFrom(sharedFrom);
+      }
+      // What comes next can't be read here.
+      if (shared.length === 0 && progress.state === 'replicate') continue;
+      this.#sendAppend(peer, progress, shared);
+      isAnySent = true;
     }
-    if (this.#transfer !== null) this.#askSuccessor(this.#transfer);
+    return isAnySent;
   }
 
   /** What an append takes of the log. They end before what can't be read here. */

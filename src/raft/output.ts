@@ -20,6 +20,8 @@ export interface Output {
   readonly reads: ReadState[];
   /** The leader's log doesn't reach back to where ours ends: its state is to be fetched, see `Raft.restore`. */
   snapshot: SnapshotOffer | null;
+  /** There is more to send than a turn should: take the next output soon. */
+  isUnfinished: boolean;
 }
 
 export interface SnapshotOffer {

@@ -58,12 +58,8 @@ export class Progress {
 
   get canSend(): boolean {
     if (this.state !== 'replicate') return !this.paused;
-    const { inFlightMax, inFlightBytesMax, inFlightEntriesMax } = this.#options.flow;
-    return (
-      this.#inFlight.length < inFlightMax &&
-      this.#bytes < inFlightBytesMax &&
-      this.nextIndex - 1 - this.matchIndex < inFlightEntriesMax
-    );
+    const { inFlightMax, inFlightBytesMax } = this.#options.flow;
+    return this.#inFlight.length < inFlightMax && this.#bytes < inFlightBytesMax;
   }
 
   /** Payload bytes sent and not answered, in `replicate`. */

@@ -359,6 +359,7 @@ export class Replica {
     const output = this.#raft.takeOutput();
     this.#care.takeOffer(output);
     this.#outbox.persistAndSend(output);
+    if (output.isUnfinished) this.#planTurn();
     // Behind the sends: the followers work while this node writes.
     this.#options.flushLog();
     this.#applier.apply();

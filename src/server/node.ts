@@ -135,7 +135,7 @@ export class Node {
         members.map((address, at) => ({ id: at + 1, address: formatAddress(address), identity: 0 })),
       ),
       timing: options.timing ?? DEFAULT_TIMING,
-      flow: options.flow ?? DEFAULT_FLOW,
+      flow: { ...DEFAULT_FLOW, ...options.flow },
       log: groupLog,
       hardState,
       store,

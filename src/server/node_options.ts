@@ -43,7 +43,7 @@ export interface NodeOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly timing?: RaftTiming;
-  readonly flow?: FlowLimits;
+  readonly flow?: Partial<FlowLimits>;
   readonly snapshots?: Partial<SnapshotLimits>;
   /** See `CoreOptions`; the same on all nodes. */
   readonly clockDriftPpmMax?: number | null;

@@ -172,9 +172,8 @@ export class Cluster {
       this.inbox.push(mail);
       this.onSend(mail);
     }
-    if (output.hardState === null) return;
-    member.raft.onHardStateDurable(output.hardState.term, this.nowMs);
-    this.collect(id);
+    if (output.hardState !== null) member.raft.onHardStateDurable(output.hardState.term, this.nowMs);
+    if (output.hardState !== null || output.isUnfinished) this.collect(id);
   }
 
   sync(id: NodeId): void {
