@@ -42,17 +42,21 @@ export function readState(disk: Disk, directory: string): ManifestState {
   return readManifest(readWhole(disk, manifestPath), manifestPath, number);
 }
 
+/** An edit that says that there is nothing, and a seal. */
+const EMPTY_MANIFEST_BYTES_MAX = 32;
+
 /** Whether there would be no such file in a store whose creation was cut off. */
 function isOfUsedStore(disk: Disk, directory: string, name: string): boolean {
   if (name.startsWith('table-')) return true;
   const number = /^manifest-(\d+)$/.exec(name)?.[1];
   if (number === undefined) return false;
   const path = `${directory}/${name}`;
+  const bytes = readWhole(disk, path);
   try {
-    const { flushedIndex, tables } = readManifest(readWhole(disk, path), path, Number(number));
+    const { flushedIndex, tables } = readManifest(bytes, path, Number(number));
     return flushedIndex > 0 || tables.length > 0;
   } catch (error) {
-    if (error instanceof CorruptionError) return false;
+    if (error instanceof CorruptionError) return bytes.length > EMPTY_MANIFEST_BYTES_MAX;
     throw error;
   }
 }

@@ -125,6 +125,14 @@ describe('damage', () => {
       if (name === 'CURRENT' || name.startsWith('table-')) disk.remove(`${DIRECTORY}/${name}`);
     }
     expect(String(rig.tryOpen())).toMatch(/CURRENT.*it is missing beside manifest-/);
+    // The manifest is damaged as well (seed 2400797).
+    const [manifest = ''] = disk.list(DIRECTORY);
+    const path = `${DIRECTORY}/${manifest}`;
+    for (let offset = 0; offset < rig.disk.sizeOf(path); offset++) {
+      rig.disk.flipByte(path, offset);
+      expect(String(rig.tryOpen())).toMatch(/CURRENT.*it is missing beside manifest-/);
+      rig.disk.flipByte(path, offset);
+    }
   });
 
   it('of a table that is missing, or of CURRENT that is missing beside tables, is reported by name', () => {
