@@ -380,7 +380,7 @@ function drawFlow(random: SimRandom): FlowLimits {
   return {
     ...DEFAULT_FLOW,
     ...(entries.chance(300) ? { appendEntriesMax: entries.pick([1, 3, 20]) } : {}),
-    ...(entries.chance(300) ? { appendsPerTurnMax: entries.pick([1, 2]) } : {}),
+    ...(entries.chance(300) ? { appendsPerTurnMax: entries.pick([2, 64]) } : {}),
     appendBytesMax: random.pick([1, 100, 4000]),
     inFlightMax: random.pick([1, 2, 64]),
     inFlightBytesMax: random.pick([1, 1000, 100_000]),

@@ -20,7 +20,7 @@ export interface FlowLimits {
 export const DEFAULT_FLOW: FlowLimits = {
   appendBytesMax: 1024 * 1024,
   appendEntriesMax: 1024,
-  appendsPerTurnMax: 4,
+  appendsPerTurnMax: 1,
   inFlightMax: 64,
   inFlightBytesMax: 8 * 1024 * 1024,
   uncommittedBytesMax: 64 * 1024 * 1024,
