@@ -28,6 +28,11 @@ export interface HardStateOptions {
   readonly directory: string;
   readonly group: GroupId;
   readonly node: NodeId;
+  /**
+   * There is no copy at all, and nothing has been written yet: throws where this cannot be a new node. Once the first copies
+   * are made nobody can tell any more.
+   */
+  readonly assertMayBeNew?: () => void;
 }
 
 interface Copy {
@@ -40,18 +45,13 @@ interface Copy {
   readonly lastIsIntact: boolean;
 }
 
-interface Opened {
-  readonly state: HardState & { readonly generation: number };
-  readonly isNew: boolean;
-}
+type Newest = HardState & { readonly generation: number };
 
 type SaveCallback = (error: Error | null) => void;
 
 export class HardStateFile {
   /** As last known to be durable when opened. */
   readonly initial: HardState;
-  /** There was no copy at all: a new node. Wrong if the node has a log. */
-  readonly isNew: boolean;
   #generation: number;
   readonly #options: HardStateOptions;
   readonly #files: AppendFile[];
@@ -62,13 +62,12 @@ export class HardStateFile {
   #failure: Error | null = null;
 
   /** For `open`, once both copies are in order and their names durable. */
-  constructor(options: HardStateOptions, files: AppendFile[], opened: Opened) {
+  constructor(options: HardStateOptions, files: AppendFile[], opened: Newest) {
     this.#options = options;
     this.#files = files;
-    this.initial = opened.state;
-    this.isNew = opened.isNew;
-    this.#generation = opened.state.generation;
-    this.#durable = opened.state;
+    this.initial = opened;
+    this.#generation = opened.generation;
+    this.#durable = opened;
   }
 
   /** As last known to be durable. */
@@ -98,9 +97,9 @@ export class HardStateFile {
           'no copy of term and vote is intact: this node could vote twice, it must be replaced',
         );
       }
+      if (newest === null) options.assertMayBeNew?.();
       // Even "no vote yet" is written down, so that lost files are told from a new node.
-      const state = newest ?? { term: 0, vote: null, generation: 1 };
-      repair(options, copies, { state, isNew: newest === null }, done);
+      repair(options, copies, newest ?? { term: 0, vote: null, generation: 1 }, done);
     } catch (error) {
       fail(done, error);
     }
@@ -159,11 +158,10 @@ export class HardStateFile {
 function repair(
   options: HardStateOptions,
   copies: readonly Copy[],
-  opened: Opened,
+  state: Newest,
   done: (outcome: Outcome<HardStateFile>) => void,
 ): void {
   const { disk, directory } = options;
-  const { state } = opened;
   const files: AppendFile[] = [];
   /** Also called back from a sync: what is thrown then is nobody else's to catch. */
   const next = (at: number): void => {
@@ -177,7 +175,7 @@ function repair(
     if (at === copies.length) {
       disk.syncDirectory(directory, (error) => {
         if (error !== null) done({ ok: false, error });
-        else done({ ok: true, value: new HardStateFile(options, files, opened) });
+        else done({ ok: true, value: new HardStateFile(options, files, state) });
       });
       return;
     }

@@ -4,6 +4,7 @@ import { CorruptionError, type Outcome, toError } from '../base/errors.ts';
 import type { GroupId } from '../log/entry.ts';
 import { Log } from '../log/log.ts';
 import { holdsLog } from '../log/log_presence.ts';
+import { recoverLog } from '../log/recovery.ts';
 import { Store, type StoreOptions } from '../lsm/store.ts';
 import { HardStateFile } from '../replica/hard_state_file.ts';
 import type { GroupParts } from './hosted_group.ts';
@@ -20,15 +21,22 @@ export function openParts(options: NodeOptions, done: (outcome: Outcome<NodePart
   assert(groups.includes(FIRST_GROUP), 'every node hosts the first group', { groups: groups.join(' ') });
   const fail = (error: Error): void => done({ ok: false, error });
   const openHardState: Opener<HardStateFile> = (group, opened) =>
-    HardStateFile.open({ disk, directory: directoryOf(directory, group), group, node: id }, opened);
+    HardStateFile.open(
+      {
+        disk,
+        directory: directoryOf(directory, group),
+        group,
+        node: id,
+        assertMayBeNew: () => assertHasNoEntries(options, group),
+      },
+      opened,
+    );
   openEach(groups, openHardState, fail, (hardStates) => {
     const missing = missingLog(options, hardStates);
     if (missing !== null) return fail(missing);
     const logOptions = { disk, directory: `${directory}/log`, clock, logger, ...options.log };
     Log.open({ damage: 'name', ...logOptions }, (log) => {
       if (!log.ok) return fail(log.error);
-      const objection = objectionTo(log.value, directory, groups, hardStates);
-      if (objection !== null) return fail(objection);
       const openStore: Opener<Store> = (group, opened) => {
         const tables = `${directoryOf(directory, group)}/tables`;
         const store: Tuning<StoreOptions> = { damagedTables: 'quarantine', ...options.store };
@@ -95,25 +103,23 @@ function missingLog({ disk, directory }: NodeOptions, hardStates: readonly HardS
   }
 }
 
-/** Null: term and vote of each group are there, or nothing else is either. */
-function objectionTo(
-  log: Log,
-  directory: string,
-  groups: readonly GroupId[],
-  hardStates: readonly HardStateFile[],
-): Error | null {
-  try {
-    for (const [at, group] of groups.entries()) {
-      const { lastIndex, isOpen } = log.group(group);
-      if (!hardStates[at].isNew || (lastIndex === 0 && !isOpen)) continue;
-      const what =
-        'the files of term and vote are missing beside a log: this node could vote twice, it must be replaced';
-      return new CorruptionError(directoryOf(directory, group), 0, what);
-    }
-    return null;
-  } catch (error) {
-    return toError(error);
+/**
+ * Of a group without term and vote. Those of the first one are durable before there is a log at all; a group that comes to a
+ * node later finds the log of the others.
+ * @throws CorruptionError when it is not new; EnvelopeError, DiskError when the log cannot be read.
+ */
+function assertHasNoEntries({ disk, directory }: NodeOptions, group: GroupId): void {
+  const path = `${directory}/log`;
+  if (!holdsLog(disk, path)) return;
+  if (group !== FIRST_GROUP) {
+    const state = recoverLog(disk, path, 'name').groups.get(group);
+    if (state === undefined || (state.lastIndex === 0 && !state.isOpen)) return;
   }
+  throw new CorruptionError(
+    directoryOf(directory, group),
+    0,
+    'the files of term and vote are missing beside a log: this node could vote twice, it must be replaced',
+  );
 }
 
 /** The first group's data lie where those of a node's only group always did. */
