@@ -3,6 +3,13 @@ import type { Mutant } from './mutant.ts';
 
 export const REPLICA_MUTANTS: readonly Mutant[] = [
   {
+    name: 'votes-made-beside-a-log',
+    what: 'a node that has lost term and vote takes itself for a new one, although it has a log',
+    file: 'src/replica/hard_state_file.ts',
+    find: '      if (newest === null) options.assertMayBeNew?.();\n',
+    replace: '',
+  },
+  {
     name: 'unsynced-vote',
     what: 'messages leave before the term and vote that they were made under are durable',
     file: 'src/replica/outbox.ts',

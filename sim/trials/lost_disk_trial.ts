@@ -1,7 +1,8 @@
 /**
  * Three whole nodes, one of which comes back with an empty disk under its old number, as an operator might start it by
  * mistake, while the others crash and are cut off. It must be turned away, told so, and count for nothing: what was
- * acknowledged stays, and the two others go on.
+ * acknowledged stays, and the two others go on. Or it has lost term and vote alone: then it must not start, however often
+ * that is tried, and whenever power fails meanwhile.
  */
 import type { NodeOptions } from '../../src/server/node.ts';
 import { Invariants } from '../invariants.ts';
@@ -16,6 +17,9 @@ const ACQUAINTED_MS = 900;
 const STORM_MS = 2000;
 const CALM_MS = 15_000;
 const STEP_MS = 10;
+const VOTES_ALONE_PERMILLE = 400;
+/** To be longer than a start takes. */
+const START_MS = 200;
 
 /** What went wrong, or null. */
 export function tryLostDisk(random: SimRandom, mark?: Mark): string | null {
@@ -28,6 +32,7 @@ class LostDiskTrial {
   readonly #invariants = new Invariants(NODES);
   readonly #client: MemberClient;
   readonly #lostAtMs: number;
+  readonly #losesVotesAlone: boolean;
   /** The one whose disk was lost; null: not yet. */
   #lost: GroupMachine | null = null;
   /** Why it has stopped. */
@@ -42,6 +47,7 @@ class LostDiskTrial {
       onFailure: (machine, error) => this.#onFailure(machine, error),
     });
     this.#client = new MemberClient('a', this.#group.attachOutside('client'), random.fork('client'));
+    this.#losesVotesAlone = random.fork('what is lost').chance(VOTES_ALONE_PERMILLE);
     this.#lostAtMs = random.between(ACQUAINTED_MS, STORM_MS - 300);
   }
 
@@ -61,15 +67,20 @@ class LostDiskTrial {
       if (group.nowMs > end) throw new Error(`${CALM_MS} ms into the calm: ${this.#describe()}`);
       this.#advance();
     }
+    for (const machine of group.machines) this.#bootIfDown(machine);
+    for (const until = group.nowMs + START_MS; group.nowMs < until; ) this.#advance();
   }
 
   #nodeOptions(machine: GroupMachine): Partial<NodeOptions> {
     // Drawn anew with each directory.
-    return { identity: machine === this.#lost ? 100 + machine.id : machine.id };
+    return { identity: this.#lost === machine && !this.#losesVotesAlone ? 100 + machine.id : machine.id };
   }
 
   #onFailure(machine: GroupMachine, error: Error): void {
-    if (machine === this.#lost && (error as { code?: string }).code === 'REFUSED') {
+    const isRefused = this.#losesVotesAlone
+      ? error.message.includes('could vote twice')
+      : (error as { code?: string }).code === 'REFUSED';
+    if (machine === this.#lost && isRefused) {
       this.#refusal = error.message;
       this.#group.markDown(machine);
     } else this.#group.fail(error);
@@ -81,6 +92,8 @@ class LostDiskTrial {
     if (this.#lost?.node?.replica.isLeader === true) {
       throw new Error(`node ${this.#lost.id} leads, although its disk was lost`);
     }
+    if (this.#losesVotesAlone && this.#lost !== null && this.#lost.node !== null)
+      throw new Error(`node ${this.#lost.id} has started, although its term and vote were lost`);
     const others = this.#group.machines.filter((machine) => machine.node !== null && machine !== this.#lost);
     const hosts = others.map(({ host }) => host);
     this.#client.step(this.#group.nowMs, hosts);
@@ -89,7 +102,7 @@ class LostDiskTrial {
 
   /** Unless it was turned away. */
   #bootIfDown(machine: GroupMachine): void {
-    const isRefused = machine === this.#lost && this.#refusal !== null;
+    const isRefused = machine === this.#lost && this.#refusal !== null && !this.#losesVotesAlone;
     if (!machine.isUp && !isRefused) this.#group.boot(machine);
   }
 
@@ -107,7 +120,9 @@ class LostDiskTrial {
     // What the others know of it must not be in their memory only.
     if (this.#random.chance(700)) for (const other of machines) this.#group.crash(other);
     this.#group.crash(machine);
-    machine.disk.wipe();
+    if (this.#losesVotesAlone)
+      for (const copy of ['vote-a', 'vote-b']) machine.disk.loseName(`/data/${copy}`);
+    else machine.disk.wipe();
     this.#lost = machine;
     this.#group.boot(machine);
   }
