@@ -222,12 +222,19 @@ export class Leader {
       if (core.configuration.voters.length === 1)
         this.#confirmReads(this.#quorumOf('round', this.#reads.round));
     }
-    for (let appends = 0; this.#appendToAll(); appends++) {
-      if (appends + 1 < core.flow.appendsPerTurnMax) continue;
-      core.output.isUnfinished = true;
+    for (let appends = 1; this.#appendToAll(); appends++) {
+      if (appends < core.flow.appendsPerTurnMax) continue;
+      core.output.isUnfinished = this.#mayAppendMore;
       break;
     }
     if (this.#transfer !== null) this.#askSuccessor(this.#transfer);
+  }
+
+  get #mayAppendMore(): boolean {
+    const { lastIndex } = this.#core.log;
+    for (const { state, canSend, nextIndex } of this.#followers.values())
+      if (state === 'replicate' && canSend && nextIndex <= lastIndex) return true;
+    return false;
   }
 
   /** An append, or an offer, for each follower that may be sent one; whether any was. */

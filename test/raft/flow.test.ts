@@ -78,6 +78,9 @@ describe('flow control', () => {
     expect(turn()).toEqual({ counts: { 2: full, 3: full }, arrays: 3, isUnfinished: true });
     expect(turn()).toEqual({ counts: { 2: [8, 4], 3: [8, 4] }, arrays: 2, isUnfinished: false });
     expect(turn()).toEqual({ counts: { 2: [], 3: [] }, arrays: 0, isUnfinished: false });
+    // No turn is made for nothing.
+    for (let n = 0; n < 24; n++) raft.propose(new Uint8Array(0));
+    expect(turn()).toEqual({ counts: { 2: full, 3: full }, arrays: 3, isUnfinished: false });
   });
 
   it('refuses proposals when too much is not committed, and takes them again when it is', () => {
