@@ -28,7 +28,7 @@ export interface EntryReaderOptions {
 
 /** Bytes of a segment that are read together at most; a record that is longer is read alone. */
 const AHEAD_BYTES_MAX = 64 * 1024;
-/** Of markers and other groups' records between two entries, more is not read for nothing. */
+/** Between two entries stand markers and other groups' records: where these are longer, the entries are no neighbours. */
 const GAP_BYTES_MAX = 512;
 
 /** A piece of a segment that begins and ends with a record: a copy. */
@@ -205,7 +205,7 @@ function makeAhead(segment: number, start: number, view: Uint8Array): Ahead {
   return { segment, start, bytes, records: new RecordReader(bytes, segment, start) };
 }
 
-/** Its first record, if it was mended. */
+/** Whether the record of the entry, the first one where it was mended, is in the piece. */
 function holds({ segment, start, bytes }: Ahead, state: GroupState, index: Index): boolean {
   const offset = state.offsetAt(index);
   const end = offset + recordBytes(state.payloadBytesAt(index));

@@ -7,7 +7,7 @@ export interface FlowLimits {
   readonly appendBytesMax: number;
   /** Entries in one append. */
   readonly appendEntriesMax: number;
-  /** Appends to one follower that one turn makes; more wait for the next turn. What is short takes time rather than bytes. */
+  /** Appends to one follower in one turn; more wait for the next, so that short entries, which are many, take no turn for long. */
   readonly appendsPerTurnMax: number;
   /** Unanswered appends to one follower. */
   readonly inFlightMax: number;
