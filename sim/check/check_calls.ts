@@ -31,6 +31,8 @@ export const CHECK_DEFAULTS: CheckOptions = {
   order: 'real-time',
   /** Per part: about a gigabyte and ten seconds. */
   statesMax: 5_000_000,
+  /** Per part: about 300 MB, of the two gigabytes that a worker thread may have. */
+  cellsMax: 15_000_000,
   isOver: () => false,
 };
 

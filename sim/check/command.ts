@@ -1,7 +1,7 @@
 /** `npm run sim -- check FILE`: is the history in a file linearizable? */
 import { parseArgs } from 'node:util';
 import { readBytes, UsageError } from '../commands/arguments.ts';
-import { checkCalls } from './check_calls.ts';
+import { CHECK_DEFAULTS, checkCalls } from './check_calls.ts';
 import { explain } from './explain.ts';
 import { HistoryFileError, parseHistory } from './history_file.ts';
 import type { Call } from './model.ts';
@@ -70,7 +70,7 @@ export function checkWith(
     return 2;
   }
   const isOver = (): boolean => nowMs() > until;
-  const verdict = checkCalls(calls, { order, statesMax: STATES_MAX, isOver });
+  const verdict = checkCalls(calls, { ...CHECK_DEFAULTS, order, statesMax: STATES_MAX, isOver });
   switch (verdict.type) {
     case 'linearizable':
       write(`linearizable: ${calls.length} operations, ${verdict.statesVisited} states\n`);

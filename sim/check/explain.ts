@@ -10,7 +10,7 @@ import { describeOp, describeResult, describeValue, formatCalls } from './descri
 import { IMPOSSIBLE, type KeyValues, Machine } from './machine.ts';
 import { type Call, keysAnswered, keysOf } from './model.ts';
 import { nothing, type Order, type Problem, pose } from './problem.ts';
-import { type Position, Search } from './search.ts';
+import { type Limits, type Position, Search } from './search.ts';
 
 type Refutation = Extract<Verdict, { type: 'not linearizable' }>;
 
@@ -28,7 +28,7 @@ const ROWS_MIN = 8;
 const KEYS_SHOWN_MAX = 6;
 const STATES_SHOWN_MAX = 6;
 /** Explaining is worth a moment, not minutes. */
-const LIMITS = { statesMax: 20_000, isOver: () => false };
+const LIMITS: Limits = { statesMax: 20_000, cellsMax: 1_000_000, isOver: () => false };
 
 export function explain({ keys, calls, offender }: Refutation, order: Order): Explanation {
   const name = keys.length === 1 ? `key ${keys[0]}` : `keys ${head(keys, KEYS_SHOWN_MAX).join(', ')}`;

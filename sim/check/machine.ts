@@ -9,6 +9,9 @@ import { agrees, compareKeys, type Op, perform, type Result, type Store } from '
 /** The answer contradicts: the operation cannot take effect in this state. */
 export const IMPOSSIBLE = -1;
 
+/** What a state takes besides its keys' values. */
+const STATE_CELLS = 16;
+
 /** What keys hold, in the order of the machine's keys. */
 export type KeyValues = readonly (string | null)[];
 
@@ -28,6 +31,7 @@ export class Machine {
   readonly #actions: Action[] = [];
   /** Per action, the next state by state; undefined: not yet computed. */
   readonly #next: (number | undefined)[][] = [];
+  #computed = 0;
   readonly #scratch: Scratch;
 
   /** @param alive Null: values are kept as they are. */
@@ -50,6 +54,11 @@ export class Machine {
       this.#states.push(kept);
     }
     return number;
+  }
+
+  /** How much it has come to remember: keys of states, and steps. About 20 bytes each. */
+  get cells(): number {
+    return this.#states.length * (this.keys.length + STATE_CELLS) + this.#computed;
   }
 
   valuesOf(state: number): KeyValues {
@@ -94,6 +103,7 @@ export class Machine {
     let next = IMPOSSIBLE;
     if (agrees(given, result)) next = this.#scratch.isChanged ? this.state(this.#scratch.values()) : state;
     this.#next[action][state] = next;
+    this.#computed++;
     return next;
   }
 

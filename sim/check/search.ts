@@ -27,6 +27,8 @@ import type { Problem, Step } from './problem.ts';
 export interface Limits {
   /** Configurations to enter before giving up. */
   readonly statesMax: number;
+  /** What the machine may come to remember (`Machine.cells`) before giving up; looked at every thousand configurations. */
+  readonly cellsMax: number;
   /** Looked at every thousand configurations: true gives up. */
   readonly isOver: () => boolean;
 }
@@ -342,7 +344,7 @@ export class Search {
       const used = this.#used[at];
       if (used >= calls.length || calls[used] > bound) continue;
       if (this.#links++ > this.#linksMax) this.#gaveUp = true;
-      if (this.#links % LOOK_EVERY === 0 && this.#limits.isOver()) this.#gaveUp = true;
+      if (this.#links % LOOK_EVERY === 0 && this.#isOver()) this.#gaveUp = true;
       if (this.#gaveUp) return;
       const linked = machine.step(state, action);
       if (linked === state) continue;
@@ -440,8 +442,12 @@ export class Search {
     if (!this.#seen.add(words, length)) return false;
     this.statesVisited++;
     if (this.statesVisited > this.#limits.statesMax) this.#gaveUp = true;
-    if (this.statesVisited % LOOK_EVERY === 0 && this.#limits.isOver()) this.#gaveUp = true;
+    if (this.statesVisited % LOOK_EVERY === 0 && this.#isOver()) this.#gaveUp = true;
     return true;
+  }
+
+  #isOver(): boolean {
+    return this.#problem.machine.cells > this.#limits.cellsMax || this.#limits.isOver();
   }
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { assert } from '../base/assert.ts';
+import { EnvelopeError } from '../base/errors.ts';
 import { sometimes } from '../base/rare.ts';
 import type { Entry, Index, Term } from '../log/entry.ts';
 import type { Core } from './core.ts';
@@ -72,11 +73,14 @@ export class Follower {
 
   onHeartbeat(from: NodeId, message: Message & { type: 'heartbeat' }): void {
     this.#hearLeader(from);
+    const core = this.#core;
     // The leader capped it at what we acknowledged in this term, so it lies within what matches.
-    this.#core.advanceCommit(message.commitIndex);
+    if (message.commitIndex > core.log.lastIndex)
+      throw lostLog(from, message.commitIndex, core.log.lastIndex);
+    core.advanceCommit(message.commitIndex);
     const { round, sentAtMs } = message;
-    this.#core.send(from, { type: 'heartbeat-reply', term: this.#core.term, round, sentAtMs });
-    this.#reads.repeat(this.#core.nowMs, this.#core.timing.heartbeatMs);
+    core.send(from, { type: 'heartbeat-reply', term: this.#core.term, round, sentAtMs });
+    this.#reads.repeat(core.nowMs, core.timing.heartbeatMs);
   }
 
   onSnapshotOffer(from: NodeId, message: Message & { type: 'snapshot-offer' }): void {
@@ -204,4 +208,13 @@ export class Follower {
       hintTerm: log.termAt(hintIndex),
     });
   }
+}
+
+/** What a node has acknowledged is on its disk: this one was emptied, has lost it, or another took its place. */
+function lostLog(leader: NodeId, acknowledged: Index, last: Index): EnvelopeError {
+  return new EnvelopeError(
+    'REFUSED',
+    `node ${leader} leads and has heard from this node that it holds entries up to ${acknowledged}, but its log ends at ` +
+      `${last}: its disk has lost them, or is not the one that it had. Remove this node from the group, and add it anew`,
+  );
 }

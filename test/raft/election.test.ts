@@ -11,6 +11,19 @@ describe('election', () => {
     expect(cluster.member(3).log.terms()).toEqual([1]);
   });
 
+  it('refuses to go on when the leader knows entries of it that its log does not hold', () => {
+    const cluster = new Cluster(3);
+    // As a node finds itself whose disk was taken: told of a commit that it had acknowledged itself.
+    const heartbeat = { type: 'heartbeat', term: 1, commitIndex: 7, round: 1, sentAtMs: 0 } as const;
+    expect(() => cluster.deliver({ from: 1, to: 2, message: heartbeat })).toThrow(
+      expect.objectContaining({
+        code: 'REFUSED',
+        message: expect.stringContaining('holds entries up to 7, but its log ends at 0') as string,
+      }) as Error,
+    );
+    expect(cluster.raft(2).commitIndex).toBe(0);
+  });
+
   it('lets a group of one lead at once', () => {
     const cluster = new Cluster(1);
     cluster.tick(1);

@@ -111,6 +111,7 @@ describe('the check of a history', () => {
       }
     }
     expect(checkCalls(calls, { ...CHECK_DEFAULTS, statesMax: 10 }).type).toBe('gave up');
+    expect(checkCalls(calls, { ...CHECK_DEFAULTS, cellsMax: 10 }).type).toBe('gave up');
     expect(checkCalls(calls, { ...CHECK_DEFAULTS, isOver: () => true }).type).toBe('gave up');
   });
 });
