@@ -319,6 +319,10 @@ class CoreTrial {
     const { crashLeaders, quickPermille } = this.#weather;
     if (!node.isUp || (node.raft.role === 'leader' && !crashLeaders)) return;
     node.crash();
+    // Some see at once that its connection has ended, some later or not at all.
+    for (const other of this.#nodes) {
+      if (other !== node && this.#random.chance(500)) this.#act(other, (raft) => raft.onPeerLost(node.id));
+    }
     this.#scheduler.after(
       this.#random.below(this.#random.chance(quickPermille) ? TIMEOUT_US >> 5 : 2 * TIMEOUT_US),
       () => {

@@ -2,6 +2,7 @@
  * The campaigning role. A campaign first asks whether it could win (pre-vote: changes no term anywhere, so a node
  * that was cut off does not disturb the others when it returns), then asks for the votes themselves.
  */
+import { sometimes } from '../base/rare.ts';
 import type { Core } from './core.ts';
 import type { NodeId } from './message.ts';
 import { isQuorum } from './quorum.ts';
@@ -15,14 +16,22 @@ export class Candidate {
   readonly role = 'candidate';
   readonly phase: 'pre-vote' | 'vote';
   readonly electionDeadlineMs: number;
+  /**
+   * How often it may ask again soon when it does not get its pre-vote. One that has lost the connection to its leader is
+   * refused by another that heard the leader a little later, and cannot be elected itself maybe, its log being shorter:
+   * they would wait for an election timeout, and more, for what is granted in a moment.
+   */
+  readonly asksLeft: number;
   readonly #core: Core;
   readonly #ballots = new Map<NodeId, boolean>();
 
   /** In phase `vote` the core has already entered the new term. */
-  constructor(core: Core, phase: 'pre-vote' | 'vote', occasion: Occasion) {
+  constructor(core: Core, phase: 'pre-vote' | 'vote', occasion: Occasion, asksLeft: number) {
     this.#core = core;
     this.phase = phase;
-    this.electionDeadlineMs = core.drawElectionDeadline();
+    this.asksLeft = asksLeft;
+    if (asksLeft > 0) sometimes('a candidate that lost its leader may ask again soon');
+    this.electionDeadlineMs = asksLeft > 0 ? core.nowMs + core.drawStepsMs(1) : core.drawElectionDeadline();
     // Its own vote counts when it is durable, as any other: see `onOwnVoteDurable`.
     if (phase === 'vote') core.voteFor(core.id);
     else this.#ballots.set(core.id, true);

@@ -51,6 +51,9 @@ export interface CoreOptions {
   readonly snapshots: { readonly index: Index };
 }
 
+/** Parts of an election timeout: see `drawStepsMs`. */
+const STEP_PART = 8;
+const STEP_JITTER_PART = 32;
 /** Payload bytes read at a time when the log is looked through at the start. */
 const READ_BYTES_MAX = 1024 * 1024;
 
@@ -239,6 +242,15 @@ export class Core {
   }
 
   /** A new, randomised moment at which silence becomes an election. */
+  /**
+   * How long those wait who are to act one after the other: such a part of an election timeout for each that comes before,
+   * and a small part of one for chance.
+   */
+  drawStepsMs(steps: number): number {
+    const timeout = this.timing.electionTimeoutMs;
+    return (steps * timeout) / STEP_PART + this.random.below(Math.ceil(timeout / STEP_JITTER_PART));
+  }
+
   drawElectionDeadline(): number {
     const timeout = this.timing.electionTimeoutMs;
     // Split votes, that randomised timeouts make rare.

@@ -13,12 +13,12 @@ import type { AppendMessage, Message, NodeId, ReadBasis } from './message.ts';
 
 /**
  * Those who have lost the connection to their leader campaign one after the other: they have heard it at about the same
- * time, and who campaigns together splits the votes. By such a part of an election timeout they keep apart, all of them
- * within half of one, and by such a part each may be late.
+ * time, and who campaigns together splits the votes. They keep apart by a step for each that comes before, all of them
+ * within half an election timeout.
  */
-const LOST_STEP = 8;
 const LOST_STEPS_MAX = 4;
-const LOST_JITTER = 32;
+/** How often it asks for the pre-vote, a step later each time, before it takes the time of any other. */
+const LOST_ASKS_MAX = 5;
 
 export class Follower {
   readonly role = 'follower';
@@ -26,6 +26,8 @@ export class Follower {
   /** The leader of the term, once it is known. There is at most one. */
   leader: NodeId | null;
   electionDeadlineMs: number;
+  /** How often it may soon ask for the pre-vote; see `Candidate.asksLeft`. */
+  asksLeft = 0;
   readonly #reads: ForwardedReads;
   /** Our log equals the leader's up to here; only this much may be acknowledged or committed. */
   #matchIndex: Index = 0;
@@ -132,13 +134,12 @@ export class Follower {
    * waited for much longer, as with a leader that is only silent. Should it live, its next message puts this off.
    */
   onLeaderLost(): void {
-    const { heardLeaderAtMs, timing, random, configuration, id } = this.#core;
-    const timeout = timing.electionTimeoutMs;
+    const { heardLeaderAtMs, timing, configuration, id } = this.#core;
     const before = configuration.voters.filter((voter) => voter < id && voter !== this.leader).length;
-    const stepMs = (Math.min(before, LOST_STEPS_MAX) * timeout) / LOST_STEP;
+    const stepsMs = this.#core.drawStepsMs(Math.min(before, LOST_STEPS_MAX));
     sometimes('a follower loses the connection to its leader');
-    this.electionDeadlineMs =
-      heardLeaderAtMs + timeout + stepMs + random.below(Math.ceil(timeout / LOST_JITTER));
+    this.asksLeft = LOST_ASKS_MAX;
+    this.electionDeadlineMs = heardLeaderAtMs + timing.electionTimeoutMs + stepsMs;
   }
 
   /** Sends one request for all reads that the turn has gathered. */
@@ -166,6 +167,7 @@ export class Follower {
     });
     this.leader = from;
     this.#core.heardLeaderAtMs = this.#core.nowMs;
+    this.asksLeft = 0;
     this.electionDeadlineMs = this.#core.drawElectionDeadline();
   }
 

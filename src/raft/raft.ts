@@ -231,9 +231,11 @@ export class Raft {
     if (this.#role.role !== 'candidate') this.#role.onPeerReset(peer);
   }
 
-  /** The connection to a peer has broken: its process may have ended. What was sent to it may be lost as well. */
+  /**
+   * A connection with a peer has ended, in either direction: its process may have. To be told of both: what the peer had
+   * said before its end may still be read from the one when the end of the other is known.
+   */
   onPeerLost(peer: NodeId): void {
-    this.onPeerReset(peer);
     if (this.#role.role === 'follower' && this.#role.leader === peer) this.#role.onLeaderLost();
   }
 
@@ -407,15 +409,17 @@ export class Raft {
   }
 
   #campaign(phase: 'pre-vote' | 'vote', occasion: Occasion): void {
+    const asksBefore = phase === 'pre-vote' && this.#role.role !== 'leader' ? this.#role.asksLeft : 0;
     if (phase === 'vote') this.#core.enterTerm(this.#core.term + 1);
     this.#abandon();
-    const candidate = new Candidate(this.#core, phase, occasion);
+    const candidate = new Candidate(this.#core, phase, occasion, Math.max(0, asksBefore - 1));
     this.#role = candidate;
     this.#settle(candidate, candidate.ballot());
   }
 
   #settle(candidate: Candidate, ballot: 'won' | 'lost' | 'open'): void {
-    if (ballot === 'lost') this.#becomeFollower(null);
+    // Whoever asks again soon stays what it is until then.
+    if (ballot === 'lost' && candidate.asksLeft === 0) this.#becomeFollower(null);
     if (ballot !== 'won') return;
     if (candidate.phase === 'pre-vote') this.#campaign('vote', 'silence');
     else this.#role = new Leader(this.#core);

@@ -301,6 +301,7 @@ export class Replica {
     this.#planTurn();
   }
 
+  /** What was sent to a peer and not answered may be lost. */
   onPeerReset(peer: NodeId): void {
     if (this.#stopped) return;
     this.#raft.onPeerReset(peer);
@@ -308,11 +309,10 @@ export class Replica {
     this.#planTurn();
   }
 
-  /** As `onPeerReset`, and the peer's process may have ended. */
+  /** A connection with a peer has ended, in either direction: its process may have. See `Raft.onPeerLost`. */
   onPeerLost(peer: NodeId): void {
     if (this.#stopped) return;
     this.#raft.onPeerLost(peer);
-    this.#care.onPeerReset(peer);
     this.#planTurn();
   }
 

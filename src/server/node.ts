@@ -337,8 +337,14 @@ export class Node {
         refusalOf: (hello) => this.#peers.refusalOf(hello),
         frameBytesMax: frameBytesMax(this.#limits.valueBytes),
         logger,
+        onGreeted: (from) => {
+          if (!this.#stopped) this.#peers.onGreeted(from);
+        },
         onFrame: (from, frame) => this.#onPeerFrame(connection, from, frame),
-        onClose,
+        onClose: (closed, from) => {
+          onClose(closed);
+          if (from !== null && !this.#stopped) this.#peers.onSpeakerLost(from);
+        },
       });
     }
     return new Session(connection, {

@@ -22,9 +22,12 @@ export interface PeerAcceptorOptions {
   readonly refusalOf: (hello: Hello) => Refusal | null;
   readonly frameBytesMax: number;
   readonly logger: Logger;
+  /** A peer has been let in. */
+  readonly onGreeted: (from: NodeId) => void;
   /** May throw: a malformed message breaks the connection, anything else is the owner's to handle. */
   readonly onFrame: (from: NodeId, frame: PeerFrame) => void;
-  readonly onClose: (connection: Connection) => void;
+  /** @param from Who has spoken by it; null: nobody who was let in. */
+  readonly onClose: (connection: Connection, from: NodeId | null) => void;
 }
 
 const PONG = encodePeerFrame({ kind: 'pong' });
@@ -80,7 +83,7 @@ export class PeerAcceptor implements ConnectionHandler {
 
   onClose(): void {
     this.#isOpen = false;
-    this.#options.onClose(this.#connection);
+    this.#options.onClose(this.#connection, this.#from);
   }
 
   /** A frame that is damaged or malformed ends the connection: behind it nothing can be trusted. */
@@ -115,6 +118,7 @@ export class PeerAcceptor implements ConnectionHandler {
     const refusal = this.#options.refusalOf(frame);
     if (refusal === null) {
       this.#from = frame.from;
+      this.#options.onGreeted(frame.from);
       return;
     }
     const { why, holds } = refusal;

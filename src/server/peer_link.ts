@@ -75,6 +75,14 @@ export class PeerLink {
     this.#dial();
   }
 
+  /** The peer is there: it has spoken to this node. A link that waits before it dials again need not. */
+  hurry(): void {
+    if (this.#closed || this.#connection !== null) return;
+    sometimes('a link dials since its peer has spoken');
+    this.#redialMs = REDIAL_MIN_MS;
+    this.#dial();
+  }
+
   /** Returns whether the frame was taken; false: certainly not sent. */
   send(frame: PeerFrame): boolean {
     if (!this.#isUp) return false;

@@ -73,6 +73,16 @@ export class Peers {
     for (const link of this.#links.values()) link.close(how);
   }
 
+  /** A peer speaks to this node by a new connection. */
+  onGreeted(peer: NodeId): void {
+    if (this.#hasStarted) this.#links.get(peer)?.hurry();
+  }
+
+  /** The connection by which a peer spoke to this node has ended. */
+  onSpeakerLost(peer: NodeId): void {
+    for (const { replica } of this.#groups.values()) replica.onPeerLost(peer);
+  }
+
   /** Whether this node talks to who greets it so; null: it does. */
   refusalOf({ cluster, from, to, address, identity }: Hello): Refusal | null {
     const { id } = this.#options;
@@ -141,6 +151,7 @@ export class Peers {
       },
       onDown: (lastRead) => {
         for (const [group, { replica, router }] of this.#groups) {
+          replica.onPeerReset(peer);
           replica.onPeerLost(peer);
           router.onPeerDown(peer, lastRead === null ? null : lastReadOf(lastRead, group));
         }

@@ -90,6 +90,51 @@ describe('election', () => {
     }
   });
 
+  it('asks again soon when one that heard the lost leader later refuses, and has a shorter log itself', () => {
+    const cluster = new Cluster(3);
+    cluster.elect(1);
+    cluster.beat();
+    cluster.propose(1, 'only the second gets it');
+    const { commitIndex } = cluster.raft(3);
+    cluster.beat(1, cutOff(3));
+    const heardAtMs = cluster.nowMs;
+    cluster.nowMs += 20;
+    const heartbeat = { type: 'heartbeat', term: 1, commitIndex, round: 99, sentAtMs: heardAtMs } as const;
+    cluster.deliver({ from: 1, to: 3, message: heartbeat });
+    for (const id of [2, 3]) cluster.raft(id).onPeerLost(1);
+    const refused: number[] = [];
+    cluster.onSend = ({ to, message }) => {
+      if (message.type === 'pre-vote-reply' && !message.granted) refused.push(to);
+    };
+    while (cluster.raft(2).role !== 'leader') {
+      expect(cluster.nowMs - heardAtMs).toBeLessThan(1.25 * TIMING.electionTimeoutMs);
+      cluster.nowMs++;
+      for (const id of [2, 3]) if (cluster.raft(id).deadlineMs <= cluster.nowMs) cluster.tick(id);
+      cluster.settle(cutOff(1));
+    }
+    expect(refused).toContain(2);
+  });
+
+  it('asks again a few times only, as long as the leader that it lost is heard by the others', () => {
+    const cluster = new Cluster(3);
+    cluster.elect(1);
+    cluster.beat();
+    cluster.raft(2).onPeerLost(1);
+    let asked = 0;
+    cluster.onSend = ({ to, message }) => {
+      if (to === 3 && message.type === 'pre-vote') asked++;
+    };
+    const until = cluster.nowMs + 2 * TIMING.electionTimeoutMs;
+    while (cluster.nowMs < until) {
+      cluster.nowMs++;
+      if (cluster.raft(2).deadlineMs <= cluster.nowMs) cluster.tick(2);
+      if (cluster.raft(1).deadlineMs <= cluster.nowMs) cluster.tick(1);
+      cluster.settle(({ from, to }) => from + to === 3);
+    }
+    expect(cluster.raft(1).role).toBe('leader');
+    expect(asked).toBe(5);
+  });
+
   it('steps down when a majority is silent: CheckQuorum', () => {
     const cluster = new Cluster(3);
     cluster.elect(1);

@@ -29,6 +29,18 @@ describe('a founding node', () => {
     expect(rig.connect(leader).ask('GET a\r\n')).toBe('$1\r\n1\r\n');
   });
 
+  it('hears its leader as soon as it is back, however long it was away', () => {
+    const { rig, leader, lost } = started();
+    for (let n = 0; n < 5; n++) {
+      rig.crash(lost);
+      rig.run(5000 + 300 * n);
+      rig.boot(lost);
+      // The others wait for up to two seconds before they dial it again.
+      rig.run(150);
+      expect(rig.machine(lost).node?.replica.raft.leader).toBe(leader);
+    }
+  });
+
   it('is refused with an error that says so when it has lost its data directory, and the others go on', () => {
     const { rig, leader, lost } = started();
     loseDisk(rig, lost);

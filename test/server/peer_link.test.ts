@@ -91,6 +91,7 @@ class Pair {
     const acceptor = new PeerAcceptor(connection, {
       self: 2,
       refusalOf: () => null,
+      onGreeted: () => {},
       frameBytesMax: 1024,
       logger: silentLogger,
       onFrame: (_from, frame) => {
@@ -164,6 +165,24 @@ describe('a link whose peer stops', () => {
     expect(pair.read).toEqual([12]);
   });
 
+  it('does not wait before it dials again when the peer has spoken to it', () => {
+    const pair = new Pair();
+    pair.network.resetConnections('node1', 'node2');
+    pair.run(10);
+    expect(pair.link.isUp).toBe(false);
+    pair.link.hurry();
+    pair.run(20);
+    expect(pair.link.isUp).toBe(true);
+    // Once it is up there is nothing to do.
+    pair.link.hurry();
+    pair.run(500);
+    expect(pair.acceptors.length).toBe(2);
+    pair.link.close('at-once');
+    pair.link.hurry();
+    pair.run(500);
+    expect(pair.acceptors.length).toBe(2);
+  });
+
   it('is told nothing by a goodbye that does not arrive', () => {
     const pair = new Pair();
     pair.send(1, 10);
@@ -210,6 +229,7 @@ describe('an acceptor', () => {
     const acceptor = new PeerAcceptor(connection, {
       self: 2,
       refusalOf: () => null,
+      onGreeted: () => {},
       frameBytesMax: 1024,
       logger: silentLogger,
       onFrame: (_from, frame) => {
