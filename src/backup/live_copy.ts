@@ -155,7 +155,7 @@ class Copying {
     const table = openTable(this.#options.disk, path, number);
     try {
       for (let block = 0; block < table.blocks; block++) {
-        this.#checkedBytes += table.verifyBlock(block);
+        this.#checkedBytes += table.verifyRecords(block);
         if (block % 64 === 63) {
           this.#tell();
           yield null;

@@ -192,7 +192,7 @@ class Verifier {
     if (table === null) return;
     try {
       for (let block = 0; block < table.blocks; block++) {
-        this.#guard(table.keysOf(block), () => this.#advance(table.verifyBlock(block)));
+        this.#guard(table.keysOf(block), () => this.#advance(table.verifyRecords(block)));
         yield null;
       }
       this.#guard(keys, () => this.#advance(table.verifySections()));

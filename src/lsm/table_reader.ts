@@ -217,8 +217,12 @@ export class TableReader {
     return bytes.length;
   }
 
-  /** As `verifyBlock`, and checks each record and hint: what has changed in memory before its block was complete has a block that holds. */
+  /**
+   * As `verifyBlock`, and checks each record and hint, where it can read them: what has changed in memory before its block
+   * was complete has a block that holds.
+   */
   verifyRecords(block: number): number {
+    if (!this.isReadable) return this.verifyBlock(block);
     this.copyBlock(block, 'each', null).verifyAll();
     return this.bytesOf(block);
   }

@@ -1,9 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { runLength } from '../../sim/run_length.ts';
 import { describeVerification } from '../../src/cli/verify.ts';
-import { utf8 } from '../../src/codec/bytes.ts';
+import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
+import { crc32 } from '../../src/codec/crc32.ts';
 import type { EngineOptions } from '../../src/embedded/engine.ts';
 import { isStore, type Verification, verify } from '../../src/inspect/verify.ts';
+import { writeUint32 } from '../../src/lsm/bytes.ts';
+import { placeSeed } from '../../src/lsm/table_format.ts';
+import { openTable } from '../../src/lsm/table_reader.ts';
 import { EngineRig } from '../embedded/rig.ts';
 
 const TUNING = {
@@ -105,6 +109,31 @@ describe('verification', () => {
     const text = describeVerification('/db', check(rig));
     expect(text).toMatch(/table-\d+: offset 0: .*; keys b\/k000 to b\/k0\d\d\n/);
     expect(text).toContain('/db: 2 damaged places');
+  });
+
+  it('finds a record that had changed before its block got a checksum', () => {
+    const rig = makeStore();
+    const [path = ''] = rig.disk.files().filter((name) => name.includes('table-'));
+    const number = Number(path.split('-').at(-1));
+    const bytes = rig.disk.readRaw(path).slice();
+    const valueAt = fromUtf8(bytes).indexOf('vvv');
+    rig.process.run(() => {
+      const disk = rig.disk.attach(rig.process);
+      const table = openTable(disk, path, number);
+      const end = table.bytesOf(0);
+      table.close();
+      bytes[valueAt] ^= 1;
+      writeUint32(bytes, end - 4, crc32(bytes.subarray(0, end - 4), placeSeed(number, 0)));
+      disk.remove(path);
+      const file = disk.create(path);
+      file.append(bytes);
+      file.close();
+    });
+    const { damage } = check(rig);
+    expect(damage).toMatchObject([
+      { path, offset: 0, what: expect.stringContaining('checksum of a record') as string },
+    ]);
+    expect(damage[0]?.keys).not.toBeNull();
   });
 
   it('finds damage to the manifest, and looks at the tables all the same', () => {
