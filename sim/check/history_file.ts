@@ -201,8 +201,11 @@ function parseAnswer(at: Field, op: Op): Result {
     }
     case 'scan':
       return { type, value: at.get('value').list(parseEntry) };
-    case 'transaction':
-      return { type, value: parseAnswers(at.get('value'), op.steps) };
+    case 'transaction': {
+      // Of an MSET no more is known than that it was carried out.
+      const answers = at.optional('value');
+      return answers === null ? { type } : { type, value: parseAnswers(answers, op.steps) };
+    }
   }
 }
 

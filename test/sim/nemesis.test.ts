@@ -18,15 +18,17 @@ const EVERY_MS = 200;
 /** About forty are due. Of pairs and of parts of a cluster some are empty: a quarter of parts, a third of pairs. */
 const ROUNDS = { min: 15, max: 60 };
 
-/** A seed of three nodes that keep a majority sound, or of as many with spares. */
-function seedWith(hasSpares: boolean): string {
-  for (let seed = 1; ; seed++) {
+/** Seeds of three nodes that keep a majority sound, or of as many with spares. */
+function seedsWith(hasSpares: boolean, howMany: number): readonly string[] {
+  const seeds: string[] = [];
+  for (let seed = 1; seeds.length < howMany; seed++) {
     const { nodes, spares, damage } = drawOptions(new SimRandom(`nemesis ${seed}`).fork('options'));
-    if (nodes === 3 && spares > 0 === hasSpares && damage === 'recoverable') return `nemesis ${seed}`;
+    if (nodes === 3 && spares > 0 === hasSpares && damage === 'recoverable') seeds.push(`nemesis ${seed}`);
   }
+  return seeds;
 }
-const SEED = seedWith(false);
-const SEED_WITH_SPARES = seedWith(true);
+const [SEED] = seedsWith(false, 1);
+const [SEED_WITH_SPARES] = seedsWith(true, 1);
 
 /** The strokes of a cluster of three that suffers nothing but this. Its checks must hold. */
 function storm(faults: Partial<FaultMix>, seed = SEED): readonly Stroke[] {
@@ -169,10 +171,15 @@ describe('a class of faults', () => {
     ['crashAtBootPermille', { crashEveryMs: 1500 }],
     ['crashAtMarkPermille', { crashEveryMs: 1500 }],
   ] as const)('%s adds crashes where it says', (name, others) => {
-    const without = count(storm(others), 'crash', 'kill');
-    const on = count(storm({ ...others, [name]: 1000 }), 'crash', 'kill');
-    expect(on).toBeGreaterThan(without);
-  });
+    // Crashes fall on nodes that are down as well, so that one storm may have as many by chance.
+    const crashes = (faults: Partial<FaultMix>): number =>
+      count(
+        seedsWith(false, 2).flatMap((seed) => storm(faults, seed)),
+        'crash',
+        'kill',
+      );
+    expect(crashes({ ...others, [name]: 1000 })).toBeGreaterThan(crashes(others) + 2);
+  }, 120_000);
 
   it('cuts each new leader off in a carousel, and lets it come back', () => {
     const strokes = storm({ carouselPermille: 1000 });

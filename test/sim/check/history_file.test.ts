@@ -43,6 +43,14 @@ describe('history files', () => {
     );
   });
 
+  it('may tell of a transaction no more than that it was carried out', () => {
+    const steps = [{ type: 'write', key: 'k', value: '1' }];
+    const text = `${line({ op: { type: 'transaction', guards: [], steps } })}\n`;
+    const calls = parseHistory(text);
+    expect(calls[0]?.result).toEqual({ type: 'ok' });
+    expect(formatHistory(calls)).toBe(text);
+  });
+
   it('may hold empty lines, ends of lines of either kind, and what is not asked for', () => {
     const text = `${line()}\r\n\n${line({ comment: 'not read' })}`;
     expect(parseHistory(text).map(({ id, call }) => [id, call])).toEqual([
