@@ -135,6 +135,26 @@ describe('election', () => {
     expect(asked).toBe(5);
   });
 
+  it('asks again soon, a few times only, also when all others refuse', () => {
+    const cluster = new Cluster(5);
+    cluster.elect(1);
+    cluster.beat();
+    cluster.raft(2).onPeerLost(1);
+    let asked = 0;
+    cluster.onSend = ({ to, message }) => {
+      if (to === 3 && message.type === 'pre-vote') asked++;
+    };
+    const until = cluster.nowMs + 1.9 * TIMING.electionTimeoutMs;
+    while (cluster.nowMs < until) {
+      cluster.nowMs++;
+      if (cluster.raft(2).deadlineMs <= cluster.nowMs) cluster.tick(2);
+      if (cluster.raft(1).deadlineMs <= cluster.nowMs) cluster.tick(1);
+      cluster.settle(({ from, to }) => from + to === 3);
+    }
+    expect(cluster.raft(1).role).toBe('leader');
+    expect(asked).toBe(5);
+  });
+
   it('steps down when a majority is silent: CheckQuorum', () => {
     const cluster = new Cluster(3);
     cluster.elect(1);
