@@ -18,6 +18,8 @@ const STORM_MS = 2000;
 const CALM_MS = 15_000;
 const STEP_MS = 10;
 const VOTES_ALONE_PERMILLE = 400;
+/** What a node says of itself when a leader knows entries of it that it has not. */
+const HEARD_OF_ENTRIES = 'but its log ends at';
 /** To be longer than a start takes. */
 const START_MS = 200;
 
@@ -64,6 +66,7 @@ class LostDiskTrial {
     const end = group.nowMs + CALM_MS;
     const before = this.#client.acknowledged;
     while (this.#client.acknowledged <= before + 2 || this.#refusal === null) {
+      if (this.#refusal === null) for (const machine of group.machines) this.#bootIfDown(machine);
       if (group.nowMs > end) throw new Error(`${CALM_MS} ms into the calm: ${this.#describe()}`);
       this.#advance();
     }
@@ -77,10 +80,13 @@ class LostDiskTrial {
   }
 
   #onFailure(machine: GroupMachine, error: Error): void {
-    const isRefused = this.#losesVotesAlone
-      ? error.message.includes('could vote twice')
-      : (error as { code?: string }).code === 'REFUSED';
-    if (machine === this.#lost && isRefused) {
+    const isRefused = error.message.includes(
+      this.#losesVotesAlone ? 'could vote twice' : 'the group refuses this node',
+    );
+    if (machine === this.#lost && error.message.includes(HEARD_OF_ENTRIES)) {
+      // The leader's words have come before its refusal: it is to be refused all the same.
+      this.#group.markDown(machine);
+    } else if (machine === this.#lost && isRefused) {
       this.#refusal = error.message;
       this.#group.markDown(machine);
     } else this.#group.fail(error);

@@ -241,7 +241,6 @@ export class Core {
     this.#memberships.learn(configuration);
   }
 
-  /** A new, randomised moment at which silence becomes an election. */
   /**
    * How long those wait who are to act one after the other: such a part of an election timeout for each that comes before,
    * and a small part of one for chance.
@@ -251,6 +250,7 @@ export class Core {
     return (steps * timeout) / STEP_PART + this.random.below(Math.ceil(timeout / STEP_JITTER_PART));
   }
 
+  /** A new, randomised moment at which silence becomes an election. */
   drawElectionDeadline(): number {
     const timeout = this.timing.electionTimeoutMs;
     // Split votes, that randomised timeouts make rare.

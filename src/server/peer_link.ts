@@ -62,6 +62,7 @@ export class PeerLink {
   #redialMs = REDIAL_MIN_MS;
   #timer: Timer | null = null;
   #heardAtMs = 0;
+  #hurriedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: PeerLinkOptions) {
     this.#options = options;
@@ -75,11 +76,20 @@ export class PeerLink {
     this.#dial();
   }
 
-  /** The peer is there: it has spoken to this node. A link that waits before it dials again need not. */
+  /**
+   * The peer is there: it has spoken to this node. A link that waits before it dials again need not, nor one whose dialling
+   * has begun when nobody was there to answer. Not more than once a second: two that let each other in, and throw each
+   * other out, would go on without a pause.
+   */
   hurry(): void {
-    if (this.#closed || this.#connection !== null) return;
+    const nowMs = this.#options.clock.monotonicMs();
+    if (this.#closed || this.#isUp || nowMs - this.#hurriedAtMs < REDIAL_MAX_MS) return;
     sometimes('a link dials since its peer has spoken');
-    this.#redialMs = REDIAL_MIN_MS;
+    this.#hurriedAtMs = nowMs;
+    const hanging = this.#connection;
+    // What becomes of it is of no interest any more.
+    this.#connection = null;
+    hanging?.destroy();
     this.#dial();
   }
 

@@ -165,22 +165,39 @@ describe('a link whose peer stops', () => {
     expect(pair.read).toEqual([12]);
   });
 
-  it('does not wait before it dials again when the peer has spoken to it', () => {
+  it.each([
+    ['waits to dial again', 10],
+    ['dials somebody who does not answer', 5000],
+  ])('dials at once when the peer has spoken to it, while it %s', (_what, downMs) => {
     const pair = new Pair();
+    pair.network.block('node1', 'node2');
     pair.network.resetConnections('node1', 'node2');
-    pair.run(10);
+    pair.run(downMs);
+    pair.network.unblock('node1', 'node2');
     expect(pair.link.isUp).toBe(false);
     pair.link.hurry();
     pair.run(20);
     expect(pair.link.isUp).toBe(true);
     // Once it is up there is nothing to do.
     pair.link.hurry();
-    pair.run(500);
+    pair.run(3000);
     expect(pair.acceptors.length).toBe(2);
     pair.link.close('at-once');
     pair.link.hurry();
     pair.run(500);
     expect(pair.acceptors.length).toBe(2);
+  });
+
+  it('is not hurried more than once a second', () => {
+    const pair = new Pair();
+    for (let n = 0; n < 100; n++) {
+      pair.network.resetConnections('node1', 'node2');
+      pair.run(10);
+      pair.link.hurry();
+      pair.run(10);
+    }
+    // Twice, and as often as it would have dialled without.
+    expect(pair.acceptors.length).toBeLessThan(25);
   });
 
   it('is told nothing by a goodbye that does not arrive', () => {

@@ -170,16 +170,20 @@ describe('a class of faults', () => {
     ['crashAtVotePermille', { crashEveryMs: 1500 }],
     ['crashAtBootPermille', { crashEveryMs: 1500 }],
     ['crashAtMarkPermille', { crashEveryMs: 1500 }],
-  ] as const)('%s adds crashes where it says', (name, others) => {
-    // Crashes fall on nodes that are down as well, so that one storm may have as many by chance.
-    const crashes = (faults: Partial<FaultMix>): number =>
-      count(
-        seedsWith(false, 2).flatMap((seed) => storm(faults, seed)),
-        'crash',
-        'kill',
-      );
-    expect(crashes({ ...others, [name]: 1000 })).toBeGreaterThan(crashes(others) + 2);
-  }, 120_000);
+  ] as const)(
+    '%s adds crashes where it says',
+    (name, others) => {
+      // Crashes fall on nodes that are down as well, so that one storm may have as many by chance.
+      const crashes = (faults: Partial<FaultMix>): number =>
+        count(
+          seedsWith(false, 2).flatMap((seed) => storm(faults, seed)),
+          'crash',
+          'kill',
+        );
+      expect(crashes({ ...others, [name]: 1000 })).toBeGreaterThan(crashes(others) + 2);
+    },
+    120_000,
+  );
 
   it('cuts each new leader off in a carousel, and lets it come back', () => {
     const strokes = storm({ carouselPermille: 1000 });
