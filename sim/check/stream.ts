@@ -124,9 +124,7 @@ export class HistoryStream {
     const since = new Map<StreamPart, number>();
     for (const { op, call } of pending) {
       const names =
-        op.type === 'scan'
-          ? [...this.#parts.keys()].filter((key) => isInRange(op, key))
-          : keysOf(op).flatMap((key) => [key, ...this.#rangesOf(key)]);
+        op.type === 'scan' ? this.#keysIn(op) : keysOf(op).flatMap((key) => [key, ...this.#rangesOf(key)]);
       for (const name of names) {
         const part = this.#parts.get(name);
         if (part !== undefined) since.set(part, Math.min(call, since.get(part) ?? call));
@@ -140,7 +138,7 @@ export class HistoryStream {
     const names = new Set([...keysOf(op), ...answered]);
     if (op.type === 'scan') {
       names.add(this.#nameOf(op));
-      for (const key of this.#parts.keys()) if (isInRange(op, key)) names.add(key);
+      for (const key of this.#keysIn(op)) names.add(key);
     }
     // An operation on nothing, such as an empty transaction, has an answer all the same.
     if (names.size === 0) return [NO_KEY];
@@ -148,6 +146,10 @@ export class HistoryStream {
       if (!this.#parts.has(name)) for (const range of this.#rangesOf(name)) names.add(range);
     }
     return [...names];
+  }
+
+  #keysIn(scan: Scan): string[] {
+    return [...this.#parts.keys()].filter((name) => isKeyInRange(scan, name));
   }
 
   #nameOf(scan: Scan): string {
@@ -158,7 +160,7 @@ export class HistoryStream {
 
   #rangesOf(key: string): string[] {
     const found: string[] = [];
-    for (const [name, scan] of this.#ranges) if (isInRange(scan, key)) found.push(name);
+    for (const [name, scan] of this.#ranges) if (isKeyInRange(scan, key)) found.push(name);
     return found;
   }
 
@@ -188,6 +190,11 @@ export class HistoryStream {
     part.keys.add(key);
     this.#parts.set(key, part);
   }
+}
+
+/** The name of another range is no key: two ranges are joined by a key that lies in both. */
+function isKeyInRange(scan: Scan, name: string): boolean {
+  return !name.startsWith(NO_KEY) && isInRange(scan, name);
 }
 
 function verdictOf(part: StreamPart, outcome: 'none' | 'gave up'): StreamVerdict {
