@@ -243,7 +243,12 @@ export class Bucket<K, V> {
     checkDeletedRange(range);
     checkLongWork(options);
     const limit = limitOf(range);
+    this.#writable(options.durability ?? 'sync');
     let span = ownSpan(spanOf(range, this.#keys));
+    // Those that were called before and are not seen yet would not be found, or only after their place was passed.
+    await new Promise<void>((resolve, reject) => {
+      this.#engine.afterWrites((error) => (error === null ? resolve() : reject(error)));
+    });
     let keys = 0;
     while (keys < limit) {
       signal?.throwIfAborted();

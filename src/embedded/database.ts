@@ -176,7 +176,7 @@ export class Database {
     return this.#pageCache?.statistics() ?? null;
   }
 
-  /** Everything that was written is durable, in tables. */
+  /** Everything is durable, in tables, that was written by calls before this one, whether they have been fulfilled or not. */
   flush(): Promise<void> {
     return settled((done) => this.#engine.flush(done));
   }

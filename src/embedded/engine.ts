@@ -73,10 +73,13 @@ interface Waiter {
 }
 
 interface Postponed {
-  readonly write: Write;
+  /** Null: nothing, `done` only waits for those before it. */
+  readonly write: Write | null;
   readonly durability: Durability;
   readonly done: Done;
 }
+
+const NOTHING_DONE: Result = { type: 'ok' };
 
 export class Engine {
   readonly #options: EngineOptions;
@@ -199,7 +202,7 @@ export class Engine {
     if (this.#postponed.size > 0 || !this.#mayGoOn) {
       this.#noteStall();
       this.#postponed.push({ write: ownedWrite(write), durability, done });
-    } else this.#carryOut({ write, durability, done });
+    } else this.#carryOut(write, durability, done);
   }
 
   /**
@@ -228,8 +231,25 @@ export class Engine {
     return { view: this.#store.takeSnapshot(), timeMs: this.timeMs };
   }
 
+  /**
+   * `done` comes when the writes that were called before, and wait for room or their turn, have been carried out: at once if
+   * none does. It is told why they never will be.
+   */
+  afterWrites(done: (error: Error | null) => void): void {
+    const told: Done = (outcome) => done(outcome.ok ? null : outcome.error);
+    if (this.#postponed.size === 0) done(null);
+    else this.#postponed.push({ write: null, durability: 'buffered', done: told });
+  }
+
   /** `done` comes when all that was written before is durable in tables. */
   flush(done: (error: Error | null) => void): void {
+    this.afterWrites((refusal) => {
+      if (refusal !== null) done(refusal);
+      else this.#flushStore(done);
+    });
+  }
+
+  #flushStore(done: (error: Error | null) => void): void {
     this.#store.flush((error) => {
       if (error === null) this.#shortenLog();
       done(error);
@@ -248,7 +268,8 @@ export class Engine {
       isOver = true;
       done(error);
     };
-    const merge = (): void => {
+    const merge = (refusal: Error | null): void => {
+      if (refusal !== null) end(refusal);
       if (isOver) return;
       abandon = this.#store.merge((error) => {
         if (error === null) this.#shortenLog();
@@ -256,8 +277,8 @@ export class Engine {
       });
     };
     // What has expired goes by the time that tables hold: an entry brings that up to now, if there was ever need of one.
-    if (this.#machine.nowMs === 0 || this.#failure !== null || this.#closed) merge();
-    else this.write({ type: 'tick' }, 'buffered', (outcome) => (outcome.ok ? merge() : end(outcome.error)));
+    if (this.#machine.nowMs === 0 || this.#failure !== null || this.#closed) this.afterWrites(merge);
+    else this.write({ type: 'tick' }, 'buffered', (outcome) => merge(outcome.ok ? null : outcome.error));
     return (error) => {
       if (isOver) return;
       abandon?.();
@@ -298,7 +319,7 @@ export class Engine {
     // They were called before: those that there is room for are carried out.
     while (this.#postponed.size > 0 && this.#store.writable && this.#failure === null) {
       const next = this.#postponed.shift();
-      if (next !== null) this.#carryOut(next);
+      if (next !== null) this.#carryOutPostponed(next);
     }
     this.#closed = true;
     this.#bufferedTimer?.cancel();
@@ -338,7 +359,12 @@ export class Engine {
     this.#turnBytes += bytes;
   }
 
-  #carryOut({ write, durability, done }: Postponed): void {
+  #carryOutPostponed({ write, durability, done }: Postponed): void {
+    if (write === null) done({ ok: true, value: NOTHING_DONE });
+    else this.#carryOut(write, durability, done);
+  }
+
+  #carryOut(write: Write, durability: Durability, done: Done): void {
     const index = this.#entries.lastIndex + 1;
     const { timeMs } = this;
     // The log copies it.
@@ -429,7 +455,7 @@ export class Engine {
     this.#noteStallEnd();
     while (this.#postponed.size > 0 && this.#mayGoOn && this.#failure === null && !this.#closed) {
       const next = this.#postponed.shift();
-      if (next !== null) this.#carryOut(next);
+      if (next !== null) this.#carryOutPostponed(next);
     }
     if (this.#postponed.size > 0) this.#noteStall();
   }

@@ -473,6 +473,40 @@ describe('an embedded store', () => {
     expect(await db.bucket().count()).toBe(500);
   });
 
+  it('has flushed, or merged, what was called before, also what had to wait for its turn', async () => {
+    const bucket = db.bucket();
+    const value = 'x'.repeat(1000);
+    const fill = (prefix: string): Promise<void>[] =>
+      Array.from({ length: 200 }, (_none, n) =>
+        bucket.put(`${prefix}${n}`, value, { durability: 'buffered' }),
+      );
+    const writes = fill('a');
+    await db.flush();
+    expect(db.stats()).toMatchObject({ entries: 200, waitingWrites: 0 });
+    expect(db.stats().memtableBytes).toBeLessThan(value.length);
+    writes.push(...fill('b'));
+    await db.compact();
+    expect(db.stats()).toMatchObject({ entries: 400, tables: 1 });
+    expect(db.stats().memtableBytes).toBeLessThan(value.length);
+    writes.push(...fill('c'));
+    const flushed = db.flush();
+    await db.close();
+    await expect(flushed).rejects.toMatchObject({ code: 'CLOSED' });
+    await Promise.all(writes);
+    db = await open(directory);
+    expect(await db.bucket().count()).toBe(600);
+  });
+
+  it('clears what was called before, also what had to wait for its turn', async () => {
+    const bucket = db.bucket();
+    const writes = Array.from({ length: 200 }, (_none, n) =>
+      bucket.put(`k${String(999 - n)}`, 'x'.repeat(1000), { durability: 'buffered' }),
+    );
+    expect(await bucket.clear()).toBe(200);
+    await Promise.all(writes);
+    expect([...bucket.keys()]).toEqual([]);
+  });
+
   it('lets go of a snapshot that was forgotten, but of none that can still be read', async () => {
     const bucket = db.bucket();
     await bucket.put('a', '1');
