@@ -6,7 +6,7 @@
  * two milliseconds all the same.
  */
 import { AbstractLevel } from 'abstract-level';
-import type { Bucket, BucketReader } from '../embedded/bucket.ts';
+import { type Bucket, type BucketReader, checkBucketName } from '../embedded/bucket.ts';
 import { Database, open } from '../embedded/database.ts';
 import { type OpenOptions, openOptionsAmong } from '../embedded/open_options.ts';
 import { Turns } from '../embedded/turns.ts';
@@ -140,6 +140,8 @@ export class EnvelopeLevel<KDefault = string, VDefault = string> extends Abstrac
 
   async _open(options: OpenOptions): Promise<void> {
     try {
+      // Before the store is open, which nobody would close.
+      checkBucketName(this.#bucket);
       const place = this.#place;
       const database = typeof place === 'string' ? await open(place, openOptionsAmong(options)) : place;
       if (!database.isOpen) throw new LevelError('LEVEL_DATABASE_NOT_OPEN', 'the store is closed');

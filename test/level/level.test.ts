@@ -74,6 +74,18 @@ describe('a Level database', () => {
     await other.close();
   });
 
+  it('lets go of its directory when it cannot be opened', async () => {
+    const other = join(directory, 'other');
+    const wrong = new EnvelopeLevel(other, { bucket: 'not a name' });
+    await expect(wrong.open()).rejects.toMatchObject({
+      code: 'LEVEL_DATABASE_NOT_OPEN',
+      cause: { code: 'INVALID', message: expect.stringContaining("'not a name'") },
+    });
+    const right = new EnvelopeLevel(other, { bucket: 'name' });
+    await right.open();
+    await right.close();
+  });
+
   it('says where damage is, and never takes it for a value that is not there', async () => {
     await db.put('a', 'x'.repeat(100));
     await db.put('b', 'y'.repeat(100));
