@@ -1,23 +1,18 @@
 /** A bucket of an embedded store: keys and values of two encodings, written and read under one name. */
 import { EnvelopeError, LimitError, type Outcome } from '../base/errors.ts';
-import { utf8 } from '../codec/bytes.ts';
 import { bucketPrefix, bucketRange } from '../kv/key_space.ts';
-import {
-  BUCKET_BYTES_MAX,
-  type Condition,
-  type PointWrite,
-  type Result,
-  TIME_MS_MAX,
-  VALUE_BYTES_MAX,
-} from '../kv/request.ts';
+import { type Condition, type PointWrite, type Result, VALUE_BYTES_MAX } from '../kv/request.ts';
 import { NEVER, type StoredValue } from '../kv/stored_value.ts';
 import type { StoreIterator } from '../lsm/store_iterator.ts';
 import {
+  checkBounds,
   checkCondition,
   checkDeletedRange,
   checkedDurability,
+  checkedTtlMs,
   checkLongWork,
-  checkRange,
+  checkOptions,
+  checkScan,
   told,
 } from './checks.ts';
 import { Cursor } from './cursor.ts';
@@ -137,6 +132,7 @@ export class Bucket<K, V> {
 
   /** As `get` of each, in order. */
   getMany(keys: readonly K[]): (V | undefined)[] {
+    if (!Array.isArray(keys)) throw new EnvelopeError('INVALID', `keys are an array, not ${told(keys)}`);
     return keys.map((key) => this.get(key));
   }
 
@@ -159,7 +155,7 @@ export class Bucket<K, V> {
 
   /** The same by hand, and without copies: see `Cursor`. Close it. */
   cursor(options: ScanOptions<K> = {}): Cursor<K, V> {
-    checkRange(options);
+    checkScan(options);
     checkLongWork(options);
     const limit = limitOf(options);
     const place = {
@@ -186,14 +182,16 @@ export class Bucket<K, V> {
    */
   approximateBytes(bounds: Bounds<K> = {}): number {
     this.#engine.assertOpen();
-    checkRange(bounds);
+    checkBounds(bounds);
     const { gte, lt } = this.#storeRange(spanOf(bounds, this.#keys));
     return this.#engine.store.approximateBytes(gte, lt);
   }
 
   /** @throws LimitError at once when the key or the value is too long. */
-  put(key: K, value: V, { ttlMs, durability = 'sync' }: PutOptions = {}): Promise<void> {
+  put(key: K, value: V, options: PutOptions = {}): Promise<void> {
     return new Promise((resolve, reject) => {
+      checkOptions('put', options);
+      const { ttlMs, durability = 'sync' } = options;
       const request: PointWrite =
         ttlMs === undefined
           ? { type: 'set', bucket: this.name, key: this.keyBytes(key), value: this.valueBytes(value) }
@@ -208,6 +206,7 @@ export class Bucket<K, V> {
 
   /** Writes if the condition holds; tells whether it did. */
   async putIf(key: K, value: V, condition: If<V>, options: PutOptions = {}): Promise<boolean> {
+    checkOptions('putIf', options);
     const request = this.#conditional(key, value, options.ttlMs, this.#conditionOf(condition));
     const result = await this.#write({ ...request, answer: 'flag' }, options);
     return result.type === 'count' && result.count === 1;
@@ -215,6 +214,7 @@ export class Bucket<K, V> {
 
   /** Tells whether the key was there. */
   async delete(key: K, options: WriteOptions = {}): Promise<boolean> {
+    checkOptions('delete', options);
     const request: PointWrite = { type: 'delete', bucket: this.name, keys: [this.keyBytes(key)] };
     const result = await this.#write(request, options);
     return result.type === 'count' && result.count === 1;
@@ -225,6 +225,7 @@ export class Bucket<K, V> {
    * survives a crash.
    */
   async deleteRange(bounds: Bounds<K> = {}, options: WriteOptions = {}): Promise<void> {
+    checkOptions('deleteRange', options);
     checkDeletedRange(bounds);
     const { limit, reverse } = bounds as Range<K>;
     if (limit !== undefined || reverse !== undefined) {
@@ -239,11 +240,12 @@ export class Bucket<K, V> {
    * @returns how many there were.
    */
   async clear(range: Range<K> = {}, options: ClearOptions = {}): Promise<number> {
-    const { signal, onProgress } = options;
+    checkOptions('clear', options);
     checkDeletedRange(range);
     checkLongWork(options);
+    const { signal, onProgress, durability = 'sync' } = options;
     const limit = limitOf(range);
-    this.#writable(options.durability ?? 'sync');
+    this.#writable(durability);
     let span = ownSpan(spanOf(range, this.#keys));
     // Those that were called before and are not seen yet would not be found, or only after their place was passed.
     await new Promise<void>((resolve, reject) => {
@@ -356,6 +358,19 @@ export class Bucket<K, V> {
       : condition;
   }
 
+  /**
+   * For `Batch`.
+   * @throws EnvelopeError `INVALID`: it is no bucket, of a snapshot, or of another store, where the write would not go.
+   */
+  static checkWritable(bucket: unknown, engine: Engine): void {
+    if (!(bucket instanceof Bucket)) {
+      throw new EnvelopeError('INVALID', `a bucket is what \`Database.bucket\` gives, not ${told(bucket)}`);
+    }
+    if (bucket.#moment !== null) throw snapshotError();
+    if (bucket.#engine === engine) return;
+    throw new EnvelopeError('INVALID', `the bucket '${bucket.name}' is of another store than the batch`);
+  }
+
   /** The bytes of a key, for a batch. @throws LimitError */
   keyBytes(key: K): Uint8Array {
     const bytes = this.#keys.encode(key);
@@ -382,9 +397,13 @@ export class Bucket<K, V> {
 
   /** @throws EnvelopeError `INVALID`: of a snapshot's bucket, or of a durability that there is not. */
   #writable(durability: Durability): Durability {
-    if (this.#moment !== null) throw new EnvelopeError('INVALID', 'a snapshot is not written to');
+    if (this.#moment !== null) throw snapshotError();
     return checkedDurability(durability);
   }
+}
+
+function snapshotError(): EnvelopeError {
+  return new EnvelopeError('INVALID', 'a snapshot is not written to');
 }
 
 /** The outcome of a write as a promise. @throws EnvelopeError with the code of a write that was refused. */
@@ -406,27 +425,4 @@ export function written(
 function refusalOf(outcome: Outcome<Result>): Error | null {
   if (!outcome.ok) return outcome.error;
   return outcome.value.type === 'error' ? new EnvelopeError('REFUSED', outcome.value.message) : null;
-}
-
-/** @throws EnvelopeError `INVALID` */
-export function checkedTtlMs(ttlMs: number): number {
-  if (Number.isSafeInteger(ttlMs) && ttlMs > 0 && ttlMs <= TIME_MS_MAX) return ttlMs;
-  throw new EnvelopeError(
-    'INVALID',
-    `ttlMs is ${ttlMs}: it is a whole number of milliseconds from 1 to ${TIME_MS_MAX}`,
-  );
-}
-
-/** @throws EnvelopeError `INVALID` */
-export function checkBucketName(name: string): void {
-  if (typeof name !== 'string') {
-    throw new EnvelopeError('INVALID', `a bucket's name is a string, not ${told(name)}`);
-  }
-  const bytes = utf8(name).length;
-  const isClean = !/[\0-\x20\x7f]/.test(name);
-  if (bytes >= 1 && bytes <= BUCKET_BYTES_MAX && isClean) return;
-  throw new EnvelopeError(
-    'INVALID',
-    `a bucket's name has 1 to ${BUCKET_BYTES_MAX} bytes, and no spaces or control characters: '${name}'`,
-  );
 }

@@ -6,7 +6,7 @@ import type { Target } from '../backup/target.ts';
 import { EnvelopeError } from '../base/errors.ts';
 import { NodeClock } from '../io/node/clock.ts';
 import { NodeDisk } from '../io/node/disk.ts';
-import { checkDirectory, checkLongWork } from './checks.ts';
+import { checkDirectory, checkLongWork, checkOptions } from './checks.ts';
 import type { Engine } from './engine.ts';
 
 export interface Checkpoint {
@@ -49,6 +49,7 @@ export class Copies {
 
   async backup(directory: string, options: BackupOptions): Promise<Backup> {
     checkDirectory(directory);
+    checkOptions('backup', options);
     checkLongWork(options);
     options.signal?.throwIfAborted();
     const { revision, tables, copiedBytes } = await this.#start(directory, 'copy', options);

@@ -16,16 +16,18 @@ import { BatchWriter } from '../kv/batch.ts';
 import { DEFAULT_BUCKET, VALUE_BYTES_MAX } from '../kv/request.ts';
 import type { ReadSnapshot } from '../lsm/read_snapshot.ts';
 import { ThreadRunBuilder } from '../threads/thread_run_builder.ts';
-import {
-  Bucket,
-  type BucketReader,
-  checkBucketName,
-  checkedTtlMs,
-  type WriteOptions,
-  written,
-} from './bucket.ts';
+import { Bucket, type BucketReader, type WriteOptions, written } from './bucket.ts';
 import { type Backup, type BackupOptions, type Checkpoint, Copies } from './checkpoint.ts';
-import { checkDirectory, checkedDurability, checkLongWork, unknownField } from './checks.ts';
+import {
+  checkBucketName,
+  checkDirectory,
+  checkedDurability,
+  checkedTtlMs,
+  checkLongWork,
+  checkObject,
+  checkOptions,
+  unknownField,
+} from './checks.ts';
 import type { DatabaseStatistics } from './database_statistics.ts';
 import { giveBackBytes, lendBytes } from './edit_memory.ts';
 import { encodingOf, type KeyEncoding, type TypeOf, type ValueEncoding } from './encoding.ts';
@@ -186,8 +188,10 @@ export class Database {
    * @throws The reason of the signal, or what `onProgress` has thrown, once what was written for the merge is given up;
    * CorruptionError; DiskError
    */
-  async compact({ signal, onProgress }: CompactOptions = {}): Promise<void> {
-    checkLongWork({ signal, onProgress });
+  async compact(options: CompactOptions = {}): Promise<void> {
+    checkOptions('compact', options);
+    checkLongWork(options);
+    const { signal, onProgress } = options;
     signal?.throwIfAborted();
     let stop: (error: Error) => void = () => {};
     const tell = (): void => {
@@ -282,6 +286,7 @@ export class Batch {
 
   /** @param ttlMs As `PutOptions`. @throws LimitError, EnvelopeError `INVALID`; the batch is as before then. */
   put<K, V>(bucket: Bucket<K, V>, key: K, value: V, ttlMs?: number): this {
+    Bucket.checkWritable(bucket, this.#engine);
     const keyBytes = bucket.keyBytes(key);
     const valueBytes = bucket.valueBytes(value);
     this.#checkRoom(keyBytes.length + valueBytes.length);
@@ -290,6 +295,7 @@ export class Batch {
   }
 
   delete<K, V>(bucket: Bucket<K, V>, key: K): this {
+    Bucket.checkWritable(bucket, this.#engine);
     const keyBytes = bucket.keyBytes(key);
     this.#checkRoom(keyBytes.length);
     this.#writer.delete(bucket.name, keyBytes);
@@ -303,7 +309,9 @@ export class Batch {
   }
 
   /** Empties the batch, which can then be filled again. */
-  async write({ durability = 'sync' }: WriteOptions = {}): Promise<void> {
+  async write(options: WriteOptions = {}): Promise<void> {
+    checkOptions('write', options);
+    const { durability = 'sync' } = options;
     checkedDurability(durability);
     if (this.#writer.size === 0) return;
     const edits = this.#writer.take();
@@ -355,10 +363,12 @@ export class Snapshot {
 function bucketOf<K extends KeyEncoding, V extends ValueEncoding>(
   engine: Engine,
   name: string,
-  { keys, values, ...others }: BucketOptions<K, V>,
+  options: BucketOptions<K, V>,
   moment: Moment | null,
 ): Bucket<TypeOf<K>, TypeOf<V>> {
   checkBucketName(name);
+  checkObject('options are', options);
+  const { keys, values, ...others } = options;
   for (const field in others) throw unknownField('a bucket', field, ['keys', 'values']);
   if ((keys as unknown) === 'json') {
     throw new EnvelopeError('INVALID', 'keys are utf8, view, buffer or an encoding of your own, not json');

@@ -38,7 +38,12 @@ export type TypeOf<E extends ValueEncoding> = E extends EncodingName
     : never;
 
 /** Of ES2024, and of Node 20. */
-const { isWellFormed } = String.prototype as unknown as { isWellFormed(this: string): boolean };
+const prototype = String.prototype as unknown as { isWellFormed(this: string): boolean };
+
+/** No half of a surrogate pair is in it. */
+export function isWellFormed(text: string): boolean {
+  return prototype.isWellFormed.call(text);
+}
 
 const ENCODINGS: { readonly [E in EncodingName]: Encoding<Encoded[E]> } = {
   utf8: {
@@ -106,7 +111,7 @@ function isEncoding<T>(value: unknown): value is Encoding<T> {
 /** UTF-8 has no half of a surrogate pair: all of them would become one character, and keys that differ the same key. */
 function checkedText(value: unknown): string {
   if (typeof value !== 'string') throw new TypeError(`a string is wanted, not ${typeof value}`);
-  if (isWellFormed.call(value)) return value;
+  if (isWellFormed(value)) return value;
   throw new TypeError('half of a surrogate pair cannot be written as UTF-8: take the encoding view, or json');
 }
 

@@ -2,7 +2,7 @@
 import { EnvelopeError } from '../base/errors.ts';
 import type { LogLevel } from '../io/logger.ts';
 import { DEFAULTS } from '../lsm/store_options.ts';
-import { told, unknownField } from './checks.ts';
+import { checkObject, told, unknownField } from './checks.ts';
 import type { StoreTuning } from './engine.ts';
 
 export interface OpenOptions {
@@ -56,9 +56,7 @@ const TUNING = Object.keys(DEFAULTS).filter((name) => name !== 'expiry' && name 
 
 /** @throws EnvelopeError `INVALID` naming the option and what it may be. Numbers of `tuning` are the store's to check. */
 export function checkOpenOptions(options: OpenOptions): void {
-  if (typeof options !== 'object' || options === null) {
-    throw new EnvelopeError('INVALID', `options are an object, not ${told(options)}`);
-  }
+  checkObject('options are', options);
   for (const [name, value] of Object.entries(options)) {
     if (!Object.hasOwn(CHECKS, name)) throw unknownField('open', name, Object.keys(CHECKS));
     if (value !== undefined) CHECKS[name as keyof OpenOptions](name, value);
@@ -93,10 +91,8 @@ function isOneOf(...choices: readonly string[]): Check {
 }
 
 function isTuning(name: string, value: unknown): void {
-  if (typeof value !== 'object' || value === null) {
-    throw new EnvelopeError('INVALID', `${name} is an object, not ${told(value)}`);
-  }
-  for (const field of Object.keys(value)) {
+  checkObject(`${name} is`, value);
+  for (const field of Object.keys(value as object)) {
     if (!TUNING.includes(field)) throw unknownField(name, field, TUNING);
   }
 }

@@ -6,7 +6,8 @@
  * two milliseconds all the same.
  */
 import { AbstractLevel } from 'abstract-level';
-import { type Bucket, type BucketReader, checkBucketName } from '../embedded/bucket.ts';
+import type { Bucket, BucketReader } from '../embedded/bucket.ts';
+import { checkBucketName } from '../embedded/checks.ts';
 import { Database, open } from '../embedded/database.ts';
 import { type OpenOptions, openOptionsAmong } from '../embedded/open_options.ts';
 import { Turns } from '../embedded/turns.ts';

@@ -104,7 +104,51 @@ describe('what is wrong in a write', () => {
   });
 
   it.each([
+    [{ ttl: 5 }, /^put has no 'ttl': there are durability, ttlMs$/],
+    [{ sync: true }, /^put has no 'sync'/],
+    [null, /^options are an object, not null$/],
+    ['buffered', /^options are an object, not 'buffered'$/],
+  ])('is an option that there is not: %j writes nothing', async (options, message) => {
+    await expect(bucket.put('new', 'x', any(options))).rejects.toThrow(message);
+    await expect(bucket.put('new', 'x', any(options))).rejects.toMatchObject({ code: 'INVALID' });
+    const refusal = { code: 'INVALID' };
+    await expect(bucket.putIf('new', 'x', { type: 'absent' }, any(options))).rejects.toMatchObject(refusal);
+    await expect(bucket.delete('a', any(options))).rejects.toMatchObject(refusal);
+    await expect(bucket.deleteRange({}, any(options))).rejects.toMatchObject(refusal);
+    await expect(bucket.clear({}, any(options))).rejects.toMatchObject(refusal);
+    const batch = db.batch().delete(bucket, 'a');
+    await expect(batch.write(any(options))).rejects.toMatchObject(refusal);
+    expect(batch.size).toBe(1);
+    expect([...bucket.keys()]).toEqual(['a', 'b']);
+  });
+
+  it('is a time to live of a batch that is no number', () => {
+    const refusal = 'ttlMs is an object: it is a whole number of milliseconds';
+    expect(() => db.batch().put(bucket, 'a', 'x', any({ ttlMs: 5 }))).toThrow(refusal);
+  });
+
+  it('is a bucket of a batch that is none, or not of this store as it is now', async () => {
+    const batch = db.batch().put(bucket, 'a', 'x');
+    const none = /^a bucket is what `Database.bucket` gives, not 'b'$/;
+    expect(() => batch.put(any('b'), 'a', 'x')).toThrow(none);
+    expect(() => batch.delete(any('b'), 'a')).toThrow(none);
+    using snapshot = db.snapshot();
+    const past = snapshot.bucket('b') as Bucket<string, string>;
+    expect(() => batch.put(past, 'a', 'x')).toThrow('a snapshot is not written to');
+    await using other = await open(`${root}/other`, { segmentBytes: 4096 });
+    expect(() => batch.put(other.bucket('b'), 'a', 'x')).toThrow("the bucket 'b' is of another store");
+    expect(() => batch.delete(other.bucket('b'), 'b')).toThrow("the bucket 'b' is of another store");
+    expect(batch.size).toBe(1);
+    await batch.write();
+    expect([...bucket.entries()]).toEqual([
+      ['a', 'x'],
+      ['b', '2'],
+    ]);
+  });
+
+  it.each([
     [{ gtt: 'a' }, /a range has no 'gtt': there are gt, gte, /],
+    [{ gte: 'a', signal: AbortSignal.abort() }, /a range has no 'signal': there are gt, gte, /],
     [{ start: 'a', end: 'b' }, /a range has no 'start'/],
     ['a', /a range is an object, not 'a'/],
     [null, /a range is an object, not null/],
@@ -155,6 +199,14 @@ describe('what is wrong in a bucket', () => {
     expect(() => db.bucket(any(name))).toThrow(/a bucket's name is a string, not /);
   });
 
+  it.each([['\ud800'], ['a\udfff'], ['a b'], ['']])('is a name that cannot be written: %j', (name) => {
+    expect(() => db.bucket(name)).toThrow(/a bucket's name has 1 to 255 bytes of UTF-8, and no spaces/);
+  });
+
+  it.each([[null], ['json'], [5]])('is options that are none: %j', (options) => {
+    expect(() => db.bucket('b', any(options))).toThrow(/options are an object, not /);
+  });
+
   it.each([
     [{ keys: 'json' }, /keys are utf8, view, buffer or an encoding of your own, not json/],
     [{ keys: null }, /an encoding is a name, or an object/],
@@ -201,7 +253,34 @@ describe('what is wrong in a read, or in long work', () => {
     expect(() => bucket.keys(any({ gtt: 'a' }))).toThrow(/a range has no 'gtt'/);
     expect(() => bucket.entries(any('a'))).toThrow(/a range is an object/);
     expect(() => bucket.approximateBytes(any({ from: 'a' }))).toThrow(/a range has no 'from'/);
+    expect(() => bucket.approximateBytes(any({ limit: 1 }))).toThrow(/a range has no 'limit'/);
     expect([...bucket.keys(any({ gt: undefined, lt: 'b' }))]).toEqual(['a']);
+  });
+
+  it.each([['no'], [1], [null]])('is a direction that is none: %j', async (reverse) => {
+    const refusal = /^reverse is true or false, not /;
+    expect(() => bucket.keys(any({ reverse }))).toThrow(refusal);
+    await expect(bucket.count(any({ reverse }))).rejects.toThrow(refusal);
+    await expect(bucket.clear(any({ reverse, limit: 1 }))).rejects.toThrow(refusal);
+    expect([...bucket.keys(any({ reverse: undefined }))]).toEqual(['a', 'b']);
+  });
+
+  it('is a list of keys that is none', () => {
+    expect(() => bucket.getMany(any('ab'))).toThrow("keys are an array, not 'ab'");
+    expect(() => bucket.getMany(any(undefined))).toThrow('keys are an array, not undefined');
+  });
+
+  it('is an option of long work that there is not', async () => {
+    const options = any({ onprogress: () => {} });
+    await expect(db.compact(options)).rejects.toThrow(
+      /^compact has no 'onprogress': there are signal, onPro/,
+    );
+    await expect(db.backup(`${root}/copy`, options)).rejects.toThrow(/^backup has no 'onprogress'/);
+    await expect(bucket.clear({}, options)).rejects.toThrow(/^clear has no 'onprogress'/);
+    await expect(db.compact(any(null))).rejects.toThrow('options are an object, not null');
+    await expect(db.backup(`${root}/copy`, any(null))).rejects.toThrow('options are an object, not null');
+    expect(readdirSync(root)).toEqual(['db']);
+    expect(bucket.get('a')).toBe('1');
   });
 
   it('is no signal of another realm or library', async () => {
