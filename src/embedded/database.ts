@@ -53,8 +53,8 @@ export interface BucketOptions<K extends KeyEncoding, V extends ValueEncoding> {
 
 /**
  * Opens the store in a directory, which is made if it is missing.
- * @throws EnvelopeError `LOCKED` that names the process which holds it, `MISSING`, `EXISTS`, `INVALID` that names an option
- * and what it may be; CorruptionError; DiskError
+ * @throws EnvelopeError `LOCKED` that names the process which holds it, `MISSING`, `EXISTS`, `NODE` of a directory that is a
+ * node's, `INVALID` that names an option and what it may be; CorruptionError; DiskError
  */
 export async function open(directory: string, options: OpenOptions = {}): Promise<Database> {
   checkDirectory(directory);
@@ -63,6 +63,7 @@ export async function open(directory: string, options: OpenOptions = {}): Promis
   if (!createIfMissing && !holdsStore(directory)) {
     throw new EnvelopeError('MISSING', `a store in ${directory} does not exist, and none is to be made`);
   }
+  assertNoNode(directory);
   attempt('mkdir', directory, () => mkdirSync(directory, { recursive: true }));
   const unlock = lockDirectory(directory);
   try {
@@ -104,6 +105,18 @@ async function openLocked(directory: string, options: OpenOptions, unlock: () =>
 /** Whether anything of a store is there, also of one that a crash has cut short. */
 function holdsStore(directory: string): boolean {
   return ['log', 'tables'].some((part) => existsSync(join(directory, part)));
+}
+
+/**
+ * A node's log is in part what others have, by index and term: an entry of this process in it would be taken for theirs.
+ * @throws EnvelopeError `NODE`
+ */
+function assertNoNode(directory: string): void {
+  if (!['vote-a', 'vote-b'].some((name) => existsSync(join(directory, name)))) return;
+  throw new EnvelopeError(
+    'NODE',
+    `${directory} is that of a node, with a term and a vote: envelopedb repair --as store makes a store of it`,
+  );
 }
 
 function openEngine(options: EngineOptions): Promise<Engine> {

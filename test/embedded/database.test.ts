@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
@@ -448,6 +448,21 @@ describe('an embedded store', () => {
     for (const segmentBytes of [4095, 1e5 + 0.5, Number.NaN]) {
       await expect(open(other, { segmentBytes })).rejects.toThrow(/segmentBytes is .* from 4096 to/);
     }
+  });
+
+  it.each([
+    'vote-a',
+    'vote-b',
+  ])('is no directory of a node, which has %s: it is left as it is', async (name) => {
+    const other = join(directory, 'node');
+    await (await open(other, { segmentBytes: 64 * 1024 })).close();
+    writeFileSync(join(other, name), '');
+    const before = readdirSync(other, { recursive: true });
+    await expect(open(other)).rejects.toMatchObject({
+      code: 'NODE',
+      message: expect.stringContaining(`${other} is that of a node`),
+    });
+    expect(readdirSync(other, { recursive: true })).toEqual(before);
   });
 
   it('takes little room when it is told to', async () => {
