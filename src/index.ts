@@ -24,7 +24,14 @@ export {
   type Snapshot,
 } from './embedded/database.ts';
 export type { DatabaseStatistics } from './embedded/database_statistics.ts';
-export type { Encoded, Encoding, KeyEncoding, TypeOf, ValueEncoding } from './embedded/encoding.ts';
+export {
+  type Encoded,
+  type Encoding,
+  json,
+  type KeyEncoding,
+  type TypeOf,
+  type ValueEncoding,
+} from './embedded/encoding.ts';
 export type { Durability, StoreTuning } from './embedded/engine.ts';
 export type { OpenOptions } from './embedded/open_options.ts';
 export type { Bounds, Range } from './embedded/range.ts';

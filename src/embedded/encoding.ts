@@ -70,6 +70,11 @@ const ENCODINGS: { readonly [E in EncodingName]: Encoding<Encoded[E]> } = {
   },
 };
 
+/** The encoding `json` of values that are known to be a `T`: nothing checks that what is read is one. */
+export function json<T>(): Encoding<T> {
+  return ENCODINGS.json as Encoding<T>;
+}
+
 /** `bytes.subarray(start, end)`, decoded. */
 export function decodeRange<T>(encoding: Encoding<T>, bytes: Uint8Array, start: number, end: number): T {
   if (encoding.decodeRange !== undefined) return encoding.decodeRange(bytes, start, end);

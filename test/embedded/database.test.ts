@@ -5,7 +5,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type Database, type Encoding, open } from '../../src/index.ts';
+import { type Database, type Encoding, json, open } from '../../src/index.ts';
 import { silentLogger } from '../../src/io/logger.ts';
 import { NodeClock } from '../../src/io/node/clock.ts';
 import { NodeDisk } from '../../src/io/node/disk.ts';
@@ -240,6 +240,7 @@ describe('an embedded store', () => {
     for (const n of [300, 7, 256]) await bucket.put(n, { n }, { durability: 'buffered' });
     expect([...bucket.keys({ gt: 7, lte: 300 })]).toEqual([256, 300]);
     expect(bucket.get(300)).toEqual({ n: 300 });
+    expect(db.bucket('n', { keys: numbers, values: json<{ n: number }>() }).get(300)?.n).toBe(300);
     const raw = db.bucket('n', { keys: 'buffer', values: 'buffer' });
     const prefix = Buffer.from([1]);
     expect([...raw.keys({ prefix })]).toEqual([Buffer.from([1, 0]), Buffer.from([1, 44])]);

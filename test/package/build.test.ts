@@ -140,11 +140,13 @@ describe('the package as it is installed', () => {
 
   it('has types that say what its doors take', () => {
     consumer.check({
-      'types.ts': `import { type DatabaseStatistics, open } from 'envelopedb';
+      'types.ts': `import { type Bucket, type DatabaseStatistics, json, open } from 'envelopedb';
       import { EnvelopeLevel } from 'envelopedb/level';
       import { runSeed } from 'envelopedb/sim';
       const db = await open('./data');
       const score: unknown = db.bucket('users', { values: 'json' }).get('alice');
+      const typed: Bucket<string, { score: number }> = db.bucket('users', { values: json<{ score: number }>() });
+      const known: number | undefined = typed.get('alice')?.score;
       const bytes: Uint8Array | undefined = db.bucket('raw', { values: 'buffer' }).get('k');
       const stats: DatabaseStatistics = db.stats();
       const level = new EnvelopeLevel<string, number>(db, { bucket: 'l', valueEncoding: 'json' });
