@@ -1,4 +1,5 @@
 /** Copies of a store that is open, as a user asks for them: `Database.checkpoint` and `Database.backup`. */
+import { resolve } from 'node:path';
 import { type CopyProgress, copyLive, type LiveCopy } from '../backup/live_copy.ts';
 import { runCopy } from '../backup/locked_target.ts';
 import type { Steps } from '../backup/steps.ts';
@@ -44,7 +45,7 @@ export class Copies {
 
   async checkpoint(directory: string): Promise<Checkpoint> {
     checkDirectory(directory);
-    return await this.#start(directory, 'link', {});
+    return await this.#start(resolve(directory), 'link', {});
   }
 
   async backup(directory: string, options: BackupOptions): Promise<Backup> {
@@ -52,7 +53,7 @@ export class Copies {
     checkOptions('backup', options);
     checkLongWork(options);
     options.signal?.throwIfAborted();
-    const { revision, tables, copiedBytes } = await this.#start(directory, 'copy', options);
+    const { revision, tables, copiedBytes } = await this.#start(resolve(directory), 'copy', options);
     return { revision, tables, copiedBytes };
   }
 

@@ -3,7 +3,7 @@
  * fulfilled when the write is durable. One process at a time opens a directory.
  */
 import { existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { EnvelopeError, LimitError, toError } from '../base/errors.ts';
 import { NodeClock } from '../io/node/clock.ts';
 import { nodeCompressions } from '../io/node/compression.ts';
@@ -52,13 +52,15 @@ export interface BucketOptions<K extends KeyEncoding, V extends ValueEncoding> {
 }
 
 /**
- * Opens the store in a directory, which is made if it is missing.
+ * Opens the store in a directory, which is made if it is missing. A relative path is that of the directory in which the
+ * process is at the call, wherever it goes later.
  * @throws EnvelopeError `LOCKED` that names the process which holds it, `MISSING`, `EXISTS`, `NODE` of a directory that is a
  * node's, `INVALID` that names an option and what it may be; CorruptionError; DiskError
  */
-export async function open(directory: string, options: OpenOptions = {}): Promise<Database> {
-  checkDirectory(directory);
+export async function open(path: string, options: OpenOptions = {}): Promise<Database> {
+  checkDirectory(path);
   checkOpenOptions(options);
+  const directory = resolve(path);
   const { createIfMissing = true, errorIfExists = false } = options;
   if (!createIfMissing && !holdsStore(directory)) {
     throw new EnvelopeError('MISSING', `a store in ${directory} does not exist, and none is to be made`);

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
@@ -464,6 +464,26 @@ describe('an embedded store', () => {
       message: expect.stringContaining(`${other} is that of a node`),
     });
     expect(readdirSync(other, { recursive: true })).toEqual(before);
+  });
+
+  it('stays where it was opened when the process goes to another directory', async () => {
+    const from = process.cwd();
+    mkdirSync(join(directory, 'here'));
+    mkdirSync(join(directory, 'there'));
+    try {
+      process.chdir(join(directory, 'here'));
+      const other = await open('./store', { segmentBytes: 64 * 1024 });
+      process.chdir(join(directory, 'there'));
+      await other.bucket().put('k', 'v');
+      await other.flush();
+      await other.close();
+      expect(readdirSync('.')).toEqual([]);
+      expect(readdirSync('../here/store').sort()).toEqual(['log', 'tables']);
+      await using again = await open('../here/store', { createIfMissing: false });
+      expect(again.bucket().get('k')).toBe('v');
+    } finally {
+      process.chdir(from);
+    }
   });
 
   it('takes little room when it is told to', async () => {
