@@ -13,7 +13,7 @@ import type { NodeId } from '../raft/message.ts';
 import type { LastRead } from './last_read.ts';
 
 /** NUL, "EDB", then the version of the peer protocol. */
-export const PREAMBLE = new Uint8Array([0x00, 0x45, 0x44, 0x42, 0x03]);
+export const PREAMBLE: Uint8Array = new Uint8Array([0x00, 0x45, 0x44, 0x42, 0x03]);
 
 export const FrameKind = {
   Hello: 0,
