@@ -316,12 +316,13 @@ export class Store {
     return { flushedIndex, tables, release: () => version.release() };
   }
 
-  /** What the tables hold now, `flushedIndex` and no further. */
+  /** What the tables hold now, `flushedIndex` and no further. @throws CorruptionError of a table that was put aside; DiskError */
   snapshot(): StoreSnapshot {
-    const version = this.#tables.version.hold();
-    const release = (): void => version.release();
+    const { version } = this.#tables;
     const range = { verify: true };
     const sources = iteratorSources([], version, range, ALL_VISIBLE);
+    version.hold();
+    const release = (): void => version.release();
     const records = new LiveRecords(new StoreIterator(sources, range, () => {}));
     return { index: this.flushedIndex, records, release };
   }

@@ -104,8 +104,8 @@ export class RangeSource {
     before?.snapshot.release();
     this.#held.delete(from);
     if (store.appliedIndex < atLeast) return;
+    const term = termAt(store.appliedIndex);
     const snapshot = store.takeSnapshot();
-    const term = termAt(snapshot.sequence);
     this.#held.set(from, { request, snapshot, term, askedAtMs: clock.monotonicMs() });
     this.#timer ??= clock.after(idleMs, this.#onTimer);
   }

@@ -73,8 +73,8 @@ export class SnapshotSource {
     const { store, termAt, neededIndex, clock, idleMs } = this.#options;
     if (this.#held !== null && this.#held.snapshot.index >= neededIndex()) return;
     this.#letGo();
-    const snapshot = store.snapshot();
-    this.#held = { snapshot, term: termAt(snapshot.index) };
+    const term = termAt(store.flushedIndex);
+    this.#held = { snapshot: store.snapshot(), term };
     this.#timer ??= clock.after(idleMs, this.#onTimer);
   }
 

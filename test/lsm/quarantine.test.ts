@@ -66,6 +66,20 @@ describe('a store with a damaged table', () => {
     expect(told).toHaveLength(1);
   });
 
+  it('holds nothing for a snapshot or an iterator that it refuses', () => {
+    const { rig, tables } = storeOfTables();
+    const [, path = ''] = tables;
+    rig.disk.flipByte(path, rig.disk.readRaw(path).length - 10);
+    const store = rig.open(OPTIONS);
+    for (let n = 0; n < 3; n++) {
+      expect(() => store.snapshot()).toThrow(CorruptionError);
+      expect(() => store.iterator()).toThrow(CorruptionError);
+    }
+    store.close();
+    rig.settle();
+    expect(rig.process.holdings.files).toBe(0);
+  });
+
   it('opens, and serves all keys but those of the table, which give errors that name the file', () => {
     const { rig, tables } = storeOfTables();
     const [, path = ''] = tables;
