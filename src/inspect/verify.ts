@@ -15,6 +15,7 @@ import type { TableEntry } from '../lsm/manifest.ts';
 import { readState, tablePath } from '../lsm/store_files.ts';
 import { openTable, type TableReader } from '../lsm/table_reader.ts';
 import { damageInVotes } from '../replica/hard_state_file.ts';
+import { lackingOf } from './verify_list.ts';
 import { findingIn } from './verify_small.ts';
 
 export interface Damage {
@@ -156,6 +157,9 @@ class Verifier {
       if (finding?.type === 'damage') this.#note(finding.error, null);
       else if (finding?.type === 'unfinished') this.#leftovers.push(`${directory}/${name}`);
     }
+    // What is missing may have been told as what it is missing for.
+    const told = new Set(this.#damage.map(({ path }) => path));
+    for (const error of lackingOf(this.#disk, directory)) if (!told.has(error.path)) this.#note(error, null);
   }
 
   *#verifyTables(directory: string): Generator<null, number, void> {

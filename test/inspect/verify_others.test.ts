@@ -29,11 +29,13 @@ beforeAll(async () => {
   await db.close();
 });
 
-beforeEach(() => {
+beforeEach(() => copyOver('whole'));
+
+function copyOver(source: 'whole' | 'backup'): void {
   directory = `${root}/db`;
   rmSync(directory, { recursive: true, force: true });
-  cpSync(`${root}/whole`, directory, { recursive: true });
-});
+  cpSync(`${root}/${source}`, directory, { recursive: true });
+}
 
 afterAll(() => rmSync(root, { recursive: true }));
 
@@ -60,9 +62,45 @@ const FILES: readonly (readonly [string, () => Uint8Array, RegExp])[] = [
   ['BACKUP', () => readFileSync(`${root}/backup/BACKUP`), /not the list of files of a backup/],
 ];
 
+describe('verification of a backup', () => {
+  it('finds each file of its list that is missing or has lost its end', () => {
+    copyOver('backup');
+    expect(check().damage).toEqual([]);
+    const names = readFileSync(`${directory}/BACKUP`, 'utf8').match(/(?<= )(log|tables)\/.*/g) ?? [];
+    expect(names.length).toBeGreaterThan(3);
+    for (const name of names) {
+      const bytes = readFileSync(`${directory}/${name}`);
+      rmSync(`${directory}/${name}`);
+      expect(check().damage).not.toEqual([]);
+      writeFileSync(`${directory}/${name}`, bytes.subarray(0, bytes.length - 1));
+      expect(check().damage).not.toEqual([]);
+      writeFileSync(`${directory}/${name}`, bytes);
+    }
+    // Of the end of the log nothing else tells.
+    const last = `${directory}/${names.filter((name) => name.startsWith('log/')).at(-1)}`;
+    const bytes = readFileSync(last);
+    writeFileSync(last, bytes.subarray(0, bytes.length - 20));
+    const lacks = `it has ${bytes.length - 20} bytes, and ${bytes.length} on the list of the backup (BACKUP)`;
+    expect(check().damage).toEqual([{ path: last, offset: bytes.length - 20, what: lacks, keys: null }]);
+    rmSync(last);
+    const missing = 'it is missing, and on the list of the backup (BACKUP)';
+    expect(check().damage).toContainEqual({ path: last, offset: 0, what: missing, keys: null });
+  });
+
+  it('leaves the list alone once the directory was opened as a store', async () => {
+    copyOver('backup');
+    const db = await open(directory, { segmentBytes: 4096, background: 'steps' });
+    for (let n = 0; n < 100; n++) await db.bucket().put(`more${n}`, 'value'.repeat(20));
+    await db.flush();
+    await db.close();
+    expect(check().damage).toEqual([]);
+  });
+});
+
 describe('verification of what stands beside the log and the tables', () => {
   it.each(FILES)('finds %s whole, and each byte of it that has changed', (name, make, what) => {
     const bytes = Buffer.from(make());
+    if (name === 'BACKUP') copyOver('backup');
     writeFileSync(`${directory}/${name}`, bytes);
     expect(check()).toMatchObject({ damage: [], leftovers: [], unknown: [] });
     // What ends it tells that it was fetched to its end; without that, a crash may have cut it off.
