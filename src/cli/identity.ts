@@ -7,7 +7,16 @@
  * and asking again is safe: the group knows the identity.
  */
 import { randomInt } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from 'node:fs';
 import { EnvelopeError } from '../base/errors.ts';
 import { Client } from '../client/client.ts';
 import { fromUtf8 } from '../codec/bytes.ts';
@@ -105,6 +114,7 @@ async function askToJoin(identity: number, via: Address, self: Address): Promise
 export function founderIdentity(directory: string): number {
   const path = `${directory}/${FOUNDER_FILE}`;
   if (!existsSync(path)) {
+    assertNoStore(directory);
     const identity = randomInt(1, IDENTITY_MAX);
     writeJson(directory, FOUNDER_FILE, { identity });
     return identity;
@@ -122,6 +132,18 @@ export function founderIdentity(directory: string): number {
     throw new EnvelopeError('FORMAT', `${path}: 'identity' is not a whole number above 0`);
   }
   return identity;
+}
+
+/** @throws EnvelopeError `STORE` of a log without anything that a node has beside its own. */
+function assertNoStore(directory: string): void {
+  if (['vote-a', 'vote-b'].some((name) => existsSync(`${directory}/${name}`))) return;
+  const log = `${directory}/log`;
+  if (!existsSync(log) || !readdirSync(log).some((name) => name.endsWith('.log'))) return;
+  throw new EnvelopeError(
+    'STORE',
+    `${directory} has a log, but no term and vote, nor an identity: it is an embedded store, of which envelopedb repair ` +
+      `--as server makes a server, or a node's that has lost them and must be replaced`,
+  );
 }
 
 /** Durable when it returns. */

@@ -1,6 +1,7 @@
 /** A node that finds at its start that it cannot go on ends, with an error that says why: what runs it sees that it failed. */
-import { cpSync, rmSync } from 'node:fs';
+import { cpSync, readdirSync, rmSync } from 'node:fs';
 import { afterEach, expect, it } from 'vitest';
+import { open } from '../../src/index.ts';
 import { eventually, ProcessCluster } from './cluster.ts';
 
 let cluster: ProcessCluster | null = null;
@@ -44,3 +45,20 @@ it('ends when its tables cover more than its log holds, and when there is no log
   cpSync(`${log}-before`, log, { recursive: true });
   await refusedWith('log records are missing, its last segments maybe');
 }, 120_000);
+
+it('is no embedded store, of which it says how one becomes a server', async () => {
+  const running = await ProcessCluster.prepare();
+  cluster = running;
+  const [port = 0] = running.ports;
+  const directory = `${running.directory}/node-${port}`;
+  const store = await open(directory);
+  await store.bucket().put('a', '1');
+  await store.close();
+  const before = readdirSync(directory);
+  running.start(port);
+  await eventually('the end of the node', 20_000, async () => (running.isRunning(port) ? null : true));
+  expect(running.log).toContain(
+    'it is an embedded store, of which envelopedb repair --as server makes a server',
+  );
+  expect(readdirSync(directory)).toEqual(before);
+}, 60_000);
