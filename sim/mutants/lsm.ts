@@ -324,6 +324,14 @@ export const LSM_MUTANTS: readonly Mutant[] = [
     replace: '        level: 0,\n        run: this.#tables.nextNumber() + run - run,\n',
   },
   {
+    name: 'refused-snapshot-holds-tables',
+    what: 'a snapshot that cannot be taken because of damage keeps the tables of that moment open',
+    file: 'src/lsm/store.ts',
+    find: '    const { version } = this.#tables;\n    const range = { verify: true };\n    const sources = iteratorSources([], version, range, ALL_VISIBLE);\n    version.hold();\n',
+    replace:
+      '    const version = this.#tables.version.hold();\n    const range = { verify: true };\n    const sources = iteratorSources([], version, range, ALL_VISIBLE);\n',
+  },
+  {
     name: 'mended-away',
     what: 'a range that is mended takes newer damaged tables out with the old one',
     file: 'src/lsm/range_mending.ts',

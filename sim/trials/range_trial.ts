@@ -22,6 +22,7 @@ const STEPS_MAX = 100_000;
 const CRASH_PERMILLE = 300;
 const GIVEN_UP_PERMILLE = 300;
 const ROTS_MEANWHILE_PERMILLE = 500;
+const REOPENED_PERMILLE = 300;
 const MENDS_MAX = 10;
 
 /** Runs some trials; what went wrong, or null. */
@@ -59,14 +60,21 @@ class RangeTrial {
 
   run(): void {
     const random = this.#random;
-    const store = this.#open();
+    let store = this.#open();
     for (let rounds = random.between(1, 12); rounds > 0; rounds--) {
       this.#write(store, random.between(1, 12));
       this.#settle();
     }
-    const range = this.#damageOne(store);
-    if (range === null) return;
-    let damaged: Borders | null = range;
+    let damaged = this.#damageOne(store);
+    if (damaged === null) return;
+    if (random.chance(REOPENED_PERMILLE)) {
+      // Now it is one that cannot even be opened.
+      store.flush(() => {});
+      this.#settle();
+      this.#close(store);
+      store = this.#open();
+      damaged = this.#damaged(store);
+    }
     for (let mends = 1; damaged !== null; mends++) {
       if (mends > MENDS_MAX) throw new Error('one damaged table follows upon the other');
       if (!this.#mend(store, damaged, mends === 1)) return;
@@ -79,8 +87,18 @@ class RangeTrial {
     this.#compare(store, 'when all is merged');
     store.flush(() => {});
     this.#settle();
+    this.#close(store);
+    const again = this.#open();
+    this.#compare(again, 'after a restart');
+    this.#close(again);
+  }
+
+  /** Whoever was refused for damage holds no table open, nor does anybody else. */
+  #close(store: Store): void {
     store.close();
-    this.#compare(this.#open(), 'after a restart');
+    this.#settle();
+    const { files } = this.#machine.process.holdings;
+    if (files > 0) throw new Error(`${files} files are open behind the end of the store`);
   }
 
   /** False when the power has failed or it was given up: that is the end. */
@@ -226,7 +244,17 @@ class RangeTrial {
       return found;
     } catch (error) {
       if (!(error instanceof CorruptionError) || !store.noteDamage(error)) throw error;
+      this.#takeSnapshot(store);
       return null;
+    }
+  }
+
+  /** As another replica asks for it, again and again, that may not get it for the damage. */
+  #takeSnapshot(store: Store): void {
+    try {
+      store.snapshot().release();
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error;
     }
   }
 
@@ -243,6 +271,7 @@ class RangeTrial {
     if (found !== null && !isSame(found, this.#model)) {
       throw new Error(describe('after mending was given up', found, this.#model));
     }
+    this.#close(store);
   }
 
   /** What tables cover is all there is: nothing was applied again. */
