@@ -1,5 +1,23 @@
 import { describe, expect, it } from 'vitest';
-import { Cluster, cutOff, TIMING } from './cluster.ts';
+import { Cluster, cutOff, type Mail, TIMING } from './cluster.ts';
+
+/** Pre-votes that node 3 is asked for. */
+function countAsks(cluster: Cluster): { count: number } {
+  const asks = { count: 0 };
+  cluster.onSend = ({ to, message }) => {
+    if (to === 3 && message.type === 'pre-vote') asks.count++;
+  };
+  return asks;
+}
+
+/** Nearly two election timeouts, in which these nodes act when they are due. */
+function pass(cluster: Cluster, nodes: readonly number[], drop: (mail: Mail) => boolean): void {
+  for (const until = cluster.nowMs + 1.9 * TIMING.electionTimeoutMs; cluster.nowMs < until; ) {
+    cluster.nowMs++;
+    for (const id of nodes) if (cluster.raft(id).deadlineMs <= cluster.nowMs) cluster.tick(id);
+    cluster.settle(drop);
+  }
+}
 
 describe('election', () => {
   it('elects the first to campaign, with a no-op of the new term', () => {
@@ -116,54 +134,24 @@ describe('election', () => {
     expect(refused).toContain(2);
   });
 
-  it('asks again a few times only, as long as the leader that it lost is heard by the others', () => {
-    const cluster = new Cluster(3);
+  it.each([
+    ['one of two others', 3],
+    ['all others', 5],
+  ])('asks again a few times only, as long as the leader that it lost is heard by %s', (_who, nodes) => {
+    const cluster = new Cluster(nodes);
     cluster.elect(1);
     cluster.beat();
     cluster.raft(2).onPeerLost(1);
-    let asked = 0;
-    cluster.onSend = ({ to, message }) => {
-      if (to === 3 && message.type === 'pre-vote') asked++;
-    };
-    const until = cluster.nowMs + 2 * TIMING.electionTimeoutMs;
-    while (cluster.nowMs < until) {
-      cluster.nowMs++;
-      if (cluster.raft(2).deadlineMs <= cluster.nowMs) cluster.tick(2);
-      if (cluster.raft(1).deadlineMs <= cluster.nowMs) cluster.tick(1);
-      cluster.settle(({ from, to }) => from + to === 3);
-    }
+    const asks = countAsks(cluster);
+    pass(cluster, [1, 2], ({ from, to }) => from + to === 3);
     expect(cluster.raft(1).role).toBe('leader');
-    expect(asked).toBe(5);
+    expect(asks.count).toBe(5);
     // What was lost and heard again, and is silent now, is waited for as any other.
     cluster.beat();
-    asked = 0;
+    asks.count = 0;
     const dead = cutOff(1);
-    for (let ms = 0; ms < 1.9 * TIMING.electionTimeoutMs; ms++) {
-      cluster.nowMs++;
-      if (cluster.raft(2).deadlineMs <= cluster.nowMs) cluster.tick(2);
-      cluster.settle((mail) => dead(mail) || mail.message.type === 'pre-vote');
-    }
-    expect(asked).toBe(1);
-  });
-
-  it('asks again soon, a few times only, also when all others refuse', () => {
-    const cluster = new Cluster(5);
-    cluster.elect(1);
-    cluster.beat();
-    cluster.raft(2).onPeerLost(1);
-    let asked = 0;
-    cluster.onSend = ({ to, message }) => {
-      if (to === 3 && message.type === 'pre-vote') asked++;
-    };
-    const until = cluster.nowMs + 1.9 * TIMING.electionTimeoutMs;
-    while (cluster.nowMs < until) {
-      cluster.nowMs++;
-      if (cluster.raft(2).deadlineMs <= cluster.nowMs) cluster.tick(2);
-      if (cluster.raft(1).deadlineMs <= cluster.nowMs) cluster.tick(1);
-      cluster.settle(({ from, to }) => from + to === 3);
-    }
-    expect(cluster.raft(1).role).toBe('leader');
-    expect(asked).toBe(5);
+    pass(cluster, [2], (mail) => dead(mail) || mail.message.type === 'pre-vote');
+    expect(asks.count).toBe(1);
   });
 
   it('steps down when a majority is silent: CheckQuorum', () => {
