@@ -146,9 +146,14 @@ describe('election', () => {
     pass(cluster, [1, 2], ({ from, to }) => from + to === 3);
     expect(cluster.raft(1).role).toBe('leader');
     expect(asks.count).toBe(5);
-    // What was lost and heard again, and is silent now, is waited for as any other.
+  });
+
+  it('waits for a leader that was lost and heard again as for any other', () => {
+    const cluster = new Cluster(3);
+    cluster.elect(1);
+    cluster.raft(2).onPeerLost(1);
     cluster.beat();
-    asks.count = 0;
+    const asks = countAsks(cluster);
     const dead = cutOff(1);
     pass(cluster, [2], (mail) => dead(mail) || mail.message.type === 'pre-vote');
     expect(asks.count).toBe(1);
