@@ -1,7 +1,7 @@
 /** `npm run sim -- check FILE`: is the history in a file linearizable? */
 import { parseArgs } from 'node:util';
 import { readBytes, UsageError } from '../commands/arguments.ts';
-import { CHECK_DEFAULTS, checkCalls } from './check_calls.ts';
+import { checkCalls } from './check_calls.ts';
 import { explain } from './explain.ts';
 import { HistoryFileError, parseHistory } from './history_file.ts';
 import type { Call } from './model.ts';
@@ -27,8 +27,9 @@ export interface CheckSurroundings {
   readonly nowMs: () => number;
 }
 
-/** Of one part: about what fits into a gigabyte. */
+/** Of one part: of either about what fits into a gigabyte. */
 const STATES_MAX = 20_000_000;
+const CELLS_MAX = 50_000_000;
 
 const SURROUNDINGS: CheckSurroundings = {
   read: readBytes,
@@ -70,7 +71,7 @@ export function checkWith(
     return 2;
   }
   const isOver = (): boolean => nowMs() > until;
-  const verdict = checkCalls(calls, { ...CHECK_DEFAULTS, order, statesMax: STATES_MAX, isOver });
+  const verdict = checkCalls(calls, { order, statesMax: STATES_MAX, cellsMax: CELLS_MAX, isOver });
   switch (verdict.type) {
     case 'linearizable':
       write(`linearizable: ${calls.length} operations, ${verdict.statesVisited} states\n`);

@@ -81,7 +81,7 @@ export class Follower {
       throw lostLog(from, message.commitIndex, core.log.lastIndex);
     core.advanceCommit(message.commitIndex);
     const { round, sentAtMs } = message;
-    core.send(from, { type: 'heartbeat-reply', term: this.#core.term, round, sentAtMs });
+    core.send(from, { type: 'heartbeat-reply', term: core.term, round, sentAtMs });
     this.#reads.repeat(core.nowMs, core.timing.heartbeatMs);
   }
 
