@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import type { ContenderName, Statistics } from './contender.ts';
 import { contender } from './contenders.ts';
-import { drawFrom, fillLarge, type Outcome, WORKLOADS, type WorkloadName } from './workloads.ts';
+import { drawFrom } from './data.ts';
+import { fillLarge, type Outcome, WORKLOADS, type WorkloadName, warmUp } from './workloads.ts';
 
 export type Order =
   | { readonly type: 'open' | 'reopen'; readonly directory: string }
@@ -41,6 +42,7 @@ async function carryOut(order: Order): Promise<Reply> {
     }
     case 'run': {
       const run = WORKLOADS[order.workload];
+      warmUp(store, order.workload, order.keys);
       const before = process.cpuUsage();
       const outcome = await run(store, order.keys, drawFrom(order.seed));
       const { user, system } = process.cpuUsage(before);

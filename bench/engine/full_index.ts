@@ -1,7 +1,7 @@
 /** What the index would take that a store of hash tables keeps: all keys in memory, each with a place in a file. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { KEY_BYTES } from './workloads.ts';
+import { KEY_BYTES } from './data.ts';
 
 /** More keys take no less each. */
 const MEASURED_KEYS_MAX = 500_000;

@@ -10,9 +10,10 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Order, Reply } from './child.ts';
 import { ALL_CONTENDERS, CONTENDERS, type ContenderName } from './contender.ts';
+import { drawFrom } from './data.ts';
 import { fullIndexBytesPerKey } from './full_index.ts';
 import { type Filled, formatReport, type Measured, perSecond, type Seen } from './report.ts';
-import { drawFrom, type Outcome, WORKLOADS, type WorkloadName } from './workloads.ts';
+import { type Outcome, WORKLOADS, type WorkloadName } from './workloads.ts';
 
 const USAGE = `Usage: npm run bench -- engine [--keys N] [--rounds N] [--reopen-mib N] [--stores A,B] [--workloads A,B]
                                [--directory DIR] [--markdown]

@@ -3,7 +3,8 @@ import { availableParallelism } from 'node:os';
 import { formatTable } from '../table.ts';
 import type { Memory } from './child.ts';
 import type { ContenderName, Statistics } from './contender.ts';
-import { KEY_BYTES, type Outcome, VALUE_BYTES, type WorkloadName } from './workloads.ts';
+import { KEY_BYTES, VALUE_BYTES } from './data.ts';
+import type { Outcome, WorkloadName } from './workloads.ts';
 
 const RIVALS: readonly ContenderName[] = ['classic-level', 'lmdb'];
 const MIB = 1024 * 1024;

@@ -1,9 +1,19 @@
 /** The workloads of the bench of engines, by the names that LevelDB's `db_bench` gave them. They run beside the store. */
 import type { Contender } from './contender.ts';
+import {
+  type Draw,
+  drawFrom,
+  KEY_BYTES,
+  makeKey,
+  permutation,
+  VALUE_BYTES,
+  VALUES_BYTES,
+  valueFor,
+  values,
+  writeKey,
+} from './data.ts';
 import { RunQueue } from './run_queue.ts';
 
-export const KEY_BYTES = 16;
-export const VALUE_BYTES = 100;
 const BATCH_KEYS = 100;
 /** Batches under way at a time, so that a store with a writer thread need not wait for its caller. */
 const BATCHES_IN_FLIGHT = 8;
@@ -11,9 +21,10 @@ const WRITERS = 50;
 const SEEK_ENTRIES = 10;
 /** Reads between two turns of the event loop, where each is timed. */
 const READS_PER_TURN = 50;
+/** Read before the clock starts: what is measured is a process whose code has been compiled, not one that has just started. */
+const WARM_READS = 50_000;
 const TIMED_MS = 3000;
 const DURABLE_MS = 3000;
-const VALUES_BYTES = 1024 * 1024;
 const LARGE_VALUE_BYTES = 1000;
 
 export interface Outcome {
@@ -78,18 +89,16 @@ export const WORKLOADS = {
   },
 } satisfies Readonly<Record<string, Workload>>;
 
-/** Whole numbers from 0 to `below`, excluded. */
-export type Draw = (below: number) => number;
-
-/** Xorshift of 32 bits (Marsaglia, 2003): even enough for a bench, and the same for every store. */
-export function drawFrom(seed: number): Draw {
-  let state = seed | 1;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
+/** Reads ahead of a workload of reads that are not timed each. */
+export function warmUp(store: Contender, workload: WorkloadName, keys: number): void {
+  if (workload !== 'readrandom' && workload !== 'readmissing' && workload !== 'readcompacted') return;
+  const draw = drawFrom(11);
+  const key = Buffer.alloc(KEY_BYTES);
+  for (let n = 0; n < WARM_READS; n++) {
+    writeKey(key, draw(keys));
+    if (workload === 'readmissing') makeMissing(key);
+    store.get(key);
+  }
 }
 
 async function timed(operations: number, run: () => Promise<unknown>): Promise<Outcome> {
@@ -164,13 +173,17 @@ async function readPoints(
   const outcome = await timed(reads, async () => {
     for (let n = 0; n < reads; n++) {
       writeKey(key, draw(keys));
-      // Between the keys that are there, not behind them.
-      if (what === 'missing') key[KEY_BYTES - 1] = 0x2e;
+      if (what === 'missing') makeMissing(key);
       if (store.get(key)?.length === VALUE_BYTES) found++;
     }
   });
   if (found !== (what === 'there' ? reads : 0)) throw new Error(`${found} of ${reads} keys were found`);
   return outcome;
+}
+
+/** Between the keys that are there, not behind them. */
+function makeMissing(key: Buffer): void {
+  key[KEY_BYTES - 1] = 0x2e;
 }
 
 async function scan(store: Contender, keys: number, direction: 'forward' | 'backward'): Promise<Outcome> {
@@ -248,48 +261,4 @@ async function readTimed(
 
 function quantile(sorted: readonly number[], part: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? 0;
-}
-
-function permutation(count: number, draw: Draw): Uint32Array {
-  const order = new Uint32Array(count);
-  for (let n = 0; n < count; n++) {
-    const other = draw(n + 1);
-    order[n] = order[other] ?? 0;
-    order[other] = n;
-  }
-  return order;
-}
-
-/** Sixteen decimal digits. */
-function writeKey(target: Buffer, key: number): void {
-  let rest = key;
-  for (let at = KEY_BYTES - 1; at >= 0; at--) {
-    target[at] = 0x30 + (rest % 10);
-    rest = Math.floor(rest / 10);
-  }
-}
-
-function makeKey(key: number): Buffer {
-  const bytes = Buffer.alloc(KEY_BYTES);
-  writeKey(bytes, key);
-  return bytes;
-}
-
-/** Half of each value can be compressed away, as in `db_bench`. */
-const values = makeValues();
-
-function makeValues(): Buffer {
-  const bytes = Buffer.alloc(VALUES_BYTES);
-  const draw = drawFrom(301);
-  for (let at = 0; at < VALUES_BYTES; at += VALUE_BYTES) {
-    const half = Buffer.from(Array.from({ length: VALUE_BYTES / 2 }, () => 0x20 + draw(95)));
-    half.copy(bytes, at);
-    half.copy(bytes, at + VALUE_BYTES / 2);
-  }
-  return bytes;
-}
-
-function valueFor(key: number): Buffer {
-  const at = (key * VALUE_BYTES) % (VALUES_BYTES - VALUE_BYTES);
-  return values.subarray(at, at + VALUE_BYTES);
 }
