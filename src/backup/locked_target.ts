@@ -1,6 +1,7 @@
 /** Runs a copy on the real disk, its target locked from before its first file is made until it is durable. */
-import { mkdirSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { existsSync, mkdirSync, realpathSync } from 'node:fs';
+import { dirname, relative, resolve, sep } from 'node:path';
+import { EnvelopeError } from '../base/errors.ts';
 import { NodeClock } from '../io/node/clock.ts';
 import { lockDirectory } from '../io/node/directory_lock.ts';
 import type { NodeDisk } from '../io/node/disk.ts';
@@ -16,17 +17,37 @@ async function syncParents(disk: NodeDisk, path: string, first: string): Promise
   }
 }
 
+/** Its real path, of which the last parts need not exist. */
+function realPathOf(path: string): string {
+  let there = resolve(path);
+  while (!existsSync(there)) there = dirname(there);
+  return resolve(realpathSync(there), relative(there, resolve(path)));
+}
+
+/** @throws EnvelopeError `INVALID`: it would be among the files that are copied, and be taken for one of them later. */
+function assertOutside(source: string, path: string): void {
+  const within = realPathOf(source);
+  const target = realPathOf(path);
+  if (target !== within && !target.startsWith(within === sep ? sep : within + sep)) return;
+  throw new EnvelopeError(
+    'INVALID',
+    `${path} lies in ${source}, which is copied: name a directory outside of it`,
+  );
+}
+
 /**
+ * @param source The directory of the store that is copied.
  * @param make Fills the target and gives it its name; or throws, having discarded it.
  * @param whyStop Asked between steps; an error ends the copy.
- * @throws EnvelopeError `EXISTS`; `LOCKED` when the same copy is being made already; what `make` throws
+ * @throws EnvelopeError `INVALID`: the target lies in the source; `EXISTS`; `LOCKED` when the same copy is being made already; what `make` throws
  */
 export async function runCopy<T>(
   disk: NodeDisk,
-  path: string,
+  { source, path }: { readonly source: string; readonly path: string },
   make: (target: Target) => Steps<T>,
   whyStop: () => Error | null = () => null,
 ): Promise<T> {
+  assertOutside(source, path);
   const target = new Target(disk, path);
   target.assertFree();
   const made = mkdirSync(target.partial, { recursive: true });

@@ -33,7 +33,7 @@ async function copyTo(purpose: 'backup' | 'restore', from: string, to: string): 
   const unlock = lockToRead(source);
   const progress = new Progress(process.stderr);
   try {
-    return await runCopy(disk, to, (target) => {
+    return await runCopy(disk, { source, path: to }, (target) => {
       return copyStore(disk, source, target, { purpose, onProgress: progress.show });
     });
   } finally {

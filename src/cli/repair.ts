@@ -36,7 +36,7 @@ export async function runRepair(command: RepairCommand): Promise<RepairOutcome> 
   const unlock = lockToRead(directory);
   const progress = new Progress(process.stderr);
   try {
-    const repair = await runCopy(disk, to, (target) => {
+    const repair = await runCopy(disk, { source: directory, path: to }, (target) => {
       return repairStore(disk, directory, target, {
         compressions: nodeCompressions,
         clock: new NodeClock(),

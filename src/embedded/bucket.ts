@@ -1,4 +1,5 @@
 /** A bucket of an embedded store: keys and values of two encodings, written and read under one name. */
+import { checkLongWork, told } from '../base/arguments.ts';
 import { EnvelopeError, LimitError, type Outcome } from '../base/errors.ts';
 import { bucketPrefix, bucketRange } from '../kv/key_space.ts';
 import { type Condition, type PointWrite, type Result, VALUE_BYTES_MAX } from '../kv/request.ts';
@@ -10,10 +11,8 @@ import {
   checkDeletedRange,
   checkedDurability,
   checkedTtlMs,
-  checkLongWork,
   checkOptions,
   checkScan,
-  told,
 } from './checks.ts';
 import { Cursor } from './cursor.ts';
 import { decodeRange, type Encoding } from './encoding.ts';

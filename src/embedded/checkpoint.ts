@@ -4,10 +4,11 @@ import { type CopyProgress, copyLive, type LiveCopy } from '../backup/live_copy.
 import { runCopy } from '../backup/locked_target.ts';
 import type { Steps } from '../backup/steps.ts';
 import type { Target } from '../backup/target.ts';
+import { checkDirectory, checkLongWork } from '../base/arguments.ts';
 import { EnvelopeError } from '../base/errors.ts';
 import { NodeClock } from '../io/node/clock.ts';
 import { NodeDisk } from '../io/node/disk.ts';
-import { checkDirectory, checkLongWork, checkOptions } from './checks.ts';
+import { checkOptions } from './checks.ts';
 import type { Engine } from './engine.ts';
 
 export interface Checkpoint {
@@ -84,7 +85,8 @@ export class Copies {
     const options = { disk, clock: new NodeClock(), logger: SILENT, tables, onProgress };
     try {
       const make = (target: Target): Steps<LiveCopy> => copyLive(this.#engine.hold(), target, options);
-      return await runCopy(disk, directory, make, () => this.#whyStop(signal));
+      const source = this.#engine.directory;
+      return await runCopy(disk, { source, path: directory }, make, () => this.#whyStop(signal));
     } catch (error) {
       throw signal?.aborted === true ? signal.reason : error;
     }

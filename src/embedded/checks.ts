@@ -1,4 +1,5 @@
 /** What a caller hands in, looked at where a mistake would otherwise be silent, or would show somewhere else. */
+import { checkObject, told, unknownField } from '../base/arguments.ts';
 import { EnvelopeError } from '../base/errors.ts';
 import { utf8 } from '../codec/bytes.ts';
 import { BUCKET_BYTES_MAX, type Condition, TIME_MS_MAX } from '../kv/request.ts';
@@ -19,6 +20,7 @@ const OPTIONS = {
   putIf: new Set(['durability', 'ttlMs']),
   delete: new Set(['durability']),
   deleteRange: new Set(['durability']),
+  'Batch.put': new Set(['ttlMs']),
   write: new Set(['durability']),
   clear: new Set(['durability', ...LONG_WORK]),
   compact: new Set(LONG_WORK),
@@ -30,12 +32,6 @@ export function checkOptions(call: keyof typeof OPTIONS, options: object): void 
   checkObject('options are', options);
   const known = OPTIONS[call];
   for (const name in options) if (!known.has(name)) throw unknownField(call, name, known);
-}
-
-/** @throws EnvelopeError `INVALID` */
-export function checkObject(what: string, value: unknown): void {
-  if (typeof value === 'object' && value !== null) return;
-  throw new EnvelopeError('INVALID', `${what} an object, not ${told(value)}`);
 }
 
 const BOUND_NAMES = ['gt', 'gte', 'lt', 'lte', 'prefix'];
@@ -90,30 +86,6 @@ export function checkCondition(condition: Pick<Condition, 'type'> & { readonly r
 }
 
 /** @throws EnvelopeError `INVALID` */
-export function checkLongWork({
-  signal,
-  onProgress,
-}: {
-  readonly signal?: unknown;
-  readonly onProgress?: unknown;
-}): void {
-  if (signal !== undefined && !isSignal(signal)) {
-    throw new EnvelopeError('INVALID', `signal is an AbortSignal, not ${told(signal)}`);
-  }
-  if (onProgress !== undefined && typeof onProgress !== 'function') {
-    throw new EnvelopeError('INVALID', `onProgress is a function, not ${told(onProgress)}`);
-  }
-}
-
-/** By what is used of it: those of another realm, as a test's browser has, are as good. */
-function isSignal(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  const { aborted, throwIfAborted, addEventListener, removeEventListener } = value as Partial<AbortSignal>;
-  const calls = [throwIfAborted, addEventListener, removeEventListener];
-  return typeof aborted === 'boolean' && calls.every((call) => typeof call === 'function');
-}
-
-/** @throws EnvelopeError `INVALID` */
 export function checkedTtlMs(ttlMs: number): number {
   if (Number.isSafeInteger(ttlMs) && ttlMs > 0 && ttlMs <= TIME_MS_MAX) return ttlMs;
   throw new EnvelopeError(
@@ -134,24 +106,4 @@ export function checkBucketName(name: string): void {
     'INVALID',
     `a bucket's name has 1 to ${BUCKET_BYTES_MAX} bytes of UTF-8, and no spaces or control characters: '${name}'`,
   );
-}
-
-/** @throws EnvelopeError `INVALID` */
-export function checkDirectory(directory: string): void {
-  if (typeof directory === 'string' && directory !== '' && !directory.includes('\0')) return;
-  throw new EnvelopeError(
-    'INVALID',
-    `the path of a directory is a string that is not empty, not ${told(directory)}`,
-  );
-}
-
-export function unknownField(what: string, name: string, known: Iterable<string>): EnvelopeError {
-  return new EnvelopeError('INVALID', `${what} has no '${name}': there are ${[...known].join(', ')}`);
-}
-
-/** Short, and of whatever was handed in. */
-export function told(value: unknown): string {
-  if (typeof value === 'string') return `'${value.length > 40 ? `${value.slice(0, 40)}...` : value}'`;
-  if (typeof value === 'object' && value !== null) return 'an object';
-  return typeof value === 'function' ? 'a function' : String(value);
 }

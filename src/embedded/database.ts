@@ -4,6 +4,7 @@
  */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { checkDirectory, checkLongWork, checkObject, unknownField } from '../base/arguments.ts';
 import { EnvelopeError, LimitError, toError } from '../base/errors.ts';
 import { NodeClock } from '../io/node/clock.ts';
 import { nodeCompressions } from '../io/node/compression.ts';
@@ -16,18 +17,10 @@ import { BatchWriter } from '../kv/batch.ts';
 import { DEFAULT_BUCKET, VALUE_BYTES_MAX } from '../kv/request.ts';
 import type { ReadSnapshot } from '../lsm/read_snapshot.ts';
 import { ThreadRunBuilder } from '../threads/thread_run_builder.ts';
-import { Bucket, type BucketReader, type WriteOptions, written } from './bucket.ts';
+import { Bucket, type BucketReader, type PutOptions, type WriteOptions, written } from './bucket.ts';
+import { bucketNames } from './bucket_names.ts';
 import { type Backup, type BackupOptions, type Checkpoint, Copies } from './checkpoint.ts';
-import {
-  checkBucketName,
-  checkDirectory,
-  checkedDurability,
-  checkedTtlMs,
-  checkLongWork,
-  checkObject,
-  checkOptions,
-  unknownField,
-} from './checks.ts';
+import { checkBucketName, checkedDurability, checkedTtlMs, checkOptions } from './checks.ts';
 import type { DatabaseStatistics } from './database_statistics.ts';
 import { giveBackBytes, lendBytes } from './edit_memory.ts';
 import { encodingOf, type KeyEncoding, type TypeOf, type ValueEncoding } from './encoding.ts';
@@ -153,6 +146,16 @@ export class Database {
     return bucketOf(this.#engine, name, options, null);
   }
 
+  /**
+   * The names of the buckets that hold a key now, in the order of their bytes. Costs a search for each of them, and a look at
+   * those of their first keys that have expired.
+   * @throws CorruptionError, DiskError when it cannot be told; EnvelopeError `CLOSED`
+   */
+  bucketNames(): string[] {
+    using snapshot = this.snapshot();
+    return snapshot.bucketNames();
+  }
+
   /** Gathers writes that take effect together or not at all. */
   batch(): Batch {
     return new Batch(this.#engine);
@@ -241,7 +244,8 @@ export class Database {
    * Makes `directory` a store with the state of now, buffered writes included, within milliseconds: its tables are further
    * names of this store's files, which never change; where those cannot be, as on another file system, they are copied.
    * The directory must not exist, or be empty. It is there as a whole or not at all, whatever crashes. Writing goes on.
-   * @throws EnvelopeError `EXISTS`, `LOCKED` (it is being made already), `CLOSED`, `FAILED`; DiskError
+   * @throws EnvelopeError `EXISTS`, `INVALID` (it lies in the store's own directory), `LOCKED` (it is being made already),
+   * `CLOSED`, `FAILED`; DiskError
    */
   checkpoint(directory: string): Promise<Checkpoint> {
     return this.#copies.checkpoint(directory);
@@ -299,13 +303,15 @@ export class Batch {
     return this.#writer.sizeBytes;
   }
 
-  /** @param ttlMs As `PutOptions`. @throws LimitError, EnvelopeError `INVALID`; the batch is as before then. */
-  put<K, V>(bucket: Bucket<K, V>, key: K, value: V, ttlMs?: number): this {
+  /** @throws LimitError, EnvelopeError `INVALID`; the batch is as before then. */
+  put<K, V>(bucket: Bucket<K, V>, key: K, value: V, options?: Pick<PutOptions, 'ttlMs'>): this {
     Bucket.checkWritable(bucket, this.#engine);
+    // Most have none, and there are many.
+    const ttlMs = options === undefined ? 0 : ttlOf(options);
     const keyBytes = bucket.keyBytes(key);
     const valueBytes = bucket.valueBytes(value);
     this.#checkRoom(keyBytes.length + valueBytes.length);
-    this.#writer.put(bucket.name, keyBytes, valueBytes, ttlMs === undefined ? 0 : checkedTtlMs(ttlMs));
+    this.#writer.put(bucket.name, keyBytes, valueBytes, ttlMs);
     return this;
   }
 
@@ -344,6 +350,12 @@ export class Batch {
   }
 }
 
+/** 0: it never expires. */
+function ttlOf(options: Pick<PutOptions, 'ttlMs'>): number {
+  checkOptions('Batch.put', options);
+  return options.ttlMs === undefined ? 0 : checkedTtlMs(options.ttlMs);
+}
+
 /** Snapshots that nobody can read any more, and that were not released: compaction would keep what they see for good. */
 const forgotten = new FinalizationRegistry<ReadSnapshot>((view) => view.release());
 
@@ -362,6 +374,11 @@ export class Snapshot {
     options: BucketOptions<K, V> = {},
   ): BucketReader<TypeOf<K>, TypeOf<V>> {
     return bucketOf(this.#engine, name, options, this.#moment);
+  }
+
+  /** As `Database.bucketNames`. */
+  bucketNames(): string[] {
+    return bucketNames(this.#engine, this.#moment);
   }
 
   /** Idempotent. */

@@ -286,6 +286,10 @@ export class Engine {
     };
   }
 
+  get directory(): string {
+    return this.#options.directory;
+  }
+
   /** The state of now: its files and its part of the log stay until it is released. @throws EnvelopeError */
   hold(): HeldState {
     if (this.#failure !== null || this.#closed) throw this.#refusal();

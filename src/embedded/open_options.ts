@@ -1,8 +1,8 @@
 /** What may be said when a store is opened: anything else is an error that names it, not a store that does something else. */
+import { checkObject, told, unknownField } from '../base/arguments.ts';
 import { EnvelopeError } from '../base/errors.ts';
 import type { LogLevel } from '../io/logger.ts';
 import { DEFAULTS } from '../lsm/store_options.ts';
-import { checkObject, told, unknownField } from './checks.ts';
 import type { StoreTuning } from './engine.ts';
 
 export interface OpenOptions {

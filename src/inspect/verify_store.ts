@@ -1,6 +1,7 @@
 /** `verify` for a program: on the real disk, beside its other work. */
 import { existsSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
+import { checkDirectory, checkLongWork, checkObject, unknownField } from '../base/arguments.ts';
 import { EnvelopeError } from '../base/errors.ts';
 import { lockToRead } from '../io/node/directory_lock.ts';
 import { NodeDisk } from '../io/node/disk.ts';
@@ -19,15 +20,17 @@ export interface VerifyOptions {
 /**
  * Checks every byte of a store that nobody has open; changes nothing. All damage is in the answer. The event loop has its
  * turns, but for the time that reading the log takes.
- * @throws EnvelopeError `USAGE` when there is no store, `LOCKED` when it is open, `LOG_FORMAT`; DiskError
+ * @throws EnvelopeError `MISSING` when there is no store, `INVALID` that names an option and what it may be, `LOCKED` when it is open, `LOG_FORMAT`; DiskError
  */
-export async function verifyStore(
-  directory: string,
-  { signal, onProgress }: VerifyOptions = {},
-): Promise<Verification> {
+export async function verifyStore(directory: string, options: VerifyOptions = {}): Promise<Verification> {
+  checkDirectory(directory);
+  checkObject('options are', options);
+  const { signal, onProgress, ...others } = options;
+  for (const name in others) throw unknownField('verifyStore', name, ['signal', 'onProgress']);
+  checkLongWork(options);
   const disk = new NodeDisk({ reads: 'pread' });
   if (!existsSync(directory) || !isStore(disk, directory)) {
-    throw new EnvelopeError('USAGE', `${directory} holds no store`);
+    throw new EnvelopeError('MISSING', `${directory} holds no store`);
   }
   signal?.throwIfAborted();
   const unlock = lockToRead(directory);

@@ -30,7 +30,7 @@ export class EnvelopeChainedBatch<TDatabase, K, V> extends AbstractChainedBatch<
 
   _put(key: Data, value: Data, { ttlMs }: TimedOptions): void {
     try {
-      this.#batch.put(this.#bucket, key, value, ttlMs);
+      this.#batch.put(this.#bucket, key, value, ttlMs === undefined ? undefined : { ttlMs });
     } catch (error) {
       throw levelError(error);
     }

@@ -226,8 +226,10 @@ export class EnvelopeLevel<KDefault = string, VDefault = string> extends Abstrac
       for (const operation of operations) {
         // Those of its own sublevels have become prefixes by now.
         if (operation.sublevel != null) throw new TypeError('the sublevel belongs to another database');
-        if (operation.type === 'put') batch.put(bucket, operation.key, operation.value, operation.ttlMs);
-        else batch.delete(bucket, operation.key);
+        if (operation.type === 'put') {
+          const { key, value, ttlMs } = operation;
+          batch.put(bucket, key, value, ttlMs === undefined ? undefined : { ttlMs });
+        } else batch.delete(bucket, operation.key);
       }
       await batch.write({ durability: durabilityOf(options) });
     } catch (error) {

@@ -57,6 +57,12 @@ describe('envelopedb backup and restore', () => {
     const nothing = await runCli(['backup', `${root}/full`, `${root}/none`]);
     expect([nothing.code, nothing.stderr]).toEqual([1, `envelopedb: ${root}/full holds no store\n`]);
     expect(readdirSync(root)).not.toContain('none');
+    const within = await runCli(['backup', `${root}/db`, `${root}/db/tables/copy`]);
+    expect([within.code, within.stderr]).toEqual([
+      1,
+      `envelopedb: ${root}/db/tables/copy lies in ${root}/db, which is copied: name a directory outside of it\n`,
+    ]);
+    expect(readdirSync(`${root}/db/tables`)).not.toContain('copy.partial');
   });
 
   it('say which byte of a store is damaged, and what was not copied', async () => {

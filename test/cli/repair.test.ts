@@ -70,6 +70,11 @@ describe('envelopedb repair', () => {
       `${root}/db.repaired: nothing is lost (100 keys of 1 tables, and 1 entries of the log behind them); ${root}/db is as it was\n`,
     );
     expect(readdirSync(root).sort()).toEqual(['db', 'db.repaired']);
+    const within = await runCli(['repair', `${root}/db`, '--to', `${root}/db/log/new`]);
+    expect([within.code, within.stderr]).toEqual([
+      1,
+      `envelopedb: ${root}/db/log/new lies in ${root}/db, which is copied: name a directory outside of it\n`,
+    ]);
     const db = await open(`${root}/db.repaired`);
     expect(db.bucket('users').get('user-100')).toBe('from the log');
     expect(db.bucket('users').get('user-199')).toBe('value 99');

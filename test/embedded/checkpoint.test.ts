@@ -7,6 +7,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -80,6 +81,27 @@ describe('a checkpoint', () => {
     await db.close();
     await expect(db.checkpoint(`${root}/late`)).rejects.toMatchObject({ code: 'CLOSED' });
     expect(readdirSync(root).sort()).toEqual(['db', 'empty', 'taken', 'twice']);
+  });
+
+  it.each([
+    ['the directory itself', 'db'],
+    ['a part of it', 'db/tables/copy'],
+    ['a name in it, that is not there yet', 'db/new/copy'],
+    ['a way around it', 'other/../db/copy'],
+    ['a link to it', 'link/copy'],
+  ])('is refused within the directory that it is of: %s', async (_what, path) => {
+    mkdirSync(`${root}/other`);
+    symlinkSync(`${root}/db`, `${root}/link`);
+    const before = readdirSync(`${root}/db`, { recursive: true }).sort();
+    const refusal = {
+      code: 'INVALID',
+      message: `${root}/${path.replace('other/../', '')} lies in ${root}/db, which is copied: name a directory outside of it`,
+    };
+    await expect(db.checkpoint(`${root}/${path}`)).rejects.toMatchObject(refusal);
+    await expect(db.backup(`${root}/${path}`)).rejects.toMatchObject(refusal);
+    expect(readdirSync(`${root}/db`, { recursive: true }).sort()).toEqual(before);
+    // A name that begins as the store's does is another one.
+    expect((await db.checkpoint(`${root}/db2`)).tables).toBeGreaterThan(2);
   });
 
   it('copies what cannot be linked, as to another file system, and says so', async (test) => {

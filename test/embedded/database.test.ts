@@ -155,6 +155,44 @@ describe('an embedded store', () => {
     expect(bucket.get('k')).toBe('d');
   });
 
+  it('lists the buckets that hold a key, now or as of a snapshot', async () => {
+    expect(db.bucketNames()).toEqual([]);
+    const names = ['b', 'ba', 'a', 'z\u{10ffff}', 'short', 'zz'];
+    for (const name of names) await db.bucket(name).put('', 'v');
+    await db.bucket('gone').put('k', 'v');
+    await db.bucket('gone').delete('k');
+    await db.bucket('ranged').put('k', 'v');
+    await db.bucket('ranged').deleteRange();
+    await db.bucket('short').put('', 'v', { ttlMs: 1 });
+    await db.bucket('short').put('k', 'v', { ttlMs: 1 });
+    while (db.bucket('short').has('k')) await new Promise((resolve) => setImmediate(resolve));
+    const expected = ['a', 'b', 'ba', 'zz', 'z\u{10ffff}'];
+    expect(db.bucketNames()).toEqual(expected);
+    await db.flush();
+    using snapshot = db.snapshot();
+    await db.bucket('b').deleteRange();
+    expect(db.bucketNames()).toEqual(expected.filter((name) => name !== 'b'));
+    expect(snapshot.bucketNames()).toEqual(expected);
+    await db.close();
+    expect(() => db.bucketNames()).toThrow(/closed/);
+    db = await open(directory);
+    expect(db.bucketNames()).toEqual(expected.filter((name) => name !== 'b'));
+  });
+
+  it('lets the values of a batch expire', async () => {
+    const bucket = db.bucket();
+    const before = Date.now();
+    await db
+      .batch()
+      .put(bucket, 'a', 'v', { ttlMs: 60_000 })
+      .put(bucket, 'b', 'v', {})
+      .put(bucket, 'c', 'v')
+      .write();
+    expect(bucket.entry('a')?.expiresAtMs).toBeGreaterThanOrEqual(before + 60_000);
+    expect(bucket.entry('b')?.expiresAtMs).toBeNull();
+    expect(bucket.entry('c')?.expiresAtMs).toBeNull();
+  });
+
   it('tells when a value expires, and takes no time that is none', async () => {
     const bucket = db.bucket();
     const before = Date.now();

@@ -122,9 +122,17 @@ describe('what is wrong in a write', () => {
     expect([...bucket.keys()]).toEqual(['a', 'b']);
   });
 
-  it('is a time to live of a batch that is no number', () => {
-    const refusal = 'ttlMs is an object: it is a whole number of milliseconds';
-    expect(() => db.batch().put(bucket, 'a', 'x', any({ ttlMs: 5 }))).toThrow(refusal);
+  it.each([
+    [{ ttlMs: '5' }, "ttlMs is '5': it is a whole number of milliseconds"],
+    [{ ttlMs: 0 }, 'ttlMs is 0: it is a whole number of milliseconds'],
+    [{ ttl: 5 }, "Batch.put has no 'ttl': there are ttlMs"],
+    [{ ttlMs: 5, durability: 'sync' }, "Batch.put has no 'durability': there are ttlMs"],
+    [5, 'options are an object, not 5'],
+    [null, 'options are an object, not null'],
+  ])('is an option of a write in a batch that there is not: %j', (options, refusal) => {
+    const batch = db.batch().put(bucket, 'a', 'x', { ttlMs: 60_000 });
+    expect(() => batch.put(bucket, 'b', 'x', any(options))).toThrow(refusal);
+    expect(batch.size).toBe(1);
   });
 
   it('is a bucket of a batch that is none, or not of this store as it is now', async () => {

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { open, verifyStore } from '../../src/index.ts';
+import { open, type VerifyOptions, verifyStore } from '../../src/index.ts';
 
 let root = '';
 
@@ -35,7 +35,21 @@ it('verifies a store from a program, tells how far it is, and can be ended', asy
   const db = await open(`${root}/db`);
   await expect(verifyStore(`${root}/db`)).rejects.toMatchObject({ code: 'LOCKED' });
   await db.close();
-  await expect(verifyStore(root)).rejects.toMatchObject({ code: 'USAGE' });
+  await expect(verifyStore(root)).rejects.toMatchObject({ code: 'MISSING' });
+});
+
+it.each([
+  [{ signal: 5 }, 'signal is an AbortSignal, not 5'],
+  [{ onProgress: 'x' }, "onProgress is a function, not 'x'"],
+  [{ abort: null }, "verifyStore has no 'abort': there are signal, onProgress"],
+  [null, 'options are an object, not null'],
+])('refuses options that there are not: %j', async (options, message) => {
+  const refusal = { code: 'INVALID', message };
+  await expect(verifyStore(`${root}/db`, options as VerifyOptions)).rejects.toMatchObject(refusal);
+});
+
+it('refuses a path that is none', async () => {
+  await expect(verifyStore('')).rejects.toMatchObject({ code: 'INVALID' });
 });
 
 it('lists what is damaged', async () => {
