@@ -42,7 +42,7 @@ async function carryOut(order: Order): Promise<Reply> {
     }
     case 'run': {
       const run = WORKLOADS[order.workload];
-      warmUp(store, order.workload, order.keys);
+      await warmUp(store, order.workload, order.keys);
       const before = process.cpuUsage();
       const outcome = await run(store, order.keys, drawFrom(order.seed));
       const { user, system } = process.cpuUsage(before);

@@ -9,8 +9,8 @@ export interface Contender {
   putDurably(key: Uint8Array, value: Uint8Array): Promise<void>;
   /** A value that the caller may keep. */
   get(key: Uint8Array): Uint8Array | undefined;
-  /** Reads all keys and values in order; how many there were. */
-  scan(direction: 'forward' | 'backward'): Promise<number>;
+  /** Reads the first `limit` keys and values in order; how many there were. */
+  scan(direction: Direction, limit: number): Promise<number>;
   /** Reads the first `count` entries from a key on; how many there were. */
   readFrom(key: Uint8Array, count: number): Promise<number>;
   /** Null: the store has nothing of the kind. */
@@ -20,6 +20,8 @@ export interface Contender {
   /** Brings what was written into tables and waits until background work rests; at once when the store does not tell. */
   settle(): Promise<void>;
 }
+
+export type Direction = 'forward' | 'backward';
 
 export interface Statistics {
   /** Bytes of tables written for each byte that was asked to be written, the log not counted. */

@@ -4,7 +4,13 @@ import { open as openLmdb, type RootDatabase } from 'lmdb';
 import type { Bucket, Database } from '../../src/index.ts';
 import type { CompactionStrategy } from '../../src/lsm/store_options.ts';
 import { BUILT_INDEX } from '../built.ts';
-import { type Contender, type ContenderName, type Statistics, WRITE_BUFFER_BYTES } from './contender.ts';
+import {
+  type Contender,
+  type ContenderName,
+  type Direction,
+  type Statistics,
+  WRITE_BUFFER_BYTES,
+} from './contender.ts';
 
 const CACHE_BYTES = 64 * 1024 * 1024;
 const SCAN_ENTRIES = 1000;
@@ -66,9 +72,9 @@ class Envelope implements Contender {
     return this.#bucket.get(key);
   }
 
-  async scan(direction: 'forward' | 'backward'): Promise<number> {
+  async scan(direction: Direction, limit: number): Promise<number> {
     let count = 0;
-    for (const _entry of this.#bucket.entries({ reverse: direction === 'backward' })) count++;
+    for (const _entry of this.#bucket.entries({ reverse: direction === 'backward', limit })) count++;
     return count;
   }
 
@@ -136,8 +142,8 @@ class Level implements Contender {
     return this.#opened.getSync(key);
   }
 
-  scan(direction: 'forward' | 'backward'): Promise<number> {
-    return this.#read({ reverse: direction === 'backward' }, SCAN_ENTRIES);
+  scan(direction: Direction, limit: number): Promise<number> {
+    return this.#read({ reverse: direction === 'backward', limit }, SCAN_ENTRIES);
   }
 
   readFrom(gte: Uint8Array, limit: number): Promise<number> {
@@ -154,7 +160,7 @@ class Level implements Contender {
 
   async settle(): Promise<void> {}
 
-  async #read(range: { reverse?: boolean; gte?: Uint8Array; limit?: number }, size: number): Promise<number> {
+  async #read(range: { reverse?: boolean; gte?: Uint8Array; limit: number }, size: number): Promise<number> {
     const iterator = this.#opened.iterator(range);
     let count = 0;
     try {
@@ -208,9 +214,9 @@ class Lmdb implements Contender {
     return this.#opened.getBinary(buffer(key));
   }
 
-  async scan(direction: 'forward' | 'backward'): Promise<number> {
+  async scan(direction: Direction, limit: number): Promise<number> {
     let count = 0;
-    for (const _entry of this.#opened.getRange({ reverse: direction === 'backward' })) count++;
+    for (const _entry of this.#opened.getRange({ reverse: direction === 'backward', limit })) count++;
     return count;
   }
 

@@ -1,5 +1,5 @@
 /** The workloads of the bench of engines, by the names that LevelDB's `db_bench` gave them. They run beside the store. */
-import type { Contender } from './contender.ts';
+import type { Contender, Direction } from './contender.ts';
 import {
   type Draw,
   drawFrom,
@@ -89,14 +89,31 @@ export const WORKLOADS = {
   },
 } satisfies Readonly<Record<string, Workload>>;
 
-/** Reads ahead of a workload of reads that are not timed each. */
-export function warmUp(store: Contender, workload: WorkloadName, keys: number): void {
-  if (workload !== 'readrandom' && workload !== 'readmissing' && workload !== 'readcompacted') return;
+/** Reads ahead of a workload whose reads are not timed each. */
+export async function warmUp(store: Contender, workload: WorkloadName, keys: number): Promise<void> {
+  switch (workload) {
+    case 'readrandom':
+    case 'readcompacted':
+    case 'readmissing':
+      warmPoints(store, keys, workload === 'readmissing' ? 'missing' : 'there');
+      return;
+    case 'readseq':
+    case 'readreverse':
+      await store.scan(workload === 'readseq' ? 'forward' : 'backward', WARM_READS);
+      return;
+    case 'seekrandom':
+      for (let n = 0; n < WARM_READS / SEEK_ENTRIES; n++) {
+        await store.readFrom(makeKey(Math.floor((n * keys * SEEK_ENTRIES) / WARM_READS)), SEEK_ENTRIES);
+      }
+  }
+}
+
+function warmPoints(store: Contender, keys: number, what: 'there' | 'missing'): void {
   const draw = drawFrom(11);
   const key = Buffer.alloc(KEY_BYTES);
   for (let n = 0; n < WARM_READS; n++) {
     writeKey(key, draw(keys));
-    if (workload === 'readmissing') makeMissing(key);
+    if (what === 'missing') makeMissing(key);
     store.get(key);
   }
 }
@@ -186,10 +203,10 @@ function makeMissing(key: Buffer): void {
   key[KEY_BYTES - 1] = 0x2e;
 }
 
-async function scan(store: Contender, keys: number, direction: 'forward' | 'backward'): Promise<Outcome> {
+async function scan(store: Contender, keys: number, direction: Direction): Promise<Outcome> {
   let found = 0;
   const outcome = await timed(keys, async () => {
-    found = await store.scan(direction);
+    found = await store.scan(direction, keys);
   });
   if (found !== keys) throw new Error(`a scan found ${found} of ${keys} keys`);
   return outcome;

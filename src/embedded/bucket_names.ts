@@ -9,25 +9,15 @@ import { type Engine, live, type Moment } from './engine.ts';
  */
 export function bucketNames(engine: Engine, moment: Moment): string[] {
   const names: string[] = [];
-  for (let from: Uint8Array | null = userRange.gte; from !== null; ) {
-    const found = firstBucket(engine, moment, from);
-    if (found !== null) names.push(found.bucket);
-    from = found?.end ?? null;
-  }
-  return names;
-}
-
-/** Of the first key from this one on. */
-function firstBucket(
-  engine: Engine,
-  moment: Moment,
-  gte: Uint8Array,
-): { readonly bucket: string; readonly end: Uint8Array } | null {
-  const iterator = engine.iterator({ gte, lt: userRange.lt }, moment);
+  const iterator = engine.iterator(userRange, moment);
   try {
-    while (iterator.next())
-      if (live(iterator.value(), moment.timeMs) !== null) return bucketOf(iterator.key());
-    return null;
+    while (iterator.next()) {
+      if (live(iterator.value(), moment.timeMs) === null) continue;
+      const { bucket, end } = bucketOf(iterator.key());
+      names.push(bucket);
+      iterator.seek(end);
+    }
+    return names;
   } finally {
     iterator.close();
   }
