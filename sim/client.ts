@@ -456,7 +456,8 @@ function isUnknown(error: string): boolean {
 }
 
 /** What an error says that a disk has caused. */
-const ABOUT_A_DISK = /^ERR (corruption in \/|[a-zA-Z]+ (of )?\/\S*: E[A-Z]+: )/;
+const ABOUT_A_DISK =
+  /^ERR (?:deleted, but how many keys there were cannot be told: )?(corruption in \/|[a-zA-Z]+ (of )?\/\S*: E[A-Z]+: )/;
 
 const REPLY_SHOWN_MAX = 60;
 

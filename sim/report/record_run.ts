@@ -1,4 +1,7 @@
-/** Runs a seed or plays a scenario, and records it. The run is the same as without. */
+/**
+ * Runs a seed or plays a scenario, and records it. The run is the same as without in storms of up to a minute; in longer ones
+ * clients would pause for the history to be forgotten, which is kept here.
+ */
 import type { Operation } from '../check/history.ts';
 import { type Failure, isOfTrial, type RunResult } from '../result.ts';
 import type { Scenario } from '../scenario.ts';

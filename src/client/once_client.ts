@@ -26,6 +26,7 @@ const TRANSIENT = [
   'ERR no leader',
   'ERR the leader ',
   'ERR overloaded',
+  'ERR too many connections',
   'ERR unknown outcome',
   'ERR the node is stopping',
   'ERR this node',

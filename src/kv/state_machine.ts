@@ -137,7 +137,7 @@ export class StateMachine {
       const counted =
         result === 'wanted' ? this.#guarded(() => this.#countLive(write.bucket, write.keys)) : null;
       for (const key of write.keys) keys.delete(write.bucket, key);
-      return counted;
+      return counted?.type === 'error' ? deletedUncounted(counted) : counted;
     }
     const answer = this.#write(write);
     return result === 'wanted' ? answer : null;
@@ -300,6 +300,11 @@ export class StateMachine {
     }
     return { type: 'count', count };
   }
+}
+
+/** Other errors say that nothing has changed. */
+function deletedUncounted({ code, message }: Result & { type: 'error' }): Result {
+  return errorResult(code, `deleted, but how many keys there were cannot be told: ${message}`);
 }
 
 function loadIfReadable(store: KeyValueStore): MachineState | null {

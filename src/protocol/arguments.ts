@@ -16,6 +16,11 @@ export function fatal(message: string): Invalid {
   return { verb: 'invalid', message, fatal: true };
 }
 
+/** As `invalid`, of a WATCH: who does not wait for its answer must not have a transaction carried out without it. */
+export function unwatched(message: string): Invalid {
+  return { verb: 'invalid', message, fatal: false, unwatched: true };
+}
+
 export type Invalid = Extract<ClientCommand, { verb: 'invalid' }>;
 
 export function wrongCount(verb: string): Invalid {

@@ -76,9 +76,14 @@ export type ClientCommand =
   | { readonly verb: 'quit' }
   /**
    * What could not be understood. `message` is the line of the error reply without its `-ERR `. After a `fatal` one
-   * the stream has lost its framing: the session answers and closes.
+   * the stream has lost its framing: the session answers and closes. `unwatched`: it is a WATCH, or may be one.
    */
-  | { readonly verb: 'invalid'; readonly message: string; readonly fatal: boolean };
+  | {
+      readonly verb: 'invalid';
+      readonly message: string;
+      readonly fatal: boolean;
+      readonly unwatched?: true;
+    };
 
 export interface ProtocolLimits {
   /** Longest key in bytes. */

@@ -5,7 +5,7 @@
  * whole, and only looked at again when enough have come. What is longer than a limit is skipped as it arrives.
  */
 import { concatBytes } from '../codec/bytes.ts';
-import { fatal, invalid, tooManyWords, WORDS_MAX } from './arguments.ts';
+import { fatal, invalid, isWord, tooManyWords, unwatched, WORDS_MAX } from './arguments.ts';
 import type { ClientCommand, ProtocolLimits } from './command.ts';
 import type { CommandParser } from './parser.ts';
 import { joinSmallPieces } from './pieces.ts';
@@ -45,6 +45,8 @@ export class RespParser implements CommandParser {
   #skip = 0;
   /** What is wrong with the command under way; it is read to its end all the same. */
   #objection: string | null = null;
+  /** It is a WATCH, or may be one. */
+  #mayBeWatch = false;
   #isBroken = false;
 
   constructor(limits: ProtocolLimits) {
@@ -82,6 +84,7 @@ export class RespParser implements CommandParser {
     this.#args = [];
     this.#argBytes = 0;
     // The words of a command that is refused are not kept, only counted.
+    this.#mayBeWatch = elements > WORDS_MAX;
     this.#objection = elements > WORDS_MAX ? tooManyWords(String(elements)).message : null;
   }
 
@@ -89,7 +92,9 @@ export class RespParser implements CommandParser {
     const args = this.#args;
     this.#elements = -1;
     this.#args = [];
-    if (this.#objection !== null) return invalid(this.#objection);
+    if (this.#objection !== null) {
+      return this.#mayBeWatch ? unwatched(this.#objection) : invalid(this.#objection);
+    }
     return makeCommand(args[0], args.slice(1), this.#limits);
   }
 
@@ -130,7 +135,9 @@ export class RespParser implements CommandParser {
       this.#objection = `command is longer than ${this.#commandBytesMax} bytes (max command bytes)`;
     }
     // What was read of a command that is refused is not needed any more.
-    if (this.#objection !== null) this.#args.fill(EMPTY);
+    if (this.#objection === null) return;
+    this.#mayBeWatch = this.#args.length > 0 && isWord(this.#args[0], 'WATCH');
+    this.#args.fill(EMPTY);
   }
 
   #skipBulk(): 'read' | 'incomplete' {

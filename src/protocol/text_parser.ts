@@ -11,6 +11,7 @@ import {
   isWord,
   keyTooLong,
   tooManyWords,
+  unwatched,
   valueTooLong,
   WORDS_MAX,
   wrongCount,
@@ -136,7 +137,10 @@ export class TextParser implements CommandParser {
     const args = isWord(verb, 'SETX')
       ? cutBehindValueWord(line, verbEnd + 1)
       : cut(line, verbEnd + 1, wordsBeforeValue(verb));
-    if (args.length >= WORDS_MAX) return tooManyWords(`more than ${WORDS_MAX}`);
+    if (args.length >= WORDS_MAX) {
+      const refusal = tooManyWords(`more than ${WORDS_MAX}`);
+      return isWord(verb, 'WATCH') ? unwatched(refusal.message) : refusal;
+    }
     if (args.length > 1 && (isWord(verb, 'DEL') || isWord(verb, 'EXISTS'))) {
       return wrongCount(isWord(verb, 'DEL') ? 'DEL' : 'EXISTS');
     }

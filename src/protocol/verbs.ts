@@ -12,6 +12,7 @@ import {
   isWord,
   printable,
   tooManyKeys,
+  unwatched,
   wrongCount,
 } from './arguments.ts';
 import { refuseCarried } from './carried.ts';
@@ -124,10 +125,17 @@ export function makeCommand(
 ): ClientCommand {
   const found = findVerb(verb);
   if (found === null) return invalid(`unknown command '${printable(verb)}'`);
-  const { name, min, max } = found;
-  if (args.length < min || args.length > max) {
-    return wrongCount(name);
-  }
+  const { name } = found;
+  const command = understood(found, args, limits);
+  return name === 'WATCH' && command.verb === 'invalid' ? unwatched(command.message) : command;
+}
+
+function understood(
+  { name, min, max }: VerbBytes,
+  args: readonly Uint8Array[],
+  limits: ProtocolLimits,
+): ClientCommand {
+  if (args.length < min || args.length > max) return wrongCount(name);
   switch (name) {
     case 'SET':
       if (args.length > 2) return points.setWithOptions(args[0], args[1], args.slice(2), limits);

@@ -306,6 +306,7 @@ export class Session implements ConnectionHandler {
         if (transaction.isOpen && !isExec(command)) return transaction.add(bucket, command);
         return this.#once(command);
       case 'invalid':
+        if (command.unwatched === true) transaction.refuse();
         return transaction.isOpen && !command.fatal ? transaction.add(bucket, command) : null;
       case 'read':
         if (transaction.isOpen) return transaction.add(bucket, command);

@@ -54,7 +54,9 @@ export class TransactionQueue {
   /** @param revisions Of the keys, as they were read. */
   watch(bucket: string, keys: readonly Uint8Array[], revisions: readonly number[]): Reply {
     if (this.#watched.length + keys.length > TRANSACTION_COMMANDS_MAX) {
-      return errorReply(`more than ${TRANSACTION_COMMANDS_MAX} keys are watched (max transaction commands)`);
+      return this.#refuse(
+        `more than ${TRANSACTION_COMMANDS_MAX} keys are watched (max transaction commands)`,
+      );
     }
     for (const [at, key] of keys.entries()) {
       this.#watched.push({ type: 'revision', bucket, key: key.slice(), is: '=', revision: revisions[at] });

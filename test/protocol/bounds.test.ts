@@ -30,7 +30,7 @@ function all(parser: CommandParser, bytes: Uint8Array): unknown[] {
   return commands.map(readable);
 }
 
-const invalid = (message: string): unknown => ({ verb: 'invalid', message, fatal: false });
+const invalid = (message: string): object => ({ verb: 'invalid', message, fatal: false });
 
 const WORDS = ['READ LEASE', 'SESSION DO 1 1', 'TXN THEN 9'] as const;
 const REFUSALS: Readonly<Record<(typeof WORDS)[number], (inner: string) => string>> = {
@@ -72,7 +72,11 @@ describe('a command of too many words', () => {
       PING,
     ]);
     expect(array(`MGET${rest}`.split(' '))).toEqual([
-      invalid(`the command has ${WORDS_MAX + 1} words, the limit is ${WORDS_MAX} (max command words)`),
+      {
+        ...invalid(`the command has ${WORDS_MAX + 1} words, the limit is ${WORDS_MAX} (max command words)`),
+        // Its verb is not kept.
+        unwatched: true,
+      },
       PING,
     ]);
   });
@@ -110,7 +114,10 @@ describe('a command of too many keys', () => {
       const keys = Array.from({ length: KEYS_MAX }, (_none, at) => `k${at}`);
       expect(array([verb, ...keys])).not.toEqual([expect.objectContaining({ verb: 'invalid' }), PING]);
       expect(array([verb, ...keys, 'k'])).toEqual([
-        invalid(`'${verb}' names ${KEYS_MAX + 1} keys, the limit is ${KEYS_MAX} (max command keys)`),
+        {
+          ...invalid(`'${verb}' names ${KEYS_MAX + 1} keys, the limit is ${KEYS_MAX} (max command keys)`),
+          ...(verb === 'WATCH' ? { unwatched: true } : {}),
+        },
         PING,
       ]);
     });

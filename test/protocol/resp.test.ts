@@ -49,6 +49,26 @@ describe('RESP', () => {
     it(`reads ${JSON.stringify(parts)}`, () => expect(parse(array(...parts))).toEqual([expected]));
   }
 
+  it('tells of what it refuses that it is a WATCH, or may be one', () => {
+    const limits = { keyBytes: 8, valueBytes: 16, lineBytes: 100 };
+    const long = 'x'.repeat(17);
+    const isWatch = (parts: readonly string[]): unknown => {
+      const [command, next] = parse(array(...parts) + array('PING'), limits);
+      expect(next).toEqual({ verb: 'ping', message: null });
+      expect(command).toMatchObject({ verb: 'invalid', fatal: false });
+      return (command as { readonly unwatched?: unknown }).unwatched ?? false;
+    };
+    expect(isWatch(['WATCH'])).toBe(true);
+    expect(isWatch(['watch', 'a', long.slice(0, 9)])).toBe(true);
+    expect(isWatch(['WATCH', 'a', long])).toBe(true);
+    expect(isWatch(['WATCH', ...Array.from({ length: 64 * 1024 }, () => 'k')])).toBe(true);
+    // Its verb is not kept.
+    expect(isWatch(['MGET', ...Array.from({ length: 64 * 1024 }, () => 'k')])).toBe(true);
+    expect(isWatch(['GET'])).toBe(false);
+    expect(isWatch(['SET', 'k', long])).toBe(false);
+    expect(isWatch([long, 'WATCH'])).toBe(false);
+  });
+
   it('skips empty arrays', () => expect(parse(`*0\r\n*-1\r\n${array('PING')}`)).toHaveLength(1));
 
   const broken: readonly (readonly [string, string])[] = [

@@ -229,6 +229,46 @@ describe('commands', () => {
     ]);
   });
 
+  it('carry out no transaction whose WATCH was refused, whyever', () => {
+    const rig = cluster(1);
+    const client = rig.connect(1);
+    const names = (count: number): string => Array.from({ length: count }, (_none, n) => `k${n}`).join(' ');
+    const aborted = '-EXECABORT Transaction discarded because of previous errors.';
+    const long = 'x'.repeat(64 * 1024 + 1);
+    for (const [watch, refusal] of [
+      ['WATCH', "-ERR wrong number of arguments for 'WATCH'"],
+      [`WATCH a ${long}`, '-ERR key is 65537 bytes, the limit is 65536 (max key bytes)'],
+      [`WATCH ${names(1025)}`, '-ERR more than 1024 keys are watched (max transaction commands)'],
+      [`WATCH ${names(10_001)}`, "-ERR 'WATCH' names 10001 keys, the limit is 10000 (max command keys)"],
+      [
+        `watch ${names(65_536)}`,
+        '-ERR the command has more than 65536 words, the limit is 65536 (max command words)',
+      ],
+    ]) {
+      play(client, [
+        [watch, refusal],
+        ['MULTI', '+OK'],
+        ['SET a 1', '+QUEUED'],
+        ['EXEC', aborted],
+        // It is over with that, or with UNWATCH.
+        [watch, refusal],
+        ['UNWATCH', '+OK'],
+        ['MULTI', '+OK'],
+        ['SET b 1', '+QUEUED'],
+        ['EXEC', '*1 +OK'],
+        ['GET a', '$-1'],
+      ]);
+    }
+    // What was another command says nothing of keys that are watched.
+    play(client, [
+      ['WATCH a', '+OK'],
+      ['GET', "-ERR wrong number of arguments for 'GET'"],
+      ['MULTI', '+OK'],
+      ['SET a 1', '+QUEUED'],
+      ['EXEC', '*1 +OK'],
+    ]);
+  });
+
   it('carry a transaction out as one, unless a watched key has changed', () => {
     const rig = cluster(3);
     const mine = rig.connect(1);
