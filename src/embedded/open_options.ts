@@ -13,8 +13,8 @@ export interface OpenOptions {
   /** A buffered write survives a crash this many milliseconds later, and the time of a sync; some 24 days at most. Default 100. */
   readonly bufferedMs?: number;
   /**
-   * Bytes of a segment of the log, from 4 KiB to 1 GiB; two are there at a time, or as many as the log needs. Default 16 MiB: less is
-   * for a store that is to take little room.
+   * Bytes of a segment of the log, from 4 KiB to 1 GiB; one is there from the start, another from when it is half full, or as
+   * many as the log needs. Default 16 MiB: less is for a store that is to take little room.
    */
   readonly segmentBytes?: number;
   /** Sizes and limits of the storage engine, see docs/storage.md. */
