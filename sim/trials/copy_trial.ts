@@ -193,6 +193,7 @@ class CopyTrial {
       clock,
       logger: { log: () => {} },
       tables: this.#random.pick(['link', 'copy'] as const),
+      compressions: [],
       onProgress: () => {},
     };
     this.#copies.push(copy);

@@ -5,6 +5,7 @@
  */
 import { CorruptionError, DiskError } from '../base/errors.ts';
 import type { Clock } from '../io/clock.ts';
+import type { Compression } from '../io/compression.ts';
 import type { Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Index } from '../log/entry.ts';
@@ -42,6 +43,8 @@ export interface LiveCopyOptions {
    * checked, and there is a list of all files.
    */
   readonly tables: 'link' | 'copy';
+  /** Those that the tables may be compressed with: of one with another only blocks are checked, not records. */
+  readonly compressions: readonly Compression[];
   readonly onProgress: (progress: CopyProgress) => void;
 }
 
@@ -152,7 +155,8 @@ class Copying {
   }
 
   *#checkTable(number: number, path: string): Steps<void> {
-    const table = openTable(this.#options.disk, path, number);
+    const { disk, compressions } = this.#options;
+    const table = openTable(disk, path, number, { cache: null, compressions });
     try {
       for (let block = 0; block < table.blocks; block++) {
         this.#checkedBytes += table.verifyRecords(block);

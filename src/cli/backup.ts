@@ -5,6 +5,7 @@
 import { runCopy } from '../backup/locked_target.ts';
 import { withoutSlash } from '../backup/paths.ts';
 import { copyStore, type StoreCopy } from '../inspect/store_copy.ts';
+import { nodeCompressions } from '../io/node/compression.ts';
 import { lockToRead } from '../io/node/directory_lock.ts';
 import { describeBytes, Progress } from './progress.ts';
 import { assertStore, offlineDisk } from './store_directory.ts';
@@ -34,7 +35,11 @@ async function copyTo(purpose: 'backup' | 'restore', from: string, to: string): 
   const progress = new Progress(process.stderr);
   try {
     return await runCopy(disk, { source, path: to }, (target) => {
-      return copyStore(disk, source, target, { purpose, onProgress: progress.show });
+      return copyStore(disk, source, target, {
+        purpose,
+        compressions: nodeCompressions,
+        onProgress: progress.show,
+      });
     });
   } finally {
     progress.end();

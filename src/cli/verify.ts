@@ -1,5 +1,6 @@
 /** `envelopedb verify DIR`: reads all files of a store that nobody has open, and says what is damaged. */
 import { type Damage, type Verification, verify } from '../inspect/verify.ts';
+import { nodeCompressions } from '../io/node/compression.ts';
 import { lockToRead } from '../io/node/directory_lock.ts';
 import { describeKey } from './describe.ts';
 import { Progress } from './progress.ts';
@@ -12,7 +13,10 @@ export function runVerify(directory: string): boolean {
   const unlock = lockToRead(directory);
   const progress = new Progress(process.stderr);
   try {
-    const found = verify(disk, directory, (bytes, of) => progress.show('checking', bytes, of));
+    const found = verify(disk, directory, {
+      compressions: nodeCompressions,
+      onProgress: (bytes, of) => progress.show('checking', bytes, of),
+    });
     progress.end();
     process.stdout.write(describeVerification(directory, found));
     return found.damage.length === 0;

@@ -7,6 +7,7 @@ import type { Target } from '../backup/target.ts';
 import { checkDirectory, checkLongWork } from '../base/arguments.ts';
 import { EnvelopeError } from '../base/errors.ts';
 import { NodeClock } from '../io/node/clock.ts';
+import { nodeCompressions } from '../io/node/compression.ts';
 import { NodeDisk } from '../io/node/disk.ts';
 import { checkOptions } from './checks.ts';
 import type { Engine } from './engine.ts';
@@ -82,7 +83,14 @@ export class Copies {
     this.#engine.assertOpen();
     // Files are gone through once, and an error in reading one is an error, where a mapping would end the process.
     const disk = new NodeDisk({ reads: 'pread' });
-    const options = { disk, clock: new NodeClock(), logger: SILENT, tables, onProgress };
+    const options = {
+      disk,
+      clock: new NodeClock(),
+      logger: SILENT,
+      tables,
+      compressions: nodeCompressions,
+      onProgress,
+    };
     try {
       const make = (target: Target): Steps<LiveCopy> => copyLive(this.#engine.hold(), target, options);
       const source = this.#engine.directory;

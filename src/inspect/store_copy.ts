@@ -9,12 +9,15 @@ import { storeFiles } from '../backup/paths.ts';
 import type { Steps } from '../backup/steps.ts';
 import type { Target } from '../backup/target.ts';
 import { CorruptionError, EnvelopeError } from '../base/errors.ts';
+import type { Compression } from '../io/compression.ts';
 import type { Disk } from '../io/disk.ts';
 import { isStore, verify } from './verify.ts';
 
 export interface StoreCopyOptions {
   /** `backup`: the copy gets a list of its files. `restore`: if there is one, what is copied must be what it says. */
   readonly purpose: 'backup' | 'restore';
+  /** Those that the tables may be compressed with: of one with another only blocks are checked, not records. */
+  readonly compressions: readonly Compression[];
   /** Bytes copied or checked so far, and of how many. */
   readonly onProgress: (what: 'copying' | 'checking', bytes: number, of: number) => void;
 }
@@ -58,7 +61,7 @@ function* fill(
   disk: Disk,
   directory: string,
   target: Target,
-  { purpose, onProgress }: StoreCopyOptions,
+  { purpose, compressions, onProgress }: StoreCopyOptions,
 ): Steps<StoreCopy> {
   const { files, unknown } = storeFiles(disk, directory);
   const known = purpose === 'restore' ? readList(disk, directory) : null;
@@ -84,7 +87,10 @@ function* fill(
     list.set(name, copied);
   }
   // Read back: what is checked is what will be there.
-  const found = verify(disk, target.partial, (checked, of) => onProgress('checking', checked, of));
+  const found = verify(disk, target.partial, {
+    compressions,
+    onProgress: (checked, of) => onProgress('checking', checked, of),
+  });
   const [damage] = found.damage;
   if (damage !== undefined) {
     const path = `${directory}${damage.path.slice(target.partial.length)}`;

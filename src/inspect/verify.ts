@@ -8,6 +8,7 @@
 
 import { LIST, storeFiles } from '../backup/paths.ts';
 import { CorruptionError, EnvelopeError } from '../base/errors.ts';
+import type { Compression } from '../io/compression.ts';
 import type { Disk } from '../io/disk.ts';
 import { assertJoined, assertNoLog, holdsLog } from '../log/log_presence.ts';
 import { recoverLog } from '../log/recovery.ts';
@@ -27,6 +28,13 @@ export interface Damage {
   readonly keys: { readonly from: Uint8Array; readonly to: Uint8Array } | null;
 }
 
+export interface VerificationOptions {
+  /** Those that blocks of tables can be read with; of a table with another one records are not checked. Default none. */
+  readonly compressions?: readonly Compression[];
+  /** Bytes read so far, and of how many. */
+  readonly onProgress?: (bytes: number, of: number) => void;
+}
+
 export interface Verification {
   readonly damage: readonly Damage[];
   readonly tables: number;
@@ -44,16 +52,9 @@ export function isStore(disk: Disk, directory: string): boolean {
   return disk.exists(`${directory}/log`) || disk.exists(`${directory}/tables`);
 }
 
-/**
- * @param onProgress Bytes read so far, and of how many.
- * @throws DiskError when a file cannot be read.
- */
-export function verify(
-  disk: Disk,
-  directory: string,
-  onProgress: (bytes: number, of: number) => void = () => {},
-): Verification {
-  const steps = verifyInSteps(disk, directory, onProgress);
+/** @throws DiskError when a file cannot be read. */
+export function verify(disk: Disk, directory: string, options: VerificationOptions = {}): Verification {
+  const steps = verifyInSteps(disk, directory, options);
   for (;;) {
     const { done, value } = steps.next();
     if (done === true) return value;
@@ -64,14 +65,15 @@ export function verify(
 export function verifyInSteps(
   disk: Disk,
   directory: string,
-  onProgress: (bytes: number, of: number) => void = () => {},
+  options: VerificationOptions = {},
 ): Generator<null, Verification, void> {
-  return new Verifier(disk, directory, onProgress).run();
+  return new Verifier(disk, directory, options).run();
 }
 
 class Verifier {
   readonly #disk: Disk;
   readonly #directory: string;
+  readonly #compressions: readonly Compression[];
   readonly #onProgress: (bytes: number, of: number) => void;
   readonly #damage: Damage[] = [];
   readonly #leftovers: string[] = [];
@@ -81,9 +83,14 @@ class Verifier {
   #bytes = 0;
   #bytesInAll = 0;
 
-  constructor(disk: Disk, directory: string, onProgress: (bytes: number, of: number) => void) {
+  constructor(
+    disk: Disk,
+    directory: string,
+    { compressions = [], onProgress = () => {} }: VerificationOptions,
+  ) {
     this.#disk = disk;
     this.#directory = directory;
+    this.#compressions = compressions;
     this.#onProgress = onProgress;
   }
 
@@ -190,7 +197,7 @@ class Verifier {
     const keys = entry === undefined ? null : { from: entry.low, to: entry.end };
     let reader: TableReader | null = null;
     this.#guard(keys, () => {
-      reader = openTable(this.#disk, path, number);
+      reader = openTable(this.#disk, path, number, { cache: null, compressions: this.#compressions });
     });
     const table = reader as TableReader | null;
     if (table === null) return;

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { checkDirectory, checkLongWork, checkObject, unknownField } from '../base/arguments.ts';
 import { EnvelopeError } from '../base/errors.ts';
+import { nodeCompressions } from '../io/node/compression.ts';
 import { lockToRead } from '../io/node/directory_lock.ts';
 import { NodeDisk } from '../io/node/disk.ts';
 import { isStore, type Verification, verifyInSteps } from './verify.ts';
@@ -34,7 +35,10 @@ export async function verifyStore(directory: string, options: VerifyOptions = {}
   }
   signal?.throwIfAborted();
   const unlock = lockToRead(directory);
-  const steps = verifyInSteps(disk, directory, (bytes, totalBytes) => onProgress?.({ bytes, totalBytes }));
+  const steps = verifyInSteps(disk, directory, {
+    compressions: nodeCompressions,
+    onProgress: (bytes, totalBytes) => onProgress?.({ bytes, totalBytes }),
+  });
   try {
     let beganMs = performance.now();
     for (;;) {

@@ -52,7 +52,7 @@ function copy(
   onProgress: (progress: CopyProgress) => void = () => {},
 ): void {
   const { clock } = rig;
-  const options = { disk, clock, logger: { log: () => {} }, tables, onProgress };
+  const options = { disk, clock, logger: { log: () => {} }, tables, compressions: [runLength], onProgress };
   runSteps(copyLive(engine.hold(), new Target(disk, TARGET), options), clock, () => null, done);
 }
 

@@ -22,7 +22,7 @@ function copied(
   disk = rig.disk.attach(rig.process),
 ) {
   return run<StoreCopy>(rig, () => {
-    return copyStore(disk, from, new Target(disk, to), { purpose, onProgress: () => {} });
+    return copyStore(disk, from, new Target(disk, to), { purpose, compressions: [], onProgress: () => {} });
   });
 }
 
