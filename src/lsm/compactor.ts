@@ -40,6 +40,8 @@ export class Compactor {
   readonly #host: CompactorHost;
   #build: Build | null = null;
   #retry: Timer | null = null;
+  /** Why a job waits for space; null: none does, or one has succeeded since. */
+  outOfSpace: Error | null = null;
   /** A job is being built, made durable, or waits for space. */
   #isBusy = false;
   #isPaused = false;
@@ -94,6 +96,7 @@ export class Compactor {
       const expired = this.#expiredIn(version);
       const choice = chooseCompaction(version, this.#options, expired);
       if (choice !== null) this.#start(choice, expired, []);
+      else this.outOfSpace = null;
       return;
     }
     // Who comes later waits for another merge: snapshots may have been released since this one began.
@@ -125,6 +128,7 @@ export class Compactor {
     this.#build = null;
     this.#retry?.cancel();
     this.#retry = null;
+    this.outOfSpace = null;
     this.#isBusy = false;
     return true;
   }
@@ -210,6 +214,7 @@ export class Compactor {
       moved: kind === 'move' ? removed : [],
       onDurable: () => {
         this.#isBusy = false;
+        this.outOfSpace = null;
         if (kind === 'merge') this.merges++;
         for (const { sizeBytes } of built) this.mergedBytes += sizeBytes;
         const told = waiters.filter((done) => this.#waiters.includes(done));
@@ -238,7 +243,10 @@ export class Compactor {
         this.work();
         this.#host.onCompacted();
       });
-      if (!isOfNew) this.#host.onOutOfSpace(error);
+      if (!isOfNew) {
+        this.#host.onOutOfSpace(error);
+        this.outOfSpace = error;
+      }
       return;
     }
     if (damagedTables === 'quarantine' && error instanceof CorruptionError && damaged !== undefined) {

@@ -50,6 +50,8 @@ export class Flusher {
   #build: Build | null = null;
   #isBusy = false;
   #retry: Timer | null = null;
+  /** Why what is next waits for space; null: it does not, or it has succeeded since. */
+  outOfSpace: Error | null = null;
   #incoming: Incoming | null = null;
   /** Who waits for everything up to an index to be in tables. */
   #waiters: { readonly index: Index; readonly done: Done }[] = [];
@@ -140,6 +142,7 @@ export class Flusher {
       moved: [],
       onDurable: () => {
         this.#isBusy = false;
+        this.outOfSpace = null;
         this.flushes++;
         for (const { sizeBytes } of built) this.flushedBytes += sizeBytes;
         this.#memtables.retireOldest();
@@ -177,6 +180,7 @@ export class Flusher {
         moved: [],
         onDurable: () => {
           this.#isBusy = false;
+          this.outOfSpace = null;
           this.#incoming = null;
           memtables.replaceAll(index);
           this.#tellFlushed();
@@ -201,6 +205,7 @@ export class Flusher {
       else {
         rarely('there is no space for a flush');
         this.#host.onOutOfSpace(outcome.error);
+        this.outOfSpace = outcome.error;
       }
       this.#retry = this.#settings.clock.after(this.#settings.outOfSpaceRetryMs, () => {
         this.#isBusy = false;

@@ -92,7 +92,6 @@ export class Store {
     iteratorAt: (range, sequence) => this.#iteratorAt(range, sequence),
     onSnapshotReleased: (sequence) => this.#snapshots.splice(this.#snapshots.indexOf(sequence), 1),
   };
-  #outOfSpace: Error | null = null;
   /** Without quarantine each read of what is damaged meets it again: the log is told once. */
   readonly #damagedTold = new WeakSet<Table>();
   #failure: Error | null = null;
@@ -130,7 +129,10 @@ export class Store {
 
   private constructor(settings: StoreSettings, files: OpenedFiles, opened: readonly OpenedTable[]) {
     this.#options = settings;
-    this.#tables = new TableSet(this.#options, files, opened, (error) => this.#fail(error));
+    this.#tables = new TableSet(this.#options, files, opened, {
+      onOutOfSpace: (error) => this.#noteOutOfSpace(error),
+      onFailure: (error) => this.#fail(error),
+    });
     this.#memtables = new Memtables(settings.memtableBytes, files.state.flushedIndex);
     const host: CompactorHost = {
       isUrgent: this.#isUrgent,
@@ -184,9 +186,9 @@ export class Store {
     return this.writable ? this.#compactionPressure : 'stop';
   }
 
-  /** Why background work waits for space, while it does: it goes on by itself when there is some. */
+  /** Why a flush, a compaction or an edit of the manifest waits for space, until it has succeeded: it goes on by itself. */
   get outOfSpace(): Error | null {
-    return this.#outOfSpace;
+    return this.#flusher.outOfSpace ?? this.#compactor.outOfSpace ?? this.#tables.outOfSpace;
   }
 
   /** Tables that are known to be damaged; only with quarantine. */
@@ -472,10 +474,7 @@ export class Store {
       isUrgent: this.#isUrgent,
       snapshots: () => this.#heldSnapshots(),
       mayReplaceAll: () => !this.#compactor.isBusy && !this.#mending.isCommitted,
-      onFlushed: () => {
-        this.#outOfSpace = null;
-        this.#work();
-      },
+      onFlushed: () => this.#work(),
       onRetry: () => this.#work(),
       onInstalled: () => {
         this.#compactor.resume();
@@ -503,11 +502,9 @@ export class Store {
   /** Writers wait for what is built; so does everybody while a snapshot is installed. */
   readonly #isUrgent = (): boolean => this.pressure !== 'none' || this.#flusher.isInstalling;
 
-  #noteOutOfSpace(error: Error): void {
-    if (this.#outOfSpace === null) {
-      this.#options.logger.log('warn', 'store-out-of-space', { why: error.message });
-    }
-    this.#outOfSpace = error;
+  /** Told once, however often it is tried again. */
+  #noteOutOfSpace({ message: why }: Error): void {
+    if (this.outOfSpace === null) this.#options.logger.log('warn', 'store-out-of-space', { why });
   }
 
   #noteDamage(table: Table, error: CorruptionError): void {

@@ -49,6 +49,13 @@ export interface OpenedTable {
   readonly result: TableReader | CorruptionError;
 }
 
+export interface TableSetHost {
+  /** A change waits for space. */
+  onOutOfSpace(error: Error): void;
+  /** A change has failed, for good. */
+  onFailure(error: Error): void;
+}
+
 export function isOutOfSpace(error: unknown): error is DiskError {
   return error instanceof DiskError && error.errno === 'ENOSPC';
 }
@@ -56,7 +63,7 @@ export function isOutOfSpace(error: unknown): error is DiskError {
 export class TableSet {
   readonly #options: TableSetOptions;
   readonly #manifest: ManifestWriter;
-  readonly #onFailure: (error: Error) => void;
+  readonly #host: TableSetHost;
   #version: Version;
   #nextFile: number;
   #flushedIndex: Index;
@@ -66,17 +73,18 @@ export class TableSet {
   readonly #obsolete = new Set<number>();
   #retry: Timer | null = null;
   #closed = false;
+  /** Why the first change waits for space; null: it does not. */
+  outOfSpace: Error | null = null;
 
-  /** @param onFailure A change has failed, for good. */
   constructor(
     options: TableSetOptions,
     files: OpenedFiles,
     opened: readonly OpenedTable[],
-    onFailure: (error: Error) => void,
+    host: TableSetHost,
   ) {
     this.#options = options;
     this.#manifest = files.manifest;
-    this.#onFailure = onFailure;
+    this.#host = host;
     this.#nextFile = files.state.nextFile;
     this.#flushedIndex = files.state.flushedIndex;
     this.#version = Version.of(
@@ -128,13 +136,16 @@ export class TableSet {
     const { clock, outOfSpaceRetryMs } = this.#options;
     if (isOutOfSpace(error)) {
       rarely('there is no space for an edit of the manifest');
+      this.#host.onOutOfSpace(error);
+      this.outOfSpace = error;
       this.#retry = clock.after(outOfSpaceRetryMs, () => this.#manifest.resume(this.#onAppended));
       return;
     }
     if (error !== null) {
-      this.#onFailure(error);
+      this.#host.onFailure(error);
       return;
     }
+    this.outOfSpace = null;
     const [change] = this.#changes;
     this.#changes.shift();
     assert(change !== undefined, 'an edit belongs to a change');
