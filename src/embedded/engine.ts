@@ -38,6 +38,8 @@ const GROUP = 1;
 const TERM = 1;
 /** After writes of so many bytes the rest of the process gets its turn: buffered writes alone would never let it. */
 const TURN_BYTES = 8 * 1024;
+/** While the store's pressure is `slow`: as LevelDB delays a write there. */
+const SLOW_TURN_MS = 1;
 /** Buffered writes of so many bytes are synced before their time: gathering more would end in one long write to the file. */
 const SYNC_BYTES = 512 * 1024;
 /** Nobody but a copy reads the log of an open store. */
@@ -354,13 +356,21 @@ export class Engine {
   }
 
   #countBytes(bytes: number): void {
-    if (this.#turnBytes === 0) {
-      this.#options.clock.later(() => {
-        this.#turnBytes = 0;
-        this.#resume();
-      });
-    }
+    if (this.#turnBytes === 0) this.#planNextTurn();
     this.#turnBytes += bytes;
+  }
+
+  /** The turn in which writes that wait are carried out: while compaction falls behind, no sooner than `SLOW_TURN_MS`. */
+  #planNextTurn(): void {
+    const { clock } = this.#options;
+    const begin = (): void => {
+      this.#turnBytes = 0;
+      this.#resume();
+    };
+    if (this.#store.pressure === 'slow') {
+      rarely('writes of an embedded store are slowed');
+      clock.after(SLOW_TURN_MS, begin);
+    } else clock.later(begin);
   }
 
   #carryOutPostponed({ write, durability, done }: Postponed): void {

@@ -389,6 +389,48 @@ describe('the embedded engine', () => {
     expect(read(rig.mustOpen(), 'a')).toBe('1');
   });
 
+  it('slows writes while compaction falls behind, and no longer', () => {
+    // A step of a merge handles a record: it takes a while. Three runs are above the soft limit, none above the hard one.
+    const store = {
+      ...TUNING.store,
+      memtableBytes: 8192,
+      immutableMemtablesMax: 1000,
+      stepBytes: 1,
+      slowAtRuns: 0,
+      stopAtRuns: 1000,
+    };
+    const rig = new EngineRig('slow', { segmentBytes: 1024 * 1024, store });
+    const engine = rig.mustOpen();
+    /** How long it takes, in microseconds, to carry out 64 KiB of writes that were called in one go. */
+    const burstUs = (): { readonly us: number; readonly slow: number } => {
+      const beganUs = rig.scheduler.nowUs;
+      let left = 64;
+      let slow = 0;
+      rig.process.run(() => {
+        for (let n = 0; n < 64; n++) {
+          engine.write(set(`k${n}`, 'x'.repeat(1000)), 'buffered', ({ ok }) => {
+            expect(ok).toBe(true);
+            left--;
+          });
+        }
+      });
+      while (left > 0) {
+        expect(engine.store.pressure).not.toBe('stop');
+        if (engine.store.pressure === 'slow') slow++;
+        rig.pass(100);
+      }
+      return { us: rig.scheduler.nowUs - beganUs, slow };
+    };
+    expect(burstUs()).toEqual({ us: 100, slow: 0 });
+    while (engine.store.pressure !== 'slow') rig.pass(100);
+    const slowed = burstUs();
+    // Eight turns of 8 KiB, most of them a millisecond apart.
+    expect(slowed.slow).toBeGreaterThan(0);
+    expect(slowed.us).toBeGreaterThan(3000);
+    while (engine.statistics().backgroundJobs > 0) rig.pass(1000);
+    expect(burstUs()).toEqual({ us: 100, slow: 0 });
+  });
+
   it('lets go of the memory that it keeps for fast writes when they rest', () => {
     const marks = new Set<string>();
     const letGo = 'a memtable that was kept is let go';
