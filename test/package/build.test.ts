@@ -125,6 +125,8 @@ describe('the package as it is installed', () => {
   it.each(['README.md', 'docs/embedding.md'])('runs the examples of %s as they are written', (page) => {
     const examples = [...readFileSync(join(ROOT, page), 'utf8').matchAll(/```ts\n(.*?)```/gs)];
     expect(examples.length).toBeGreaterThan(1);
+    // The first is what a stranger tries, in whatever version of Node: nothing makes older code of it.
+    expect(consumer.run('first.mjs', examples[0][1])).toBe('{ score: 100 }\n');
     const sources: Record<string, string> = {};
     for (const [at, [, text]] of examples.entries()) {
       // One that goes on from those before needs a store.
