@@ -39,7 +39,8 @@ function assertOutside(source: string, path: string): void {
  * @param source The directory of the store that is copied.
  * @param make Fills the target and gives it its name; or throws, having discarded it.
  * @param whyStop Asked between steps; an error ends the copy.
- * @throws EnvelopeError `INVALID`: the target lies in the source; `EXISTS`; `LOCKED` when the same copy is being made already; what `make` throws
+ * @throws EnvelopeError `INVALID`: the target lies in the source; `EXISTS`; `LOCKED` when the same copy is being made already;
+ * what `make` throws
  */
 export async function runCopy<T>(
   disk: NodeDisk,

@@ -21,7 +21,8 @@ export interface VerifyOptions {
 /**
  * Checks every byte of a store that nobody has open; changes nothing. All damage is in the answer. The event loop has its
  * turns, but for the time that reading the log takes.
- * @throws EnvelopeError `MISSING` when there is no store, `INVALID` that names an option and what it may be, `LOCKED` when it is open, `LOG_FORMAT`; DiskError
+ * @throws EnvelopeError `MISSING` when there is no store, `INVALID` that names an option and what it may be, `LOCKED` when it is
+ * open, `LOG_FORMAT`; DiskError
  */
 export async function verifyStore(directory: string, options: VerifyOptions = {}): Promise<Verification> {
   checkDirectory(directory);

@@ -41,7 +41,7 @@ describe('a client whose writes take effect once', () => {
     expect(replies.length).toBeLessThan(2);
   });
 
-  it('goes to another node when one takes no more connections', async () => {
+  it('asks again when a node takes no more connections', async () => {
     const replies = ['-ERR too many connections: this node takes 10000 at a time', ':7', '+OK', '+OK'];
     const client = new OnceClient({ addresses: [{ host: HOST, port: await nodeThatAnswers(replies) }] });
     expect(await client.write('SET', 'k', '1')).toEqual({ type: 'simple', text: 'OK' });
