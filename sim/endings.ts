@@ -29,6 +29,8 @@ const LINGER_MS = 1500;
 export class Endings {
   readonly #world: World;
   #waited = false;
+  /** Machines that are started again, once each, if they give up now: over what befell them before the calm. */
+  readonly #toRestart = new Set<Machine>();
   /** The cluster must come back: not more machines were harmed than it can do without. Known from the calm on. */
   #mustServe = true;
 
@@ -78,8 +80,20 @@ export class Endings {
       process.resume();
       if (machine.node?.isStopped === true) this.#world.lifecycle.kill(machine);
       if (!process.alive) this.#world.lifecycle.boot(machine);
+      this.#toRestart.add(machine);
     }
     this.#readAll('calm');
+    this.#toRestart.clear();
+  }
+
+  /** An error of the disk that came before the calm may reach the node only now, which then ends. */
+  #restart(): void {
+    for (const machine of this.#toRestart) {
+      if (machine.process.alive) continue;
+      rarely('a node gives up in the calm over what came before');
+      this.#toRestart.delete(machine);
+      this.#world.lifecycle.boot(machine);
+    }
   }
 
   /** All machines lose their power at once: what was acknowledged must be on the disks. */
@@ -235,6 +249,7 @@ export class Endings {
       return;
     }
     for (let waitedMs = 0; waitedMs < boundMs && !this.#world.failed; waitedMs += 100) {
+      this.#restart();
       const { isSettled } = this.#world.members;
       if (unfinished === 0 && isSettled && this.#replicasAgree() && this.#areWhole()) {
         this.#compare();
