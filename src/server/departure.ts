@@ -65,7 +65,8 @@ export class Departure {
     const isLate = nowMs >= this.#deadlineMs;
     // Until the successor is known here, what waits could not be sent to it.
     const hasLeft = !replica.isLeader && replica.leader !== null;
-    if (this.#step === 'answered') {
+    // Looked at twice, with a turn of the loop in between: what had come to this machine has come to this process.
+    if (this.#step === 'answered' && (isLate || this.#isQuiet(nowMs))) {
       done();
       return;
     }
@@ -74,9 +75,8 @@ export class Departure {
     if (this.#step === 'handing-over' && (hasLeft || hasGivenUp || isLate)) {
       if (hasLeft) sometimes('a leader that stops has handed over');
       this.#drain();
-    } else if (this.#step === 'draining') {
-      // One more look: the last answers are on their way out of this process.
-      if (isLate || this.#isQuiet(nowMs)) this.#step = 'answered';
+    } else if (this.#step !== 'handing-over') {
+      this.#step = isLate || this.#isQuiet(nowMs) ? 'answered' : 'draining';
     }
     this.#timer = clock.after(LOOK_MS, this.#look);
   };

@@ -52,6 +52,9 @@ const WAITING_MAX = 10_000;
 const DRAIN_MS = 1000;
 /** A client that has asked or connected no longer ago than this is about to ask. */
 const BUSY_MS = 500;
+/** Who came in for the last so many milliseconds before nobody was let in any more has had no time to ask. */
+const NEWCOMER_MS = 100;
+const LAST_LOOK_MS = 5;
 const PROPOSAL_BYTES_MAX = 64 * 1024 * 1024;
 
 export const DEFAULT_TIMEOUTS: RouterTimeouts = { noLeaderMs: 3000, answerMs: 10_000 };
@@ -76,6 +79,8 @@ export class Node {
   #listener: Listener | null = null;
   /** Of each group, once the node is to stop. */
   #departures: readonly Departure[] = [];
+  /** Whether somebody who came in at the last moment is still to be told that the node stops. */
+  #lastLook: Timer | null = null;
   #stopped = false;
 
   /** Recovers and starts a node. `done` comes once it listens. */
@@ -252,7 +257,7 @@ export class Node {
           hasClientsToTell: (sinceMs) => this.#hasClientsToTell(sinceMs),
           done: () => {
             left--;
-            if (left === 0) this.#close(done);
+            if (left === 0) this.#closeDoor(done);
           },
         }),
     );
@@ -263,6 +268,26 @@ export class Node {
     for (const { handler } of this.#connections) {
       const mayAsk = handler instanceof Session || handler instanceof UnheardConnection;
       if (mayAsk && handler.isExpected(sinceMs, BUSY_MS)) return true;
+    }
+    return false;
+  }
+
+  /** Nobody is let in any more; who came in at the last moment is still told. */
+  #closeDoor(done: (error: Error | null) => void): void {
+    const { clock } = this.#options;
+    const closedAtMs = clock.monotonicMs();
+    this.#listener?.close();
+    const look = (): void => {
+      const isLate = clock.monotonicMs() >= closedAtMs + BUSY_MS;
+      if (isLate || !this.#hasNewcomers(closedAtMs - NEWCOMER_MS)) this.#close(done);
+      else this.#lastLook = clock.after(LAST_LOOK_MS, look);
+    };
+    this.#lastLook = clock.after(LAST_LOOK_MS, look);
+  }
+
+  #hasNewcomers(sinceMs: number): boolean {
+    for (const { handler } of this.#connections) {
+      if (handler instanceof UnheardConnection && handler.isExpected(sinceMs, 0)) return true;
     }
     return false;
   }
@@ -430,6 +455,7 @@ export class Node {
     this.#stopped = true;
     for (const departure of this.#departures) departure.cancel();
     this.#farewell?.cancel();
+    this.#lastLook?.cancel();
     this.#listener?.close();
     for (const { router, replica } of this.#groups.values()) {
       router.stop();
@@ -440,6 +466,7 @@ export class Node {
       const { handler } = connection;
       if (how === 'at-once') connection.destroy();
       else if (handler instanceof PeerAcceptor) handler.close();
+      else if (handler instanceof Session) handler.leave();
       else connection.close();
     }
     if (how === 'at-once') for (const { store } of this.#groups.values()) store.close();

@@ -115,6 +115,7 @@ export class Session implements ConnectionHandler {
   #inputEnded = false;
   #ending: 'no' | 'after-answers' | 'closed' = 'no';
   #heardAtMs = Number.NEGATIVE_INFINITY;
+  #answeredAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(connection: Connection, options: SessionOptions) {
     this.#connection = connection;
@@ -125,9 +126,26 @@ export class Session implements ConnectionHandler {
       options.dialect === 'resp' ? new RespParser(options.limits) : new TextParser(options.limits);
   }
 
-  /** Its client has asked something in the last `busyMs` before `sinceMs`, and nothing since: it may be about to ask again. */
+  /**
+   * Its client has asked something or been answered in the last `busyMs` before `sinceMs`, or been answered since, and has
+   * asked nothing since: it may be about to ask again.
+   */
   isExpected(sinceMs: number, busyMs: number): boolean {
-    return this.#ending === 'no' && this.#heardAtMs < sinceMs && this.#heardAtMs >= sinceMs - busyMs;
+    if (this.#ending !== 'no' || this.#heardAtMs >= sinceMs) return false;
+    return Math.max(this.#heardAtMs, this.#answeredAtMs) >= sinceMs - busyMs;
+  }
+
+  /**
+   * The node stops, and its routers have: what has come is answered, by a refusal at least, and then the connection ends.
+   * What the node's own store still works on is not waited for.
+   */
+  leave(): void {
+    this.#inputEnded = true;
+    this.#proceed();
+    this.#flush();
+    if (this.#hasClosed) return;
+    this.#ending = 'closed';
+    this.#connection.close();
   }
 
   onData(bytes: Uint8Array): void {
@@ -151,6 +169,10 @@ export class Session implements ConnectionHandler {
     this.#ending = 'closed';
     if (this.#feedPause !== null) this.#group.router.cancelPause(this.#feedPause);
     this.#options.onClose(this.#connection);
+  }
+
+  get #hasClosed(): boolean {
+    return this.#ending === 'closed';
   }
 
   /** Starts commands as long as order and limits allow. */
@@ -425,6 +447,7 @@ export class Session implements ConnectionHandler {
       const bytes = this.#answers.length === 1 ? this.#answers[0] : concatBytes(this.#answers);
       this.#answers = [];
       this.#held.onSent(bytes.length);
+      this.#answeredAtMs = this.#options.clock.monotonicMs();
       this.#connection.write(bytes);
     }
     if (this.#ending === 'after-answers') this.#endAfterAnswers();

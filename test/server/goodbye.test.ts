@@ -166,6 +166,63 @@ describe('clients of a node that stops in order', () => {
     expect(progress.tookMs).toBeLessThan(600);
   });
 
+  it('are told so when the answer that they have waited for came late', () => {
+    const { rig, follower, client, stop } = stopping();
+    const leader = rig.leader();
+    rig.network.block(`node${leader}`, `node${follower}`);
+    client.send('SET k 2\r\n');
+    rig.run(700);
+    const progress = stop();
+    rig.run(100);
+    rig.network.unblock(`node${leader}`, `node${follower}`);
+    rig.run(100);
+    expect(client.take()).toBe('+OK\r\n');
+    rig.run(300);
+    expect(client.ask('SET k 3\r\n', 50)).toBe('-ERR the node is stopping\r\n');
+    rig.run(100);
+    expect(progress.tookMs).toBeLessThan(1000);
+  });
+
+  it('are answered before their connections end, also when the node has given up what they asked', () => {
+    const { rig, follower, client, stop } = stopping();
+    for (const other of rig.machines) {
+      if (other.id === follower) continue;
+      rig.network.block(`node${other.id}`, `node${follower}`);
+      rig.network.block(`node${follower}`, `node${other.id}`);
+      rig.network.resetConnections(`node${follower}`, `node${other.id}`);
+    }
+    rig.run(2000);
+    client.send('SET k 2\r\nGET k\r\nSET k 3\r\n');
+    rig.run(50);
+    const progress = stop();
+    rig.run(1500);
+    expect(progress.tookMs).toBeLessThan(1200);
+    expect(client.take()).toBe('-ERR the node is stopping\r\n'.repeat(3));
+    expect(client.isClosed).toBe(true);
+  });
+
+  it('are told so, or not let in, whenever they come', () => {
+    const { rig, client, follower, stop } = stopping();
+    client.end();
+    rig.run(50);
+    const progress = stop();
+    const newcomers: TestClient[] = [];
+    // Each asks ten milliseconds after it has connected.
+    while (progress.tookMs === null && newcomers.length < 3000) {
+      newcomers.push(rig.connect(follower));
+      newcomers.at(-20)?.send('SET k 2\r\n');
+      rig.run(0.5);
+    }
+    for (const newcomer of newcomers.slice(-19)) newcomer.send('SET k 2\r\n');
+    rig.run(100);
+    const admitted = newcomers.filter(({ isOpened }) => isOpened);
+    expect(admitted.length).toBeGreaterThan(100);
+    expect(new Set(admitted.map((newcomer) => newcomer.take()))).toEqual(
+      new Set(['-ERR the node is stopping\r\n']),
+    );
+    expect(newcomers.every(({ isClosed }) => isClosed)).toBe(true);
+  });
+
   it('are not waited for when they have gone', () => {
     const { rig, client, stop } = stopping();
     client.end();

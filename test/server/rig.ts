@@ -152,11 +152,16 @@ export class TestClient {
   readonly #rig: ServerRig;
   readonly #connection: Connection;
   #received: Uint8Array[] = [];
+  /** It was let in. */
+  isOpened = false;
   isClosed = false;
 
   constructor(rig: ServerRig, network: Network, address: { host: string; port: number }) {
     this.#rig = rig;
     this.#connection = network.connect(address, {
+      onOpen: () => {
+        this.isOpened = true;
+      },
       onData: (bytes) => {
         this.#received.push(bytes.slice());
       },
