@@ -6,6 +6,7 @@
 import { assert } from '../src/base/assert.ts';
 import { CorruptionError } from '../src/base/errors.ts';
 import { rarely } from '../src/base/rare.ts';
+import type { GroupLog } from '../src/log/group_log.ts';
 import type { Store } from '../src/lsm/store.ts';
 import type { Machine } from './machine.ts';
 import type { SimRandom } from './random.ts';
@@ -109,7 +110,8 @@ export class Endings {
 
   /**
    * Some links are cut for good, but one node still reaches a majority: the cluster must settle on a leader within the
-   * bound, and then keep it. Pre-vote, CheckQuorum and stickiness together promise that, none of them alone.
+   * bound, if the votes can be had at all, and then keep it. Pre-vote, CheckQuorum and stickiness together promise that,
+   * none of them alone.
    */
   steady(): void {
     const random = this.#world.random.fork('steady');
@@ -134,7 +136,7 @@ export class Endings {
       }
     }
     const leader = this.#world.leader();
-    const keeps = leader !== null && this.#reached(leader) > half;
+    const keeps = leader !== null && this.#reached(leader).length > half;
     const atFirst = this.#terms();
     this.#world.advance(STEADY_AFTER_TIMEOUTS * timing.electionTimeoutMs);
     const before = this.#terms();
@@ -144,8 +146,14 @@ export class Endings {
     }
     this.#world.advance(STEADY_FOR_TIMEOUTS * timing.electionTimeoutMs);
     if (this.#world.failed) return;
-    if (this.#world.leader() === null)
-      this.#world.fail('steadiness', 'nobody leads, although a node reaches a majority');
+    if (this.#world.leader() === null) {
+      if (this.#canElect(half))
+        this.#world.fail(
+          'steadiness',
+          'nobody leads, although a node reaches a majority that may vote for it',
+        );
+      else rarely('a node reaches a majority, and one of those has a longer log');
+    }
     const after = this.#terms();
     if (after !== before) {
       this.#world.fail(
@@ -163,14 +171,22 @@ export class Endings {
     return this.#world.machines.filter(({ id }) => voters.includes(id));
   }
 
+  /** One of the voters reaches more than `half` of them that may vote for it. */
+  #canElect(half: number): boolean {
+    return this.#voters().some(({ id, node }) => {
+      if (node === null) return false;
+      return this.#reached(id).filter((voter) => mayVote(voter, node.groupLog)).length > half;
+    });
+  }
+
   /** Voters that it can talk with, both ways, itself among them. */
-  #reached(node: number): number {
+  #reached(node: number): Machine[] {
     const host = hostOf(node);
     const isFree = (other: string): boolean =>
       this.#world.network.isBlocked(host, other) === 'free' &&
       this.#world.network.isBlocked(other, host) === 'free';
     const voters = this.#voters().filter(({ id }) => !this.#world.atlas.isDownForGood(id));
-    return voters.filter((machine) => machine.id === node || isFree(machine.host)).length;
+    return voters.filter((machine) => machine.id === node || isFree(machine.host));
   }
 
   #terms(): string {
@@ -293,6 +309,15 @@ export class Endings {
     const difference = compareReplicas(this.#world.inService());
     if (difference !== null) this.#world.fail('replica equality', difference);
   }
+}
+
+/** Raft, section 5.4.1: for none whose log is behind its own, nor behind what it may have forgotten. */
+function mayVote({ node }: Machine, candidate: Pick<GroupLog, 'lastIndex' | 'lastTerm'>): boolean {
+  if (node === null) return false;
+  const { lastIndex, lastTerm, damage } = node.groupLog;
+  if (damage.isFenced && candidate.lastTerm <= damage.fenceTerm) return false;
+  if (candidate.lastTerm !== lastTerm) return candidate.lastTerm > lastTerm;
+  return candidate.lastIndex >= lastIndex;
 }
 
 /** Of its tables, in whatever can be seen of them; null: there is none. */

@@ -205,6 +205,7 @@ export const PLAIN_WORKLOAD: Workload = {
   valueBytesMax: 16,
   pipelineMax: 1,
   pipelinePermille: 0,
+  readRunPermille: 0,
   thinkMsMax: 100,
   burstMsMax: 1000,
   silenceMsMax: 0,
@@ -241,6 +242,7 @@ const MAYBES = [
 ] as const;
 
 const SIX_NODES_PERMILLE = 20;
+const MANY_BESIDE_RUNS_PERMILLE = 10;
 const UNRECOVERABLE_PERMILLE = 60;
 const MEMBER_CHANGES_PERMILLE = 250;
 const CLOCKS_LEFT_ALONE = { driftEveryMs: 0, wallJumpEveryMs: 0, freezeEveryMs: 0, frozenLeaderEveryMs: 0 };
@@ -339,10 +341,16 @@ function drawChanges(
   | 'ttlPermille'
   | 'ttlMsMax'
   | 'incrementPermille'
+  | 'readRunPermille'
 > {
   const expiry = random.fork('expiry');
-  const ttlPermille = sometimes(expiry, 300, 50, 600);
-  return {
+  const runs = random.fork('read runs');
+  const readRunPermille = sometimes(runs, 250, 100, 800);
+  const drawnTtlPermille = sometimes(expiry, 300, 50, 600);
+  // Reads that go together differ where one meets what has expired.
+  const ttlPermille = readRunPermille > 0 && runs.chance(500) ? 500 : drawnTtlPermille;
+  const drawn = {
+    readRunPermille,
     ttlPermille,
     ttlMsMax: expiry.pick([20, 500, 5000]),
     dropPermille: sometimes(random.fork('drop'), 200, 2, 20),
@@ -354,6 +362,10 @@ function drawChanges(
     transactionPermille: sometimes(random, 250, 10, 80),
     scanPermille: sometimes(random, 200, 3, 30),
   };
+  // Two reads tell of an order only where one of them is of several keys.
+  return readRunPermille > 0 && drawn.manyPermille === 0
+    ? { ...drawn, manyPermille: MANY_BESIDE_RUNS_PERMILLE }
+    : drawn;
 }
 
 /** A bound is declared only where it holds. */

@@ -39,6 +39,8 @@ export interface Workload {
   readonly pipelineMax: number;
   /** Of a thousand batches, how many have more than one request. */
   readonly pipelinePermille: number;
+  /** Of a thousand batches of more than one request, how many are of reads alone; only beside reads of many keys. */
+  readonly readRunPermille: number;
   readonly thinkMsMax: number;
   /** A client works for up to this long, then says nothing for up to `silenceMsMax`. */
   readonly burstMsMax: number;
@@ -110,9 +112,22 @@ export class RequestSource {
   }
 
   drawBatch(): WorkloadRequest[] {
-    const { pipelineMax, pipelinePermille } = this.#workload;
+    const { pipelineMax, pipelinePermille, readRunPermille } = this.#workload;
     const count = this.#random.chance(pipelinePermille) ? this.#random.between(1, pipelineMax) : 1;
+    if (count > 1 && readRunPermille > 0 && this.#random.chance(readRunPermille))
+      return this.#drawReads(count);
     return Array.from({ length: count }, () => this.#drawRequest());
+  }
+
+  /** They go together, so what one of them has to wait for the next one may not. */
+  #drawReads(count: number): WorkloadRequest[] {
+    const random = this.#random;
+    const bucket = random.below(this.#workload.buckets);
+    const keys = this.#drawNeighbours();
+    return Array.from({ length: count }, () => {
+      if (random.chance(300)) return this.#mget(bucket, keys);
+      return { kind: 'get', bucket, key: random.pick(keys), value: null };
+    });
   }
 
   #drawRequest(): WorkloadRequest {
@@ -210,16 +225,29 @@ export class RequestSource {
   }
 
   #drawMany(bucket: number): WorkloadRequest {
-    const random = this.#random;
-    const count = Math.min(this.#workload.keysPerBucket, random.between(2, 3));
-    const first = random.below(this.#workload.keysPerBucket);
+    const keys = this.#drawNeighbours();
     // Values of several words, as JSON may be, cannot stand in the middle of a line of text.
-    const isRead = this.#workload.jsonPermille > 0 || random.chance(500);
-    const parts = Array.from({ length: count }, (_none, at): Part => {
-      const key = `k${(first + at) % this.#workload.keysPerBucket}`;
-      return { key, value: isRead ? null : this.#drawValue().replaceAll(/[ "]/g, '.') };
-    });
-    return { kind: isRead ? 'mget' : 'mset', bucket, key: parts[0].key, value: null, parts };
+    if (this.#workload.jsonPermille > 0 || this.#random.chance(500)) return this.#mget(bucket, keys);
+    const parts = keys.map((key): Part => ({ key, value: this.#drawValue().replaceAll(/[ "]/g, '.') }));
+    return { kind: 'mset', bucket, key: parts[0].key, value: null, parts };
+  }
+
+  #mget(bucket: number, keys: readonly string[]): WorkloadRequest {
+    return {
+      kind: 'mget',
+      bucket,
+      key: keys[0],
+      value: null,
+      parts: keys.map((key) => ({ key, value: null })),
+    };
+  }
+
+  /** Two or three keys of a bucket, where it has so many. */
+  #drawNeighbours(): string[] {
+    const { keysPerBucket } = this.#workload;
+    const count = Math.min(keysPerBucket, this.#random.between(2, 3));
+    const first = this.#random.below(keysPerBucket);
+    return Array.from({ length: count }, (_none, at) => `k${(first + at) % keysPerBucket}`);
   }
 
   /** Unique. */

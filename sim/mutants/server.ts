@@ -48,8 +48,15 @@ export const SERVER_MUTANTS: readonly Mutant[] = [
     name: 'overtaking',
     what: 'a request that came back is handed on without regard to those asked after it',
     file: 'src/server/router.ts',
-    find: "    for (const { state } of lane.jobs) if (state === 'sent') return;\n",
+    find: "      if (state === 'sent') return;\n",
     replace: '',
+  },
+  {
+    name: 'early-reads-answered',
+    what: 'a read is answered although an earlier one of its connection still waits for the time, and will see more',
+    file: 'src/server/router.ts',
+    find: 'if (job.lane.jobs[0] === job || job.isOvertaken || this.#stopped) return false;',
+    replace: 'if (job.isOvertaken || true) return false;',
   },
   {
     name: 'requests-to-two-leaders',

@@ -14,8 +14,8 @@ const OPEN = errorResult('unknown', 'not decided in time');
 
 interface Asked {
   readonly node: number;
-  /** Null: a read. */
-  readonly lane: Lane | null;
+  readonly lane: Lane;
+  readonly isWrite: boolean;
   answer: 'refused' | 'open' | 'done' | null;
   isExecuted: boolean;
 }
@@ -41,6 +41,10 @@ export class UnansweredGroup {
   readonly #nodes: FakeNode[];
   readonly #asked = new Map<number, Asked>();
   readonly #lastOfLane = new Map<Lane, number>();
+  /** What the reads of each lane have seen that were answered. */
+  readonly #seenByLane = new Map<Lane, { readonly id: number; readonly revision: number }[]>();
+  /** Writes that were executed. */
+  #revision = 0;
   #leader: number | null = null;
 
   constructor(
@@ -57,18 +61,31 @@ export class UnansweredGroup {
     this.#nodes = Array.from({ length: nodes }, () => ({ pending: new Set(), believed: null, taken: [] }));
   }
 
-  onAsked(id: number, node: number, lane: Lane | null): void {
-    this.#asked.set(id, { node, lane, answer: null, isExecuted: false });
+  onAsked(id: number, node: number, lane: Lane, isWrite: boolean): void {
+    this.#asked.set(id, { node, lane, isWrite, answer: null, isExecuted: false });
   }
 
   onAnswered(id: number, answer: 'refused' | 'open' | 'done'): void {
     const asked = this.#of(id);
     if (asked.answer !== null) throw new Error(`request ${id} is answered twice`);
     asked.answer = answer;
-    if (asked.lane === null) return;
+    if (!asked.isWrite) return;
     if (answer === 'refused' && asked.isExecuted) throw new Error(`write ${id} is refused, but was executed`);
     if (answer === 'done' && !asked.isExecuted)
       throw new Error(`write ${id} is acknowledged, but was not executed`);
+  }
+
+  /** Of one lane, no read sees less than one that was asked before it. */
+  onRead(id: number, revision: number): void {
+    const { lane } = this.#of(id);
+    const seen = this.#seenByLane.get(lane) ?? [];
+    this.#seenByLane.set(lane, seen);
+    const odd = seen.find(
+      (other) => other.id < id === other.revision > revision && other.revision !== revision,
+    );
+    if (odd !== undefined)
+      throw new Error(`read ${id} saw ${revision} writes, and read ${odd.id} of its lane ${odd.revision}`);
+    seen.push({ id, revision });
   }
 
   /** @returns How many requests its clients will not get an answer to. */
@@ -146,7 +163,10 @@ export class UnansweredGroup {
     if (request.type !== 'append') {
       const key = request.type === 'get' ? fromUtf8(request.key) : '';
       const isVouchedFor = this.#leader === id;
-      this.#later(node, afterUs, () => done(isVouchedFor ? { type: 'value', value: utf8(key) } : REFUSED));
+      // As of the time at which it is answered: what was asked behind it may have been answered before.
+      this.#later(node, afterUs, () =>
+        done(isVouchedFor ? { type: 'value', value: utf8(`${key}@${this.#revision}`) } : REFUSED),
+      );
       return;
     }
     const taken = { id: Number(fromUtf8(request.value)), done };
@@ -189,7 +209,7 @@ export class UnansweredGroup {
     if (asked.isExecuted) throw new Error(`write ${id} is executed twice`);
     if (asked.answer === 'refused') throw new Error(`write ${id} was refused, and is executed`);
     asked.isExecuted = true;
-    if (asked.lane === null) return;
+    this.#revision++;
     const before = this.#lastOfLane.get(asked.lane) ?? 0;
     // Whoever was told that it may yet take effect knows that.
     if (before > id && asked.answer !== 'open')

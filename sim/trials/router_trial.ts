@@ -3,7 +3,7 @@
  * come to nothing, connections break, and nodes crash or stop in order and start anew within milliseconds, while answers to
  * their earlier life are under way. What a request did is known here, so each answer can be judged: it belongs to this
  * request; a write that was refused never takes effect, one that was acknowledged has, none does twice, and those of a lane
- * do in order. Where all that happens is orderly, of no write the outcome is told to be unknown.
+ * do in order; no read sees less than one before it in its lane. Where all that happens is orderly, of no write the outcome is told to be unknown.
  */
 import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
 import type { Request, Result } from '../../src/kv/request.ts';
@@ -296,7 +296,7 @@ class RouterTrial {
     const request: Request = isWrite
       ? { type: 'append', bucket: 'b', key: utf8('k'), value: utf8(`${id}`) }
       : { type: 'get', bucket: 'b', key: utf8(`${id}`) };
-    this.#group.onAsked(id, node.id, isWrite ? connection.lane : null);
+    this.#group.onAsked(id, node.id, connection.lane, isWrite);
     this.#open++;
     node.process.run(() =>
       router.route(request, connection.lane, (result) => {
@@ -315,11 +315,10 @@ class RouterTrial {
     if (result.type === 'error')
       this.#group.onAnswered(id, result.code === 'unavailable' ? 'refused' : 'open');
     else {
-      const said = isWrite
-        ? result.type === 'count' && result.count
-        : result.type === 'value' && result.value !== null && Number(fromUtf8(result.value));
+      const [said, revision] = saidBy(result);
       if (said !== id) throw new Error(`request ${id} gets another's answer: ${JSON.stringify(result)}`);
       this.#group.onAnswered(id, 'done');
+      if (!isWrite) this.#group.onRead(id, revision);
     }
   }
 
@@ -327,4 +326,12 @@ class RouterTrial {
     const { router, process } = this.#nodes[id - 1];
     if (router !== null) process.run(() => action(router));
   }
+}
+
+/** Which request it answers and, if that is a read, how many writes that saw. */
+function saidBy(result: Result): number[] {
+  if (result.type === 'count') return [result.count];
+  return result.type === 'value' && result.value !== null
+    ? fromUtf8(result.value).split('@').map(Number)
+    : [];
 }

@@ -11,7 +11,8 @@
  *
  * Requests of one lane (a client's connection) take effect in the order in which they were asked, although several are
  * on their way together: one that came back is handed on again only after those behind it have come back too, and if
- * one of those was executed, it is too late for it.
+ * one of those was executed, it is too late for it. A read that is answered before an earlier one (which met a key that is
+ * due, say, and was answered as of a later entry) is read again behind that.
  */
 
 import { assert } from '../base/assert.ts';
@@ -77,8 +78,11 @@ interface Job {
   readonly request: Request;
   readonly done: Done;
   readonly lane: Lane;
-  /** `returned`: it was not executed, and waits for those behind it in its lane to come back. */
-  state: 'waiting' | 'sent' | 'returned';
+  /**
+   * `returned`: it was not executed, and waits for those behind it in its lane to come back. `early`: so does a read that was
+   * answered before an earlier one.
+   */
+  state: 'waiting' | 'sent' | 'returned' | 'early';
   /** Until then a leader must have taken it. */
   readonly leaderDeadlineMs: number;
   /** Until then it must be answered. */
@@ -313,8 +317,10 @@ export class Router {
       rarely('a read that meets damage is handed on');
       job.damage = result;
       this.#takeBack(job);
-    } else if (this.#isBehindDamage(job)) this.#takeBack(job);
-    else this.#finish(job, result);
+    } else if (this.#isEarly(job)) {
+      sometimes('a read is answered before an earlier one');
+      this.#takeBack(job, 'early');
+    } else this.#finish(job, result);
   }
 
   /** What one node's disk has lost another one holds: a read is handed to and fro between the leader and this node. */
@@ -323,14 +329,10 @@ export class Router {
     return !isWrite(job.request) && !isOfThisNode(job.request) && !this.#options.replica.isAlone;
   }
 
-  /** A read whose answer would overtake one that is to be read elsewhere: it is read again behind that. */
-  #isBehindDamage(job: Job): boolean {
-    if (isWrite(job.request) || job.isOvertaken || this.#stopped) return false;
-    for (const each of job.lane.jobs) {
-      if (each === job) return false;
-      if (each.state === 'returned' && each.damage !== null) return !isOfThisNode(job.request);
-    }
-    return false;
+  /** A read whose answer would overtake an earlier one: that may be answered as of a later time than this. */
+  #isEarly(job: Job): boolean {
+    if (job.lane.jobs[0] === job || job.isOvertaken || this.#stopped) return false;
+    return !isWrite(job.request) && !isOfThisNode(job.request);
   }
 
   #finish(job: Job, result: Result): void {
@@ -341,7 +343,7 @@ export class Router {
     const isOvertaking = at > 0 && !isUnavailable(result);
     const earlier = isOvertaking ? jobs.slice(0, at) : [];
     for (const each of earlier) each.isOvertaken = true;
-    const overtaken = earlier.filter(({ state }) => state === 'returned');
+    const overtaken = earlier.filter(hasComeBack);
     for (const gone of [...overtaken, job]) jobs.splice(jobs.indexOf(gone), 1);
     for (const { done, damage } of overtaken) {
       sometimes('a request that came back was overtaken');
@@ -353,23 +355,33 @@ export class Router {
     if (jobs.length > 0) this.#waitTogether(job.lane);
   }
 
-  #takeBack(job: Job): void {
+  #takeBack(job: Job, state: 'returned' | 'early' = 'returned'): void {
     sometimes('a request comes back unexecuted');
     if (job.isOvertaken) {
       this.#finish(job, job.damage ?? NO_LEADER);
       return;
     }
-    job.state = 'returned';
-    job.isForLeader = job.peer === null;
+    job.state = state;
+    job.isForLeader = job.peer === null && state === 'returned';
     job.cutOffUntilMs = null;
     job.peer = null;
     this.#waitTogether(job.lane);
   }
 
-  /** Once nothing of a lane is on its way any more, all that came back is handed on again, in order. */
+  /**
+   * Once nothing of a lane is on its way any more, all that came back is handed on again, in order; at once, where nobody
+   * has to be waited for.
+   */
   #waitTogether(lane: Lane): void {
-    for (const { state } of lane.jobs) if (state === 'sent') return;
-    for (const job of [...lane.jobs]) if (job.state === 'returned') this.#wait(job);
+    let isAtOnce = !this.#stopped;
+    for (const { state } of lane.jobs) {
+      if (state === 'sent') return;
+      if (state !== 'early') isAtOnce = false;
+    }
+    for (const job of [...lane.jobs]) {
+      if (job.state === 'early' && isAtOnce) this.#dispatch(job);
+      else if (hasComeBack(job)) this.#wait(job);
+    }
   }
 
   #wait(job: Job): void {
@@ -417,6 +429,10 @@ export class Router {
 
 function canReadHere(replica: RoutedReplica, { terms }: Read): boolean {
   return terms?.consistency === 'stale' || replica.servesReads;
+}
+
+function hasComeBack({ state }: Job): boolean {
+  return state === 'returned' || state === 'early';
 }
 
 /** What this node says of it is final: it was asked for what it holds. */

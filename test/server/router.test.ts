@@ -240,6 +240,64 @@ describe('a router whose peer says goodbye', () => {
   });
 });
 
+describe('reads of one lane', () => {
+  function asked(count: number): { bench: Bench; ids: number[] } {
+    const bench = new Bench();
+    const lane = new Lane();
+    for (let n = 0; n < count; n++) bench.ask(READ, lane);
+    return { bench, ids: bench.takeSent(2) };
+  }
+
+  it('are read again when they were answered before an earlier one, which may have been answered as of later', () => {
+    const { bench, ids } = asked(3);
+    bench.answer(2, ids[1]);
+    bench.answer(2, ids[2]);
+    expect(bench.answers).toEqual([]);
+    expect(bench.takeSent(2)).toEqual([]);
+    bench.answer(2, ids[0]);
+    expect(bench.answers).toEqual([[1, 'count']]);
+    // At once: nobody is waited for.
+    const again = bench.takeSent(2);
+    expect(again).toHaveLength(2);
+    for (const id of again) bench.answer(2, id);
+    expect(bench.answers.slice(1)).toEqual([
+      [2, 'count'],
+      [3, 'count'],
+    ]);
+  });
+
+  it('are read again behind one that came back, on whatever node', () => {
+    const { bench, ids } = asked(2);
+    bench.answer(2, ids[0], STOPPING);
+    bench.answer(2, ids[1]);
+    expect(bench.answers).toEqual([]);
+    bench.move(3);
+    for (const id of bench.takeSent(3)) bench.answer(3, id);
+    expect(bench.answers).toEqual([
+      [1, 'count'],
+      [2, 'count'],
+    ]);
+  });
+
+  it('are not held up by reads of other lanes', () => {
+    const bench = new Bench();
+    for (let n = 0; n < 2; n++) bench.ask(READ, new Lane());
+    const ids = bench.takeSent(2);
+    bench.answer(2, ids[1]);
+    expect(bench.answers).toEqual([[2, 'count']]);
+  });
+
+  it('are given up together when the first of them is not answered in time', () => {
+    const { bench, ids } = asked(2);
+    bench.answer(2, ids[1]);
+    bench.run(10_100);
+    expect(bench.answers).toEqual([
+      [1, 'unavailable'],
+      [2, 'unavailable'],
+    ]);
+  });
+});
+
 describe('a router that stops', () => {
   it('refuses what came back and waits behind what is open, since it was not executed', () => {
     const bench = new Bench();
