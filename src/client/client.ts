@@ -1,15 +1,19 @@
 /**
  * A small client for Node programs and tests: one connection, commands answered in order.
  *
- * It never repeats a command by itself: when the connection breaks, whatever was not answered is rejected with
- * `ClientError` code `CONNECTION`, and whether a write among it took effect is unknown.
+ * It never repeats a command by itself: when the connection breaks, whatever was sent and not answered is rejected with
+ * `ClientError` code `CONNECTION`, and whether a write among it took effect is unknown. What is asked of a connection that
+ * has ended is rejected with code `CLOSED`: it was not sent, and may be asked elsewhere.
  */
 import { connect, type Socket } from 'node:net';
 import { EnvelopeError } from '../base/errors.ts';
 import { concatBytes, utf8 } from '../codec/bytes.ts';
 import { type ClientReply, ReplyReader } from './reply_reader.ts';
 
-/** `code` is `REPLY` for an error that the server answered with, `CONNECTION` when there was no answer. */
+/**
+ * `code` is `REPLY` for an error that the server answered with, `CONNECTION` when there was no answer or no connection, and
+ * `CLOSED` for what was not sent.
+ */
 export class ClientError extends EnvelopeError {}
 
 /** What a read is content with, as `READ` and `CONSISTENCY` take it: see docs/commands.md. */
@@ -33,14 +37,19 @@ export class Client {
   readonly #socket: Socket;
   readonly #reader = new ReplyReader();
   readonly #waiting: Waiting[] = [];
-  #closed: ClientError | null = null;
+  /** Why nothing is sent any more; null: it is. */
+  #ended: string | null = null;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
     socket.setNoDelay(true);
     socket.on('data', (bytes) => this.#onData(bytes));
     socket.on('error', () => {});
-    socket.on('close', () => this.#onClose('the connection was lost before an answer came'));
+    // A node that stops answers nothing that it has not read by now.
+    socket.on('end', () => {
+      this.#ended ??= 'the server has ended the connection';
+    });
+    socket.on('close', () => this.#onClose('the connection was lost', ' before an answer came'));
   }
 
   /** @throws ClientError `CONNECTION` when nobody answers within `timeoutMs`. */
@@ -64,9 +73,12 @@ export class Client {
     });
   }
 
-  /** Sends one command as a RESP array, so that keys and values may hold any bytes. */
+  /**
+   * Sends one command as a RESP array, so that keys and values may hold any bytes.
+   * @throws ClientError `CONNECTION` or `CLOSED`; an error that the server answers is a reply.
+   */
   command(...parts: readonly (string | Uint8Array)[]): Promise<ClientReply> {
-    if (this.#closed !== null) return Promise.reject(this.#closed);
+    if (this.#ended !== null) return Promise.reject(new ClientError('CLOSED', `not sent: ${this.#ended}`));
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
       this.#socket.write(encodeCommand(parts));
@@ -147,7 +159,7 @@ export class Client {
 
   close(): void {
     this.#socket.destroy();
-    this.#onClose('the client was closed');
+    this.#onClose('the client was closed', ' before an answer came');
   }
 
   async #ask(...parts: readonly (string | Uint8Array)[]): Promise<ClientReply> {
@@ -168,9 +180,9 @@ export class Client {
     }
   }
 
-  #onClose(why: string): void {
-    this.#closed ??= new ClientError('CONNECTION', why);
-    for (const { reject } of this.#waiting.splice(0)) reject(this.#closed);
+  #onClose(why: string, when = ''): void {
+    this.#ended ??= why;
+    for (const { reject } of this.#waiting.splice(0)) reject(new ClientError('CONNECTION', `${why}${when}`));
   }
 }
 

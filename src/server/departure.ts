@@ -4,9 +4,10 @@
  * asking is told so. Both steps are bounded in time: a node that can't hand over, or whose group is stuck, stops all the same.
  */
 import { sometimes } from '../base/rare.ts';
-import type { Clock, Timer } from '../io/clock.ts';
+import type { Clock } from '../io/clock.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Replica } from '../replica/replica.ts';
+import { Lookout } from './lookout.ts';
 import type { Router } from './router.ts';
 
 export interface DepartureOptions {
@@ -27,8 +28,6 @@ export interface DepartureOptions {
   readonly done: () => void;
 }
 
-/** How often it is looked whether a step is over. */
-const LOOK_MS = 5;
 /** Long enough for what is on its way to arrive. */
 const DRAIN_MIN_MS = 50;
 
@@ -38,7 +37,7 @@ export class Departure {
   #deadlineMs: number;
   /** When draining began. */
   #drainingSinceMs = 0;
-  #timer: Timer | null = null;
+  #lookout: Lookout | null = null;
 
   constructor(options: DepartureOptions) {
     this.#options = options;
@@ -46,39 +45,38 @@ export class Departure {
   }
 
   start(): void {
-    const { replica, logger } = this.#options;
+    const { replica, logger, clock } = this.#options;
     const successor = replica.transferLeadership(null);
     if (successor !== null) logger.log('info', 'leadership-handed-over', { to: successor });
     else this.#drain();
-    this.#look();
+    this.#lookout = new Lookout(clock, this.#look);
   }
 
   cancel(): void {
-    this.#timer?.cancel();
-    this.#timer = null;
+    this.#lookout?.cancel();
   }
 
-  readonly #look = (): void => {
-    this.#timer = null;
+  readonly #look = (): 'again' | 'over' => {
     const { replica, clock, done } = this.#options;
     const nowMs = clock.monotonicMs();
     const isLate = nowMs >= this.#deadlineMs;
-    // Until the successor is known here, what waits could not be sent to it.
-    const hasLeft = !replica.isLeader && replica.leader !== null;
-    // Looked at twice, with a turn of the loop in between: what had come to this machine has come to this process.
-    if (this.#step === 'answered' && (isLate || this.#isQuiet(nowMs))) {
-      done();
-      return;
-    }
-    // The successor is gone as well, maybe because the whole cluster stops.
-    const hasGivenUp = replica.isLeader && !replica.raft.isTransferring;
-    if (this.#step === 'handing-over' && (hasLeft || hasGivenUp || isLate)) {
+    if (this.#step === 'handing-over') {
+      // Until the successor is known here, what waits could not be sent to it.
+      const hasLeft = !replica.isLeader && replica.leader !== null;
+      // The successor is gone as well, maybe because the whole cluster stops.
+      const hasGivenUp = replica.isLeader && !replica.raft.isTransferring;
       if (hasLeft) sometimes('a leader that stops has handed over');
-      this.#drain();
-    } else if (this.#step !== 'handing-over') {
-      this.#step = isLate || this.#isQuiet(nowMs) ? 'answered' : 'draining';
+      if (hasLeft || hasGivenUp || isLate) this.#drain();
+      return 'again';
     }
-    this.#timer = clock.after(LOOK_MS, this.#look);
+    const isOver = isLate || this.#isQuiet(nowMs);
+    // Looked at twice, with a turn of the loop in between: the last answers are on their way out of this process.
+    if (this.#step === 'answered' && isOver) {
+      done();
+      return 'over';
+    }
+    this.#step = isOver ? 'answered' : 'draining';
+    return 'again';
   };
 
   #isQuiet(nowMs: number): boolean {

@@ -34,6 +34,7 @@ import { ConnectionLimit } from './connection_limit.ts';
 import { CursorTable } from './cursor_table.ts';
 import { Departure } from './departure.ts';
 import type { GroupParts, HostedGroup } from './hosted_group.ts';
+import { Lookout } from './lookout.ts';
 import { directoryOf, type NodeParts, openParts, releaseParts } from './node_opening.ts';
 import { CONNECTIONS_MAX, FIRST_GROUP, type NodeOptions } from './node_options.ts';
 import { PeerAcceptor } from './peer_acceptor.ts';
@@ -54,7 +55,6 @@ const DRAIN_MS = 1000;
 const BUSY_MS = 500;
 /** Who came in for the last so many milliseconds before nobody was let in any more has had no time to ask. */
 const NEWCOMER_MS = 100;
-const LAST_LOOK_MS = 5;
 const PROPOSAL_BYTES_MAX = 64 * 1024 * 1024;
 
 export const DEFAULT_TIMEOUTS: RouterTimeouts = { noLeaderMs: 3000, answerMs: 10_000 };
@@ -80,7 +80,7 @@ export class Node {
   /** Of each group, once the node is to stop. */
   #departures: readonly Departure[] = [];
   /** Whether somebody who came in at the last moment is still to be told that the node stops. */
-  #lastLook: Timer | null = null;
+  #lastLook: Lookout | null = null;
   #stopped = false;
 
   /** Recovers and starts a node. `done` comes once it listens. */
@@ -276,13 +276,14 @@ export class Node {
   #closeDoor(done: (error: Error | null) => void): void {
     const { clock } = this.#options;
     const closedAtMs = clock.monotonicMs();
-    this.#listener?.close();
-    const look = (): void => {
+    // Behind what this turn brings: who is still in the queue of a listener that closes is thrown out.
+    clock.later(() => this.#listener?.close());
+    this.#lastLook = new Lookout(clock, () => {
       const isLate = clock.monotonicMs() >= closedAtMs + BUSY_MS;
-      if (isLate || !this.#hasNewcomers(closedAtMs - NEWCOMER_MS)) this.#close(done);
-      else this.#lastLook = clock.after(LAST_LOOK_MS, look);
-    };
-    this.#lastLook = clock.after(LAST_LOOK_MS, look);
+      if (!isLate && this.#hasNewcomers(closedAtMs - NEWCOMER_MS)) return 'again';
+      this.#close(done);
+      return 'over';
+    });
   }
 
   #hasNewcomers(sinceMs: number): boolean {

@@ -1,6 +1,6 @@
 /** What an operator does to bring in a new version: each node is stopped in order and started again, under load. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { ClientError } from '../../src/client/client.ts';
+import { type Client, ClientError } from '../../src/client/client.ts';
 import { eventually, ProcessCluster } from './cluster.ts';
 
 let cluster: ProcessCluster | null = null;
@@ -41,8 +41,9 @@ class Writer {
           isDone = true;
         } catch (error) {
           if (!(error instanceof ClientError)) throw error;
-          // Not executed, and says so: another node takes it.
-          if (!error.message.includes('the node is stopping')) this.failures.push(`${n}: ${error.message}`);
+          // Not executed, and says so, or not sent: another node takes it.
+          const isOpen = error.code !== 'CLOSED' && !error.message.includes('the node is stopping');
+          if (isOpen) this.failures.push(`${n}: ${error.message}`);
           client.close();
           client = await this.#reconnect();
         }
@@ -92,6 +93,46 @@ describe('a rolling restart', () => {
     expect(counted.sort((a, b) => a - b)).toEqual([3, 4, 5, 6, 7, 8]);
     for (const client of clients) client.close();
   }, 60_000);
+
+  it('lets no client that comes while a node stops wait for an answer in vain', async () => {
+    const running = await ProcessCluster.start();
+    cluster = running;
+    await running.leader();
+    await running.allAnswer();
+    const lost: string[] = [];
+    let told = 0;
+    /** Connects so many milliseconds after the signal, and asks a moment later. */
+    const ask = async (port: number, comesMs: number, asksMs: number): Promise<void> => {
+      await new Promise((resolve) => setTimeout(resolve, comesMs));
+      let client: Client;
+      try {
+        client = await running.connect(port);
+      } catch {
+        // It was not let in.
+        return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, asksMs));
+      try {
+        await client.set('k', '1');
+      } catch (error) {
+        if (!(error instanceof ClientError)) throw error;
+        if (error.message.includes('the node is stopping')) told++;
+        else if (error.code !== 'CLOSED') lost.push(`${comesMs} + ${asksMs} ms: ${error.message}`);
+      }
+      client.close();
+    };
+    for (const port of running.ports) {
+      const ended = running.end(port, 'SIGTERM');
+      const clients = Array.from({ length: 20 }, (_none, at) => ask(port, 13 * at, 10 * (at % 4)));
+      expect(await ended).toBe(0);
+      await Promise.all(clients);
+      running.start(port);
+      await running.allAnswer();
+      await running.leader();
+    }
+    expect(lost).toEqual([]);
+    expect(told).toBeGreaterThan(3);
+  }, 90_000);
 
   it('fails no operation of a client that goes on to the next node', async () => {
     const running = await ProcessCluster.start();

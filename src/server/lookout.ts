@@ -1,0 +1,47 @@
+/**
+ * Looks every few milliseconds whether something is over. A process that was held up sees its timers first, and only then
+ * what has come to it meanwhile, connections and requests: a look that comes late would not know of them, and is put off.
+ */
+import { sometimes } from '../base/rare.ts';
+import type { Clock, Timer } from '../io/clock.ts';
+
+const EVERY_MS = 5;
+/** A look that is later than this is one of a process that was held up. */
+const TIMELY_MS = 5;
+/** Of a process that is always held up not every look can be put off. */
+const LATE_IN_A_ROW_MAX = 10;
+
+export class Lookout {
+  readonly #clock: Clock;
+  readonly #look: () => 'again' | 'over';
+  #dueMs = 0;
+  #lateInARow = 0;
+  #timer: Timer | null = null;
+
+  /** The first look comes a little later. */
+  constructor(clock: Clock, look: () => 'again' | 'over') {
+    this.#clock = clock;
+    this.#look = look;
+    this.#plan();
+  }
+
+  /** Idempotent. */
+  cancel(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  #plan(): void {
+    this.#dueMs = this.#clock.monotonicMs() + EVERY_MS;
+    this.#timer = this.#clock.after(EVERY_MS, this.#onTimer);
+  }
+
+  readonly #onTimer = (): void => {
+    this.#timer = null;
+    const isLate = this.#clock.monotonicMs() - this.#dueMs > TIMELY_MS;
+    this.#lateInARow = isLate ? this.#lateInARow + 1 : 0;
+    const isPutOff = isLate && this.#lateInARow <= LATE_IN_A_ROW_MAX;
+    if (isPutOff) sometimes('a node that stops was held up');
+    if (isPutOff || this.#look() === 'again') this.#plan();
+  };
+}
