@@ -40,8 +40,15 @@ export function checkDirectory(directory: string): void {
   );
 }
 
-export function unknownField(what: string, name: string, known: Iterable<string>): EnvelopeError {
-  return new EnvelopeError('INVALID', `${what} has no '${name}': there are ${[...known].join(', ')}`);
+/**
+ * What nobody knows would be left out, a time to live for example.
+ * @throws EnvelopeError `INVALID`
+ */
+export function checkFields(what: string, value: object, known: ReadonlySet<string>): void {
+  for (const name in value) {
+    if (known.has(name)) continue;
+    throw new EnvelopeError('INVALID', `${what} has no '${name}': there are ${[...known].join(', ')}`);
+  }
 }
 
 /** Short, and of whatever was handed in. */

@@ -1,5 +1,5 @@
 /** What a caller hands in, looked at where a mistake would otherwise be silent, or would show somewhere else. */
-import { checkObject, told, unknownField } from '../base/arguments.ts';
+import { checkFields, checkObject, told } from '../base/arguments.ts';
 import { EnvelopeError } from '../base/errors.ts';
 import { utf8 } from '../codec/bytes.ts';
 import { BUCKET_BYTES_MAX, type Condition, TIME_MS_MAX } from '../kv/request.ts';
@@ -27,11 +27,10 @@ const OPTIONS = {
   backup: new Set(LONG_WORK),
 } satisfies Record<string, ReadonlySet<string>>;
 
-/** @throws EnvelopeError `INVALID`: what nobody knows would be left out, a time to live for example. */
+/** @throws EnvelopeError `INVALID` */
 export function checkOptions(call: keyof typeof OPTIONS, options: object): void {
   checkObject('options are', options);
-  const known = OPTIONS[call];
-  for (const name in options) if (!known.has(name)) throw unknownField(call, name, known);
+  checkFields(call, options, OPTIONS[call]);
 }
 
 const BOUND_NAMES = ['gt', 'gte', 'lt', 'lte', 'prefix'];
@@ -39,20 +38,20 @@ const BOUNDS: ReadonlySet<string> = new Set(BOUND_NAMES);
 const RANGE_FIELDS: ReadonlySet<string> = new Set([...BOUND_NAMES, 'limit', 'reverse']);
 const SCAN_FIELDS: ReadonlySet<string> = new Set([...RANGE_FIELDS, 'signal']);
 
-/** Of a scan. @throws EnvelopeError `INVALID` as `checkFields`; a signal or a limit may still be none. */
+/** Of a scan. @throws EnvelopeError `INVALID` as `checkRange`; a signal or a limit may still be none. */
 export function checkScan(range: Range<unknown>): void {
-  checkFields(range, SCAN_FIELDS);
+  checkRange(range, SCAN_FIELDS);
 }
 
 /** Bounds alone. @throws EnvelopeError `INVALID` */
 export function checkBounds(bounds: Bounds<unknown>): void {
-  checkFields(bounds, BOUNDS);
+  checkRange(bounds, BOUNDS);
 }
 
 /** @throws EnvelopeError `INVALID`: a bound whose name is not known would let the range be larger than it was meant to be. */
-function checkFields(range: Range<unknown>, known: ReadonlySet<string>): void {
+function checkRange(range: Range<unknown>, known: ReadonlySet<string>): void {
   checkObject('a range is', range);
-  for (const name in range) if (!known.has(name)) throw unknownField('a range', name, known);
+  checkFields('a range', range, known);
   const { reverse } = range;
   if (reverse === undefined || typeof reverse === 'boolean') return;
   throw new EnvelopeError('INVALID', `reverse is true or false, not ${told(reverse)}`);
@@ -63,7 +62,7 @@ function checkFields(range: Range<unknown>, known: ReadonlySet<string>): void {
  * @throws EnvelopeError `INVALID`
  */
 export function checkDeletedRange(range: Range<unknown>): void {
-  checkFields(range, RANGE_FIELDS);
+  checkRange(range, RANGE_FIELDS);
   for (const [name, value] of Object.entries(range)) {
     if (value !== undefined || !BOUNDS.has(name)) continue;
     throw new EnvelopeError('INVALID', `${name} is undefined: leave it out to delete without that bound`);

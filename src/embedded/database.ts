@@ -4,7 +4,7 @@
  */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { checkDirectory, checkLongWork, checkObject, unknownField } from '../base/arguments.ts';
+import { checkDirectory, checkFields, checkLongWork, checkObject } from '../base/arguments.ts';
 import { EnvelopeError, LimitError, toError } from '../base/errors.ts';
 import { NodeClock } from '../io/node/clock.ts';
 import { nodeCompressions } from '../io/node/compression.ts';
@@ -392,6 +392,8 @@ export class Snapshot {
   }
 }
 
+const BUCKET_FIELDS: ReadonlySet<string> = new Set(['keys', 'values']);
+
 function bucketOf<K extends KeyEncoding, V extends ValueEncoding>(
   engine: Engine,
   name: string,
@@ -400,8 +402,8 @@ function bucketOf<K extends KeyEncoding, V extends ValueEncoding>(
 ): Bucket<TypeOf<K>, TypeOf<V>> {
   checkBucketName(name);
   checkObject('options are', options);
-  const { keys, values, ...others } = options;
-  for (const field in others) throw unknownField('a bucket', field, ['keys', 'values']);
+  checkFields('a bucket', options, BUCKET_FIELDS);
+  const { keys, values } = options;
   if ((keys as unknown) === 'json') {
     throw new EnvelopeError('INVALID', 'keys are utf8, view, buffer or an encoding of your own, not json');
   }

@@ -1,5 +1,5 @@
 /** What may be said when a store is opened: anything else is an error that names it, not a store that does something else. */
-import { checkObject, told, unknownField } from '../base/arguments.ts';
+import { checkFields, checkObject, told } from '../base/arguments.ts';
 import { EnvelopeError } from '../base/errors.ts';
 import type { LogLevel } from '../io/logger.ts';
 import { DEFAULTS } from '../lsm/store_options.ts';
@@ -52,13 +52,16 @@ const CHECKS: { readonly [name in keyof OpenOptions]-?: Check } = {
 };
 
 /** `expiry` and `compressions` are the embedded store's own. */
-const TUNING = Object.keys(DEFAULTS).filter((name) => name !== 'expiry' && name !== 'compressions');
+const TUNING: ReadonlySet<string> = new Set(
+  Object.keys(DEFAULTS).filter((name) => name !== 'expiry' && name !== 'compressions'),
+);
+const OPTIONS: ReadonlySet<string> = new Set(Object.keys(CHECKS));
 
 /** @throws EnvelopeError `INVALID` naming the option and what it may be. Numbers of `tuning` are the store's to check. */
 export function checkOpenOptions(options: OpenOptions): void {
   checkObject('options are', options);
+  checkFields('open', options, OPTIONS);
   for (const [name, value] of Object.entries(options)) {
-    if (!Object.hasOwn(CHECKS, name)) throw unknownField('open', name, Object.keys(CHECKS));
     if (value !== undefined) CHECKS[name as keyof OpenOptions](name, value);
   }
 }
@@ -92,7 +95,5 @@ function isOneOf(...choices: readonly string[]): Check {
 
 function isTuning(name: string, value: unknown): void {
   checkObject(`${name} is`, value);
-  for (const field of Object.keys(value as object)) {
-    if (!TUNING.includes(field)) throw unknownField(name, field, TUNING);
-  }
+  checkFields(name, value as object, TUNING);
 }

@@ -1,7 +1,7 @@
 /** `verify` for a program: on the real disk, beside its other work. */
 import { existsSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
-import { checkDirectory, checkLongWork, checkObject, unknownField } from '../base/arguments.ts';
+import { checkDirectory, checkFields, checkLongWork, checkObject } from '../base/arguments.ts';
 import { EnvelopeError } from '../base/errors.ts';
 import { nodeCompressions } from '../io/node/compression.ts';
 import { lockToRead } from '../io/node/directory_lock.ts';
@@ -18,6 +18,8 @@ export interface VerifyOptions {
   readonly onProgress?: (progress: { readonly bytes: number; readonly totalBytes: number }) => void;
 }
 
+const OPTIONS: ReadonlySet<string> = new Set(['signal', 'onProgress']);
+
 /**
  * Checks every byte of a store that nobody has open; changes nothing. All damage is in the answer. The event loop has its
  * turns, but for the time that reading the log takes.
@@ -27,8 +29,8 @@ export interface VerifyOptions {
 export async function verifyStore(directory: string, options: VerifyOptions = {}): Promise<Verification> {
   checkDirectory(directory);
   checkObject('options are', options);
-  const { signal, onProgress, ...others } = options;
-  for (const name in others) throw unknownField('verifyStore', name, ['signal', 'onProgress']);
+  checkFields('verifyStore', options, OPTIONS);
+  const { signal, onProgress } = options;
   checkLongWork(options);
   const disk = new NodeDisk({ reads: 'pread' });
   if (!existsSync(directory) || !isStore(disk, directory)) {
