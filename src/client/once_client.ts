@@ -30,6 +30,7 @@ const TRANSIENT = [
   'ERR unknown outcome',
   'ERR the node is stopping',
   'ERR this node',
+  'ERR what this node holds',
 ];
 
 export class OnceClient {

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { OnceClient } from '../../src/client/once_client.ts';
 import type { Result } from '../../src/kv/request.ts';
 import { LEADER_REBUILDS, MENDING } from '../../src/replica/proposals.ts';
+import { BEING_REBUILT, ODD_ONE_OUT } from '../../src/replica/refusal.ts';
 
 const HOST = '127.0.0.1';
 
@@ -32,7 +33,9 @@ describe('a client whose writes take effect once', () => {
   it.each([
     ['can apply nothing', LEADER_REBUILDS],
     ['waits for damaged entries', MENDING],
-  ])('asks again when the leader %s', async (words, refusal) => {
+    ['is being rebuilt', BEING_REBUILT],
+    ['differs from what a majority', ODD_ONE_OUT],
+  ])('asks again when a node %s', async (words, refusal) => {
     expect(textOf(refusal)).toContain(words);
     const replies = [':7', textOf(refusal), '+OK', '+OK'];
     const client = new OnceClient({ addresses: [{ host: HOST, port: await nodeThatAnswers(replies) }] });
