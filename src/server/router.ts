@@ -80,9 +80,9 @@ interface Job {
   readonly lane: Lane;
   /**
    * `returned`: it was not executed, and waits for those behind it in its lane to come back. `early`: so does a read that was
-   * answered before an earlier one.
+   * answered before an earlier one, or would be. `answered`: it is out of its lane.
    */
-  state: 'waiting' | 'sent' | 'returned' | 'early';
+  state: 'waiting' | 'sent' | 'returned' | 'early' | 'answered';
   /** Until then a leader must have taken it. */
   readonly leaderDeadlineMs: number;
   /** Until then it must be answered. */
@@ -174,7 +174,7 @@ export class Router {
       refusal: NO_LEADER,
     };
     lane.jobs.push(job);
-    this.#dispatch(job);
+    this.#dispatch(job, 'first');
   }
 
   /** A leader may have appeared, here or elsewhere. */
@@ -272,12 +272,18 @@ export class Router {
     pause.timer.cancel();
   }
 
-  #dispatch(job: Job): void {
+  #dispatch(job: Job, attempt: 'first' | 'later' = 'later'): void {
     const { replica, send, group } = this.#options;
+    // They can only go together where they go to the same node.
+    if (isBehindOneForLeader(job)) job.isForLeader = true;
     const isForThisNode =
       replica.isLeader || (!isWrite(job.request) && !job.isForLeader && canReadHere(replica, job.request));
     const leader = isForThisNode ? null : replica.leader;
     if (!isNextToSend(job, leader)) {
+      if (attempt === 'first' && isBehindEarly(job)) {
+        job.state = 'early';
+        return;
+      }
       sometimes('a request waits behind one of its lane');
       this.#wait(job);
       return;
@@ -332,7 +338,7 @@ export class Router {
   /** A read whose answer would overtake an earlier one: that may be answered as of a later time than this. */
   #isEarly(job: Job): boolean {
     if (job.lane.jobs[0] === job || job.isOvertaken || this.#stopped) return false;
-    return !isWrite(job.request) && !isOfThisNode(job.request);
+    return !isFinalHere(job.request);
   }
 
   #finish(job: Job, result: Result): void {
@@ -344,7 +350,10 @@ export class Router {
     const earlier = isOvertaking ? jobs.slice(0, at) : [];
     for (const each of earlier) each.isOvertaken = true;
     const overtaken = earlier.filter(hasComeBack);
-    for (const gone of [...overtaken, job]) jobs.splice(jobs.indexOf(gone), 1);
+    for (const gone of [...overtaken, job]) {
+      gone.state = 'answered';
+      jobs.splice(jobs.indexOf(gone), 1);
+    }
     for (const { done, damage } of overtaken) {
       sometimes('a request that came back was overtaken');
       this.#unanswered--;
@@ -362,26 +371,30 @@ export class Router {
       return;
     }
     job.state = state;
-    job.isForLeader = job.peer === null && state === 'returned';
+    if (state === 'returned') job.isForLeader = job.peer === null;
     job.cutOffUntilMs = null;
     job.peer = null;
     this.#waitTogether(job.lane);
   }
 
   /**
-   * Once nothing of a lane is on its way any more, all that came back is handed on again, in order; at once, where nobody
-   * has to be waited for.
+   * Once nothing of a lane is on its way any more, all that came back is handed on again, in order; at once, as long as
+   * nobody has to be waited for.
    */
   #waitTogether(lane: Lane): void {
-    let isAtOnce = !this.#stopped;
-    for (const { state } of lane.jobs) {
-      if (state === 'sent') return;
-      if (state !== 'early') isAtOnce = false;
-    }
+    for (const { state } of lane.jobs) if (state === 'sent') return;
     for (const job of [...lane.jobs]) {
-      if (job.state === 'early' && isAtOnce) this.#dispatch(job);
-      else if (hasComeBack(job)) this.#wait(job);
+      if (!hasComeBack(job)) continue;
+      if (this.#isReady(job)) this.#dispatch(job);
+      else this.#wait(job);
     }
+  }
+
+  /** It is to be read again, or by the leader, who is known. */
+  #isReady(job: Job): boolean {
+    const { replica, clock } = this.#options;
+    if (this.#stopped || clock.monotonicMs() >= job.answerDeadlineMs) return false;
+    return job.state === 'early' || (job.isForLeader && !replica.isLeader && replica.leader !== null);
   }
 
   #wait(job: Job): void {
@@ -438,6 +451,23 @@ function hasComeBack({ state }: Job): boolean {
 /** What this node says of it is final: it was asked for what it holds. */
 function isOfThisNode(request: Request): boolean {
   return !isWrite(request) && request.terms?.consistency === 'stale';
+}
+
+/** What a node says of it is not held against what others of its lane are told: a write, or a stale read. */
+function isFinalHere(request: Request): boolean {
+  return isWrite(request) || isOfThisNode(request);
+}
+
+/** The read before it in its lane could not be answered here. */
+function isBehindOneForLeader(job: Job): boolean {
+  const { jobs } = job.lane;
+  const before = jobs[jobs.lastIndexOf(job) - 1];
+  return before?.isForLeader === true && !isFinalHere(job.request);
+}
+
+/** A read that would be answered before one that is on its way, as those in front of it were: it is read with them. */
+function isBehindEarly({ lane, request }: Job): boolean {
+  return !isFinalHere(request) && lane.jobs.some(({ state }) => state === 'early');
 }
 
 /**

@@ -26,6 +26,10 @@ class Bench {
   /** As they came: the answers to the requests that were asked, by the number of the request. */
   readonly answers: [number, string][] = [];
   leader: number | null = 2;
+  /** Reads that are to be answered by node 1 itself; null: it does not read for itself. */
+  here: ((result: Result) => void)[] | null = null;
+  /** What node 1 says of its next reads at once; null, as of those beyond: they are answered by hand. */
+  readonly atOnce: (Result | null)[] = [];
   readonly unreachable = new Set<number>();
   #sent: { to: number; id: number }[] = [];
   #asked = 0;
@@ -40,11 +44,15 @@ class Bench {
       get leader() {
         return bench.leader;
       },
-      isLeader: false,
+      get isLeader() {
+        return bench.leader === 1;
+      },
       isAlone: false,
-      servesReads: false,
+      get servesReads() {
+        return bench.here !== null;
+      },
       propose: never,
-      read: never,
+      read: (_request, done) => bench.#readHere(done),
       administer: never,
     };
     this.router = new Router({
@@ -90,6 +98,13 @@ class Bench {
 
   run(ms: number): void {
     this.scheduler.runUntil(this.scheduler.nowUs + ms * US_PER_MS);
+  }
+
+  #readHere(done: (result: Result) => void): void {
+    if (this.here === null) throw new Error('node 1 does not read for itself');
+    const result = this.atOnce.shift() ?? null;
+    if (result === null) this.here.push(done);
+    else done(result);
   }
 
   #send(to: number, frame: PeerFrame): boolean {
@@ -285,6 +300,86 @@ describe('reads of one lane', () => {
     const ids = bench.takeSent(2);
     bench.answer(2, ids[1]);
     expect(bench.answers).toEqual([[2, 'count']]);
+  });
+
+  it('are read with those that wait to be read again, if they come meanwhile', () => {
+    const bench = new Bench();
+    const lane = new Lane();
+    for (let n = 0; n < 2; n++) bench.ask(READ, lane);
+    const ids = bench.takeSent(2);
+    bench.answer(2, ids[1]);
+    for (let n = 0; n < 2; n++) bench.ask(READ, lane);
+    expect(bench.takeSent(2)).toEqual([]);
+    bench.answer(2, ids[0]);
+    const again = bench.takeSent(2);
+    expect(again).toHaveLength(3);
+    for (const id of again) bench.answer(2, id);
+    expect(bench.answers.map(([number]) => number)).toEqual([1, 2, 3, 4]);
+  });
+
+  it('go to the leader together, and at once, when one of them cannot be answered here', () => {
+    const bench = new Bench();
+    bench.here = [];
+    const lane = new Lane();
+    for (let n = 0; n < 4; n++) bench.ask(READ, lane);
+    const [first, second, third, fourth] = bench.here.splice(0);
+    third({ type: 'count', count: 1 });
+    first({ type: 'count', count: 1 });
+    fourth({ type: 'count', count: 1 });
+    second(STOPPING);
+    const ids = bench.takeSent(2);
+    expect(ids).toHaveLength(3);
+    bench.ask(READ, lane);
+    expect(bench.here).toEqual([]);
+    for (const id of [...ids, ...bench.takeSent(2)]) bench.answer(2, id);
+    expect(bench.answers).toEqual([1, 2, 3, 4, 5].map((number) => [number, 'count']));
+    // The next one may well be answered here.
+    bench.ask(READ, lane);
+    expect(bench.here).toHaveLength(1);
+  });
+
+  it('are not sent to and fro when the leader cannot answer either', () => {
+    const bench = new Bench();
+    bench.here = [];
+    const lane = new Lane();
+    bench.ask(READ, lane);
+    bench.here.splice(0)[0](STOPPING);
+    bench.answer(2, bench.takeSent(2)[0], STOPPING);
+    expect(bench.here).toEqual([]);
+    bench.run(60);
+    expect(bench.here).toHaveLength(1);
+  });
+
+  it('are answered once each when one behind them is given up with what it was told before', () => {
+    const bench = new Bench();
+    const damaged = errorResult('corruption', 'a table is damaged');
+    bench.here = [];
+    bench.leader = 1;
+    const lane = new Lane();
+    for (let n = 0; n < 4; n++) bench.ask(READ, lane);
+    for (const [at, done] of bench.here.splice(0).entries()) done(at < 3 ? STOPPING : damaged);
+    bench.run(100);
+    const [first, ...others] = bench.here.splice(0);
+    for (const done of others) done({ type: 'count', count: 1 });
+    bench.run(3000);
+    bench.atOnce.push(null, STOPPING);
+    first(STOPPING);
+    for (const done of bench.here.splice(0)) done({ type: 'count', count: 1 });
+    bench.run(20_000);
+    expect(bench.answers.map(([number]) => number).toSorted()).toEqual([1, 2, 3, 4]);
+  });
+
+  it('are answered in time wherever they are read', () => {
+    const bench = new Bench();
+    bench.here = [];
+    const lane = new Lane();
+    for (let n = 0; n < 3; n++) bench.ask(READ, lane);
+    const [first, ...others] = bench.here.splice(0);
+    for (const done of others) done({ type: 'count', count: 1 });
+    bench.run(10_000);
+    first(STOPPING);
+    expect(bench.here).toEqual([]);
+    expect(bench.answers.map(([, text]) => text)).toEqual(['unavailable', 'unavailable', 'unavailable']);
   });
 
   it('are given up together when the first of them is not answered in time', () => {
