@@ -238,6 +238,8 @@ class LogTrial {
     const entry: Entry = { index, term: this.#term, kind: EntryKind.Command, payload };
     group.append(entry);
     this.#untouched[0] = Math.min(this.#untouched[0], index - 1);
+    // What replaces it may be found by the next life although this one was never told that it is durable.
+    this.#attested = Math.min(this.#attested, index - 1);
     this.#known.set(nameOf(index, this.#term), { prevTerm, word });
   }
 
