@@ -67,7 +67,7 @@ export class SteadyLoad {
       } catch (error) {
         if (!(error instanceof ClientError)) throw error;
         this.failures++;
-        if (error.code !== 'CONNECTION') continue;
+        if (error.code === 'REPLY') continue;
         client?.close();
         client = null;
         // The node is not there: its writers look now and then whether it is back.

@@ -16,6 +16,8 @@ import type { World } from './world.ts';
 
 /** After healing, this many election timeouts may pass before every key can be read. */
 const CALM_ELECTION_TIMEOUTS_MAX = 60;
+/** By then an operation on a disk that had failed before the calm has told its node. */
+const LAST_ERRORS_MS = 2000;
 /** Of a thousand runs, how many end with links cut for good. */
 const STEADY_PERMILLE = 300;
 /** Election timeouts after which the cluster must have settled, and for which it is then watched. */
@@ -265,7 +267,7 @@ export class Endings {
       return;
     }
     for (let waitedMs = 0; waitedMs < boundMs && !this.#world.failed; waitedMs += 100) {
-      this.#restart();
+      if (waitedMs < LAST_ERRORS_MS) this.#restart();
       const { isSettled } = this.#world.members;
       if (unfinished === 0 && isSettled && this.#replicasAgree() && this.#areWhole()) {
         this.#compare();

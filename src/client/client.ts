@@ -45,9 +45,10 @@ export class Client {
     socket.setNoDelay(true);
     socket.on('data', (bytes) => this.#onData(bytes));
     socket.on('error', () => {});
-    // A node that stops answers nothing that it has not read by now.
+    // It answers nothing more, and need not take what is on its way to it.
     socket.on('end', () => {
-      this.#ended ??= 'the server has ended the connection';
+      this.#onClose('the server has ended the connection', ' before an answer came');
+      socket.destroy();
     });
     socket.on('close', () => this.#onClose('the connection was lost', ' before an answer came'));
   }

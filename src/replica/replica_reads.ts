@@ -36,6 +36,12 @@ interface PendingRead {
   readonly done: Done;
 }
 
+/** A long read of which a part has been done. */
+interface SteppedRead {
+  readonly cancel: () => void;
+  readonly done: Done;
+}
+
 /** Reads that were asked for in one turn and go together. */
 interface ReadBatch {
   readonly reads: readonly PendingRead[];
@@ -59,6 +65,7 @@ export class ReplicaReads {
   readonly #unconfirmed = new Map<number, ReadBatch>();
   /** Confirmed, waiting for their index to be applied. */
   #confirmed: { index: Index; batch: ReadBatch }[] = [];
+  readonly #stepped = new Set<SteppedRead>();
   readonly #stale: StaleReads;
   #stopped = false;
 
@@ -77,6 +84,7 @@ export class ReplicaReads {
       this.#arriving.lease.length === 0 &&
       this.#unconfirmed.size === 0 &&
       this.#confirmed.length === 0 &&
+      this.#stepped.size === 0 &&
       this.#stale.isIdle
     );
   }
@@ -145,6 +153,11 @@ export class ReplicaReads {
     for (const reads of Object.values(this.#arriving)) for (const { done } of reads) done(STOPPING);
     for (const { reads } of this.#unconfirmed.values()) for (const { done } of reads) done(STOPPING);
     for (const { batch } of this.#confirmed) for (const { done } of batch.reads) done(STOPPING);
+    for (const { cancel, done } of this.#stepped) {
+      cancel();
+      done(STOPPING);
+    }
+    this.#stepped.clear();
     this.#stale.stop(STOPPING);
     this.#arriving.round = [];
     this.#arriving.lease = [];
@@ -233,21 +246,20 @@ export class ReplicaReads {
       done(read);
       return;
     }
+    const stepped: SteppedRead = { cancel: () => read.cancel(), done };
+    this.#stepped.add(stepped);
     const step = (): void => {
+      // Answered when the replica stopped.
+      if (!this.#stepped.has(stepped)) return;
       const refusedMeanwhile = refusal();
-      if (refusedMeanwhile !== null) {
-        read.cancel();
-        done(refusedMeanwhile);
+      if (refusedMeanwhile !== null) read.cancel();
+      const result = refusedMeanwhile ?? read.step(READ_KEYS_PER_TURN);
+      if (result === null) {
+        clock.after(0, step);
         return;
       }
-      if (this.#stopped) {
-        read.cancel();
-        done(STOPPING);
-        return;
-      }
-      const result = read.step(READ_KEYS_PER_TURN);
-      if (result === null) clock.after(0, step);
-      else done(result);
+      this.#stepped.delete(stepped);
+      done(result);
     };
     step();
   }

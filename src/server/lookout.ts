@@ -8,14 +8,14 @@ import type { Clock, Timer } from '../io/clock.ts';
 const EVERY_MS = 5;
 /** A look that is later than this is one of a process that was held up. */
 const TIMELY_MS = 5;
-/** Of a process that is always held up not every look can be put off. */
-const LATE_IN_A_ROW_MAX = 10;
+/** Of a process that is held up again and again not every look can be put off: for so long in all. */
+const PUT_OFF_MS_MAX = 500;
 
 export class Lookout {
   readonly #clock: Clock;
   readonly #look: () => 'again' | 'over';
   #dueMs = 0;
-  #lateInARow = 0;
+  #putOffMs = 0;
   #timer: Timer | null = null;
 
   /** The first look comes a little later. */
@@ -38,10 +38,11 @@ export class Lookout {
 
   readonly #onTimer = (): void => {
     this.#timer = null;
-    const isLate = this.#clock.monotonicMs() - this.#dueMs > TIMELY_MS;
-    this.#lateInARow = isLate ? this.#lateInARow + 1 : 0;
-    const isPutOff = isLate && this.#lateInARow <= LATE_IN_A_ROW_MAX;
-    if (isPutOff) sometimes('a node that stops was held up');
-    if (isPutOff || this.#look() === 'again') this.#plan();
+    const lateMs = this.#clock.monotonicMs() - this.#dueMs;
+    if (lateMs > TIMELY_MS && this.#putOffMs < PUT_OFF_MS_MAX) {
+      sometimes('a node that stops was held up');
+      this.#putOffMs += EVERY_MS + lateMs;
+      this.#plan();
+    } else if (this.#look() === 'again') this.#plan();
   };
 }

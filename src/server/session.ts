@@ -70,6 +70,8 @@ export interface SessionOptions {
 /** Commands of one connection that may be started and not answered. */
 const UNANSWERED_MAX = 128;
 
+const STOPPING = errorReply('the node is stopping');
+
 /** Between two looks for changes that a client waits for. */
 const FEED_PAUSE_MS = 20;
 
@@ -106,6 +108,8 @@ export class Session implements ConnectionHandler {
   /** What reads keep to that say nothing else; undefined: they are linearizable. */
   #terms: ReadTerms | undefined;
   readonly #transaction: TransactionQueue;
+  /** What the node's own store works on: MERGE or FLUSH. */
+  #maintained: Slot | null = null;
   /** A feed without changes is read again then. */
   #feedPause: Pause | null = null;
   #answers: Uint8Array[] = [];
@@ -135,12 +139,15 @@ export class Session implements ConnectionHandler {
     return Math.max(this.#heardAtMs, this.#answeredAtMs) >= sinceMs - busyMs;
   }
 
-  /**
-   * The node stops, and its routers have: what has come is answered, by a refusal at least, and then the connection ends.
-   * What the node's own store still works on is not waited for.
-   */
+  /** The node stops, and its routers have: what has come is answered, by a refusal at least, and then the connection ends. */
   leave(): void {
     this.#inputEnded = true;
+    const maintained = this.#maintained;
+    if (maintained !== null) {
+      this.#maintained = null;
+      this.#underWay--;
+      this.#finish(maintained, STOPPING);
+    }
     this.#proceed();
     this.#flush();
     if (this.#hasClosed) return;
@@ -409,7 +416,11 @@ export class Session implements ConnectionHandler {
   /** Maintenance of this node's own store: not a matter of the group. */
   #maintain(command: ClientCommand, slot: Slot): void {
     this.#underWay++;
+    this.#maintained = slot;
     const done = (error: Error | null): void => {
+      // It was not waited for.
+      if (this.#maintained !== slot) return;
+      this.#maintained = null;
       this.#underWay--;
       const result: Result = error === null ? { type: 'ok' } : errorResult('internal', error.message);
       this.#finish(slot, this.#reply(command, result));

@@ -44,11 +44,23 @@ describe('a command without an answer', () => {
     socket.once('data', () => socket.end('+OK\r\n'));
     expect(await first).toEqual({ type: 'simple', text: 'OK' });
     // The client has heard it, and ends its own side.
-    await once(socket, 'end');
+    await once(socket, 'close');
     await expect(client.command('SET', 'k', '2')).rejects.toMatchObject({
       code: 'CLOSED',
       message: 'not sent: the server has ended the connection',
     });
+  });
+
+  it('is of unknown outcome when the server ends the connection without taking it', async () => {
+    const { client, socket } = await connected();
+    // More than the sockets hold.
+    const answer = client.command('SET', 'k', new Uint8Array(64 * 1024 * 1024));
+    socket.end();
+    await expect(answer).rejects.toMatchObject({
+      code: 'CONNECTION',
+      message: 'the server has ended the connection before an answer came',
+    });
+    socket.destroy();
   });
 
   it('is not sent by a client that was closed', async () => {

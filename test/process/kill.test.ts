@@ -35,7 +35,7 @@ class Writer {
       } catch (error) {
         if (!(error instanceof ClientError)) throw error;
         // Not acknowledged: whatever became of it is fine. Without a connection there is nothing left to do.
-        if (error.code === 'CONNECTION') return;
+        if (error.code !== 'REPLY') return;
       }
     }
   }

@@ -1,5 +1,11 @@
 /** A leader stops in order while requests are on their way to it that it will never read. */
 import { describe, expect, it } from 'vitest';
+import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
+import type { Connection } from '../../src/io/network.ts';
+import { errorResult, type Request, type Result } from '../../src/kv/request.ts';
+import { DEFAULT_LIMITS } from '../../src/protocol/command.ts';
+import type { Lane } from '../../src/server/router.ts';
+import { Session, type SessionOptions } from '../../src/server/session.ts';
 import { ServerRig, type TestClient } from './rig.ts';
 
 const GROUPS = [1, 2] as const;
@@ -230,5 +236,51 @@ describe('clients of a node that stops in order', () => {
     const progress = stop();
     rig.run(200);
     expect(progress.tookMs).toBeLessThan(150);
+  });
+});
+
+describe('a session that leaves', () => {
+  it('answers what waits for the store of its node to be done, and what came behind that', () => {
+    const merges: ((error: Error | null) => void)[] = [];
+    let later: (() => void)[] = [];
+    let written = '';
+    let closed = 0;
+    const refuse = (_request: Request, _lane: Lane, done: (result: Result) => void): void =>
+      done(errorResult('unavailable', 'the node is stopping'));
+    const connection = {
+      bufferedBytes: 0,
+      write: (bytes: Uint8Array) => {
+        written += fromUtf8(bytes);
+        return true;
+      },
+      pause: () => {},
+      resume: () => {},
+      close: () => closed++,
+    };
+    const store = { merge: (done: (error: Error | null) => void) => merges.push(done) };
+    const session = new Session(
+      connection as unknown as Connection,
+      {
+        dialect: 'text',
+        limits: DEFAULT_LIMITS,
+        clock: { monotonicMs: () => 0, later: (task: () => void) => later.push(task) },
+        group: { group: 1, router: { target: 1, route: refuse }, store },
+        onFailure: (error: Error) => {
+          throw error;
+        },
+      } as unknown as SessionOptions,
+    );
+    session.onData(utf8('PING\nMERGE\nSET k 1\nGET k\nPING\n'));
+    expect(merges).toHaveLength(1);
+    session.leave();
+    const refused = '-ERR the node is stopping\r\n';
+    expect(written).toBe(`+PONG\r\n${refused.repeat(3)}+PONG\r\n`);
+    expect(closed).toBe(1);
+    merges[0](null);
+    for (const task of later) task();
+    later = [];
+    session.onData(utf8('PING\n'));
+    expect(closed).toBe(1);
+    expect(written).toHaveLength(14 + 3 * refused.length);
   });
 });
