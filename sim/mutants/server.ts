@@ -48,7 +48,7 @@ export const SERVER_MUTANTS: readonly Mutant[] = [
     name: 'overtaking',
     what: 'a request that came back is handed on without regard to those asked after it',
     file: 'src/server/router.ts',
-    find: "      if (state === 'sent') return;\n",
+    find: "    for (const { state } of lane.jobs) if (state === 'sent') return;\n",
     replace: '',
   },
   {
