@@ -281,6 +281,8 @@ export class Router {
     const leader = isForThisNode ? null : replica.leader;
     if (!isNextToSend(job, leader)) {
       if (attempt === 'first' && isBehindEarly(job)) {
+        const isAwaited = job.lane.jobs.some((each) => each !== job && each.state === 'sent');
+        assert(isAwaited, 'what is to be read again waits for one that is on its way');
         job.state = 'early';
         return;
       }
