@@ -70,7 +70,8 @@ export interface SessionOptions {
 /** Commands of one connection that may be started and not answered. */
 const UNANSWERED_MAX = 128;
 
-const STOPPING = errorReply('the node is stopping');
+/** Of MERGE or FLUSH. */
+const NOT_WAITED_FOR = errorReply('unknown outcome: the node stops before this is done');
 
 /** Between two looks for changes that a client waits for. */
 const FEED_PAUSE_MS = 20;
@@ -146,7 +147,7 @@ export class Session implements ConnectionHandler {
     if (maintained !== null) {
       this.#maintained = null;
       this.#underWay--;
-      this.#finish(maintained, STOPPING);
+      this.#finish(maintained, NOT_WAITED_FOR);
     }
     this.#proceed();
     this.#flush();
