@@ -150,19 +150,20 @@ export class ReplicaReads {
   /** Answers everything that waits. */
   stop(): void {
     this.#stopped = true;
-    for (const reads of Object.values(this.#arriving)) for (const { done } of reads) done(STOPPING);
-    for (const { reads } of this.#unconfirmed.values()) for (const { done } of reads) done(STOPPING);
-    for (const { batch } of this.#confirmed) for (const { done } of batch.reads) done(STOPPING);
-    for (const { cancel, done } of this.#stepped) {
-      cancel();
-      done(STOPPING);
-    }
-    this.#stepped.clear();
-    this.#stale.stop(STOPPING);
+    const batches = [...this.#unconfirmed.values(), ...this.#confirmed.map(({ batch }) => batch)];
+    const waiting = [...Object.values(this.#arriving), ...batches.map(({ reads }) => reads)].flat();
+    const stepped = [...this.#stepped];
     this.#arriving.round = [];
     this.#arriving.lease = [];
     this.#unconfirmed.clear();
     this.#confirmed = [];
+    this.#stepped.clear();
+    for (const { done } of waiting) done(STOPPING);
+    for (const { cancel, done } of stepped) {
+      cancel();
+      done(STOPPING);
+    }
+    this.#stale.stop(STOPPING);
   }
 
   #ask(basis: ReadBasis, nowMs: number): void {

@@ -10,6 +10,8 @@ const EVERY_MS = 5;
 const TIMELY_MS = 5;
 /** Of a process that is held up again and again not every look can be put off: for so long in all. */
 const PUT_OFF_MS_MAX = 500;
+/** What a single look that was put off counts for at most, were it that the process stood still for long. */
+const COUNTED_MS_MAX = 100;
 
 export class Lookout {
   readonly #clock: Clock;
@@ -41,7 +43,7 @@ export class Lookout {
     const lateMs = this.#clock.monotonicMs() - this.#dueMs;
     if (lateMs > TIMELY_MS && this.#putOffMs < PUT_OFF_MS_MAX) {
       sometimes('a node that stops was held up');
-      this.#putOffMs += EVERY_MS + lateMs;
+      this.#putOffMs += Math.min(lateMs, COUNTED_MS_MAX);
       this.#plan();
     } else if (this.#look() === 'again') this.#plan();
   };

@@ -85,7 +85,7 @@ interface Job {
   state: 'waiting' | 'sent' | 'returned' | 'early' | 'answered';
   /** Until then a leader must have taken it. */
   readonly leaderDeadlineMs: number;
-  /** Until then it must be answered. */
+  /** Until then whoever works on it must have answered. One that came back waits for those behind it as well. */
   readonly answerDeadlineMs: number;
   /**
    * The connection that it was sent by is gone; its answer, which comes by another one, may be on its way until then.
@@ -150,7 +150,7 @@ export class Router {
     return this.#options.replica.leader;
   }
 
-  /** `done` is called once, maybe before this returns. */
+  /** `done` is called once, maybe before this returns. It must not ask for more in the same lane before it returns. */
   route(request: Request, lane: Lane, done: Done): void {
     if (this.#stopped || this.#draining) {
       done(STOPPING);
@@ -348,7 +348,8 @@ export class Router {
     const at = jobs.indexOf(job);
     assert(at >= 0, 'a request is answered once', { type: job.request.type });
     // What was asked before it and came back has been overtaken: it must not take effect any more.
-    const isOvertaking = at > 0 && !isUnavailable(result);
+    // Reads overtake nothing: those that are answered before an earlier one come back.
+    const isOvertaking = at > 0 && !isUnavailable(result) && isFinalHere(job.request);
     const earlier = isOvertaking ? jobs.slice(0, at) : [];
     for (const each of earlier) each.isOvertaken = true;
     const overtaken = earlier.filter(hasComeBack);

@@ -70,7 +70,8 @@ export interface SessionOptions {
 /** Commands of one connection that may be started and not answered. */
 const UNANSWERED_MAX = 128;
 
-/** Of MERGE or FLUSH. */
+/** Of MERGE or FLUSH: not begun, and begun. */
+const STOPPING = errorReply('the node is stopping');
 const NOT_WAITED_FOR = errorReply('unknown outcome: the node stops before this is done');
 
 /** Between two looks for changes that a client waits for. */
@@ -111,6 +112,7 @@ export class Session implements ConnectionHandler {
   readonly #transaction: TransactionQueue;
   /** What the node's own store works on: MERGE or FLUSH. */
   #maintained: Slot | null = null;
+  #isLeaving = false;
   /** A feed without changes is read again then. */
   #feedPause: Pause | null = null;
   #answers: Uint8Array[] = [];
@@ -143,6 +145,7 @@ export class Session implements ConnectionHandler {
   /** The node stops, and its routers have: what has come is answered, by a refusal at least, and then the connection ends. */
   leave(): void {
     this.#inputEnded = true;
+    this.#isLeaving = true;
     const maintained = this.#maintained;
     if (maintained !== null) {
       this.#maintained = null;
@@ -416,6 +419,10 @@ export class Session implements ConnectionHandler {
 
   /** Maintenance of this node's own store: not a matter of the group. */
   #maintain(command: ClientCommand, slot: Slot): void {
+    if (this.#isLeaving) {
+      this.#finish(slot, STOPPING);
+      return;
+    }
     this.#underWay++;
     this.#maintained = slot;
     const done = (error: Error | null): void => {

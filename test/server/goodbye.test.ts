@@ -270,13 +270,15 @@ describe('a session that leaves', () => {
         },
       } as unknown as SessionOptions,
     );
-    session.onData(utf8('PING\nMERGE\nSET k 1\nGET k\nPING\n'));
+    session.onData(utf8('PING\nMERGE\nSET k 1\nMERGE\nPING\n'));
     expect(merges).toHaveLength(1);
     session.leave();
     const unknown = '-ERR unknown outcome: the node stops before this is done\r\n';
     const answers = `+PONG\r\n${unknown}${'-ERR the node is stopping\r\n'.repeat(2)}+PONG\r\n`;
     expect(written).toBe(answers);
     expect(closed).toBe(1);
+    // The other one is not begun any more.
+    expect(merges).toHaveLength(1);
     merges[0](null);
     for (const task of later) task();
     later = [];

@@ -369,6 +369,31 @@ describe('reads of one lane', () => {
     expect(bench.answers.map(([number]) => number).toSorted()).toEqual([1, 2, 3, 4]);
   });
 
+  it('keep their order behind one that is given up with the damage that it met', () => {
+    const bench = new Bench();
+    const lane = new Lane();
+    bench.here = [];
+    bench.leader = 1;
+    for (let n = 0; n < 4; n++) bench.ask(READ, lane);
+    const [first, ...others] = bench.here.splice(0);
+    bench.run(3001);
+    for (const done of others.slice(0, 2)) done({ type: 'count', count: 1 });
+    others[2](errorResult('corruption', 'a table is damaged'));
+    first({ type: 'count', count: 1 });
+    expect(bench.answers).toEqual([
+      [1, 'count'],
+      [4, 'corruption'],
+    ]);
+    const [second, third] = bench.here.splice(0);
+    third({ type: 'count', count: 2 });
+    second({ type: 'count', count: 3 });
+    bench.here.splice(0)[0]({ type: 'count', count: 3 });
+    expect(bench.answers.slice(2)).toEqual([
+      [2, 'count'],
+      [3, 'count'],
+    ]);
+  });
+
   it('are answered in time wherever they are read', () => {
     const bench = new Bench();
     bench.here = [];
