@@ -10,6 +10,7 @@ import type { SimRandom } from '../random.ts';
 import type { Scheduler } from '../scheduler.ts';
 
 const REFUSED = errorResult('unavailable', 'this node does not lead');
+const ROTTEN = errorResult('corruption', 'a table of this node is damaged');
 const OPEN = errorResult('unknown', 'not decided in time');
 
 interface Asked {
@@ -38,6 +39,8 @@ export class UnansweredGroup {
   readonly #delayUsMax: number;
   /** Of a thousand requests that a leader had taken when it was deposed, of how many it learns what became of them. */
   readonly #knownPermille: number;
+  /** Of a thousand reads, how many meet damage on the node that was to answer them. */
+  readonly #rotPermille: number;
   readonly #nodes: FakeNode[];
   readonly #asked = new Map<number, Asked>();
   readonly #lastOfLane = new Map<Lane, number>();
@@ -56,6 +59,7 @@ export class UnansweredGroup {
   ) {
     this.#knownPermille = knownPermille;
     this.#random = random;
+    this.#rotPermille = random.fork('rot').pick([0, 0, 100]);
     this.#scheduler = scheduler;
     this.#delayUsMax = delayUsMax;
     this.#nodes = Array.from({ length: nodes }, () => ({ pending: new Set(), believed: null, taken: [] }));
@@ -163,10 +167,12 @@ export class UnansweredGroup {
     if (request.type !== 'append') {
       const key = request.type === 'get' ? fromUtf8(request.key) : '';
       const isVouchedFor = this.#leader === id;
+      const isRotten = this.#rotPermille > 0 && this.#random.chance(this.#rotPermille);
       // As of the time at which it is answered: what was asked behind it may have been answered before.
-      this.#later(node, afterUs, () =>
-        done(isVouchedFor ? { type: 'value', value: utf8(`${key}@${this.#revision}`) } : REFUSED),
-      );
+      this.#later(node, afterUs, () => {
+        if (!isVouchedFor) done(REFUSED);
+        else done(isRotten ? ROTTEN : { type: 'value', value: utf8(`${key}@${this.#revision}`) });
+      });
       return;
     }
     const taken = { id: Number(fromUtf8(request.value)), done };
