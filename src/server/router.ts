@@ -318,7 +318,11 @@ export class Router {
 
   #onResult(job: Job, result: Result): void {
     // Not executed for certain: another leader may take it, as long as there is time.
-    if (isUnavailable(result) && !this.#stopped && !isOfThisNode(job.request)) {
+    if (isUnavailable(result) && !isOfThisNode(job.request)) {
+      if (this.#stopped) {
+        this.#finish(job, STOPPING);
+        return;
+      }
       job.refusal = toldOf(result) ?? NO_LEADER;
       this.#takeBack(job);
     } else if (this.#isToBeReadElsewhere(job, result)) {

@@ -419,6 +419,19 @@ describe('reads of one lane', () => {
 });
 
 describe('a router that stops', () => {
+  it('says that the node stops, whatever becomes of what is under way here', () => {
+    const bench = new Bench();
+    bench.here = [];
+    bench.leader = 1;
+    const told: Result[] = [];
+    for (let n = 0; n < 2; n++) bench.router.route(READ, new Lane(), (result) => told.push(result));
+    const [first, second] = bench.here.splice(0);
+    bench.router.stop();
+    first(errorResult('unavailable', 'this node does not lead'));
+    second({ type: 'count', count: 1 });
+    expect(told).toEqual([STOPPING, { type: 'count', count: 1 }]);
+  });
+
   it('refuses what came back and waits behind what is open, since it was not executed', () => {
     const bench = new Bench();
     const lane = new Lane();
