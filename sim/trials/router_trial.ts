@@ -3,7 +3,8 @@
  * come to nothing, connections break, and nodes crash or stop in order and start anew within milliseconds, while answers to
  * their earlier life are under way. What a request did is known here, so each answer can be judged: it belongs to this
  * request; a write that was refused never takes effect, one that was acknowledged has, none does twice, and those of a lane
- * do in order; no read sees less than one before it in its lane. Where all that happens is orderly, of no write the outcome is told to be unknown.
+ * do in order; no read sees less than one before it in its lane. Where all that happens is orderly, of no write the outcome
+ * is told to be unknown.
  */
 import { fromUtf8, utf8 } from '../../src/codec/bytes.ts';
 import type { Request, Result } from '../../src/kv/request.ts';

@@ -338,7 +338,7 @@ export class Router {
   /** What one node's disk has lost another one holds: a read is handed to and fro between the leader and this node. */
   #isToBeReadElsewhere(job: Job, result: Result): boolean {
     if (result.type !== 'error' || result.code !== 'corruption' || this.#stopped) return false;
-    return !isWrite(job.request) && !isOfThisNode(job.request) && !this.#options.replica.isAlone;
+    return !isFinalHere(job.request) && !this.#options.replica.isAlone;
   }
 
   /** A read whose answer would overtake an earlier one: that may be answered as of a later time than this. */

@@ -70,8 +70,9 @@ export interface SessionOptions {
 /** Commands of one connection that may be started and not answered. */
 const UNANSWERED_MAX = 128;
 
-/** Of MERGE or FLUSH: not begun, and begun. */
+/** Of a MERGE or FLUSH that is not begun any more. */
 const STOPPING = errorReply('the node is stopping');
+/** Of one that was begun. */
 const NOT_WAITED_FOR = errorReply('unknown outcome: the node stops before this is done');
 
 /** Between two looks for changes that a client waits for. */
